@@ -1,0 +1,47 @@
+# Each target sets up what it needs; only Python 3.11+ and make are assumed.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.installed
+PIP    := $(BIN)/python -m pip --disable-pip-version-check -q install -c constraints.txt
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check docs bench browser clean
+
+help:                ## This list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/'
+
+$(STAMP): pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "tocsin needs Python 3.11 or newer")'
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) -e '.[studies,docs,dev]'
+	@touch $@
+
+setup: $(STAMP)      ## Create .venv with everything that the other targets need
+
+demo: $(STAMP)       ## Train a small study, healthy and with a planted silent fault, and show both verdicts
+	$(BIN)/python examples/demo.py
+
+test: $(STAMP)       ## All tests
+	$(BIN)/python -m pytest -n 2 -m "not slow and not browser"
+
+check: $(STAMP)      ## Lint, types, generated docs in sync
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/python docs/generate.py --check
+
+docs: $(STAMP)       ## Build the HTML documentation into docs/_build
+	$(BIN)/python docs/generate.py
+	$(BIN)/sphinx-build -q -W -b html docs docs/_build/html
+
+bench: $(STAMP)      ## Slower evidence: overhead, detection over seeds
+	$(BIN)/python -m pytest -n 1 -m slow
+	$(BIN)/python benchmarks/overhead.py
+	$(BIN)/python benchmarks/constellation_faults.py
+
+browser: $(STAMP)    ## Report in headless Chromium; skipped with a reason where there is none
+	$(BIN)/python -m pytest -m browser -rs
+
+clean:               ## Remove the environment and generated files
+	rm -rf $(VENV) docs/_build .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -1,0 +1,61 @@
+"""Tocsin: an alarm bell for neural-network training runs.
+
+``watch`` records a run while it trains, ``check`` judges any recorded run with documented rules, ``read`` gives the
+runs themselves.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from tocsin._version import __version__
+from tocsin.api import ReadError, check, read
+from tocsin.engine import UnknownRule
+from tocsin.findings import Evidence, Finding, NotChecked, Remedy, Report, rule
+from tocsin.run import Confusion, Evaluation, Event, Moments, Parameter, Run, Series
+
+if TYPE_CHECKING:
+    from tocsin.recorder import Recorder, StopTraining, watch
+
+__all__ = [
+    "Confusion",
+    "Evaluation",
+    "Event",
+    "Evidence",
+    "Finding",
+    "Moments",
+    "NotChecked",
+    "Parameter",
+    "ReadError",
+    "Recorder",
+    "Remedy",
+    "Report",
+    "Run",
+    "Series",
+    "StopTraining",
+    "UnknownRule",
+    "__version__",
+    "check",
+    "read",
+    "rule",
+    "watch",
+]
+
+_NEEDS_TORCH = {"Recorder", "StopTraining", "watch"}
+
+
+def __getattr__(name: str) -> Any:
+    """Load the names that need torch when they are first used."""
+    if name not in _NEEDS_TORCH:
+        raise AttributeError(f"module 'tocsin' has no attribute {name!r}")
+    try:
+        from tocsin import recorder
+    except ModuleNotFoundError as error:
+        if error.name != "torch":
+            raise
+        raise ModuleNotFoundError(f"tocsin.{name} needs PyTorch: pip install 'tocsin[torch]'", name="torch") from error
+    return getattr(recorder, name)
+
+
+def __dir__() -> list[str]:
+    return __all__

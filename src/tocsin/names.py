@@ -1,0 +1,109 @@
+"""One table: every series that tocsin records, its unit and meaning, and the foreign spellings of it.
+
+``<term>``, ``<group>``, ``<tensor>``, ``<module>``, ``<mode>`` stand for the run's own names. ``docs/series.md`` is
+generated from this table.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Name:
+    """One canonical series name.
+
+    Attributes:
+        name: Canonical slash key; ``<...>`` parts vary.
+        meaning: One sentence.
+        unit: "" for 1.
+        how: What records it.
+        aliases: Foreign spellings that readers translate.
+    """
+
+    name: str
+    meaning: str
+    unit: str = ""
+    how: str = "tocsin.watch"
+    aliases: tuple[str, ...] = ()
+
+
+LOSSES = "run.losses(total=..., term=...)"
+METRICS = "run.metrics({...})"
+
+NAMES: tuple[Name, ...] = (
+    Name("train/loss", "Total training loss of one `run.losses` call.", how=LOSSES, aliases=("loss", "train_loss")),
+    Name("train/loss/<term>", "One named term of the training loss, as passed (unweighted unless you weight it).", how=LOSSES),
+    Name("val/loss", "Loss of an evaluation, by the user's own code.", how=METRICS, aliases=("eval_loss", "val_loss")),
+    Name("lr/<group>", "Learning rate of one parameter group; recorded when it changes.", aliases=("lr", "learning_rate")),
+    Name("count/backward", "Backward passes so far."),
+    Name("count/optimizer", "Completed optimizer steps so far (skipped AMP steps are not completed)."),
+    Name("count/skipped", "Optimizer steps skipped by the GradScaler so far."),
+    Name("amp/scale", "Loss scale of the GradScaler."),
+    Name("loss/path/<term>", "1: the term has a gradient path to a trainable parameter; 0: it is a tensor without one. Floats are not recorded."),
+    Name("loss/trunk_norm/<term>", "L2 norm of this term's gradient at the trunk tensor (terms passed before backward)."),
+    Name("grad/norm", "L2 norm of the raw gradient of all parameters: before clipping, unscaled, local to the rank.", aliases=("grad_norm",)),
+    Name("grad/norm/<tensor>", "L2 norm of one tensor's raw gradient."),
+    Name("grad/nonfinite", "NaN or inf entries in the raw gradient."),
+    Name("grad/count/<tensor>", "Times this tensor received a gradient since the last sample's step began; 0: none."),
+    Name("grad/applied_norm", "L2 norm of the gradient that the optimizer used: after unscaling, clipping, reduction."),
+    Name("grad/applied_nonfinite", "NaN or inf entries in the gradient that the optimizer used."),
+    Name("grad/at_max_frac/<tensor>", "Share of the non-zero applied entries whose magnitude is exactly the largest one."),
+    Name("grad/zero_frac/<tensor>", "Share of applied entries that are exactly 0."),
+    Name("param/changed/<tensor>", "1: the tensor's bytes changed since the previous sample; 0: they did not."),
+    Name("param/nonfinite", "NaN or inf entries in the parameters."),
+    Name("param/norm", "L2 norm of all trainable parameters."),
+    Name("update/ratio/<tensor>", "RMS of one optimizer step's update over RMS of the tensor, on a strided sample of its entries."),
+    Name("act/rms/<module>", "Root mean square of a module's output."),
+    Name("act/zero_frac/<module>", "Share of a module's output that is exactly 0."),
+    Name("input/mean/<mode>", "Mean of the model's first floating input; mode is train or eval."),
+    Name("input/sd/<mode>", "Standard deviation of that input."),
+    Name("input/min/<mode>", "Minimum of that input."),
+    Name("input/max/<mode>", "Maximum of that input."),
+    Name("input/fingerprint/<mode>", "Order-sensitive fingerprint of that input, an integer below 2^53."),
+    Name("ema/distance", "RMS distance between the EMA weights and the live ones over the RMS of the live ones."),
+    Name("watch/cost_frac", "Share of the run's wall time that tocsin used so far."),
+    Name("watch/every", "Steps between two samples, as the governor set it."),
+    Name("watch/dropped", "Points that the writer had to drop so far."),
+)  # fmt: skip
+
+
+def spec(name: str) -> Name | None:
+    """The row of the table that describes the series ``name``, the most particular one."""
+    best: Name | None = None
+    for row in NAMES:
+        stem, _, variable = row.name.partition("<")
+        if name == row.name or (variable and name.startswith(stem) and len(name) > len(stem)):
+            best = row if best is None or len(row.name) > len(best.name) else best
+    return best
+
+
+def canonical(foreign: str) -> str:
+    """The canonical name of a foreign spelling; unknown names are kept."""
+    for row in NAMES:
+        if foreign in row.aliases:
+            return row.name
+    return foreign
+
+
+def unit(name: str) -> str:
+    """Unit of a series, "" when it is 1 or unknown."""
+    row = spec(name)
+    return row.unit if row else ""
+
+
+def describe_need(need: str) -> str:
+    """A rule's need in words, with what records it."""
+    options = [option.strip() for option in need.split("|")]
+    hows = dict.fromkeys(_how(option) for option in options)
+    return f"{' or '.join(options)} ({' or '.join(hows)})"
+
+
+def _how(need: str) -> str:
+    if need.startswith("evaluations"):
+        return "run.evaluate(split, target=, prediction=)"
+    if need in ("config", "parameters", "events"):
+        return {"config": "watch(..., config=)"}.get(need, "record it with tocsin.watch")
+    row = spec(need.replace("/*", "/x"))
+    how = row.how if row else METRICS
+    return how if how != "tocsin.watch" else "record it with tocsin.watch"

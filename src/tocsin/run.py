@@ -1,0 +1,368 @@
+"""The one data model: what a training run left behind, whoever recorded it.
+
+A ``Run`` holds named ``Series``, ``Evaluation``s, ``Event``s, the trainable ``Parameter``s and the configuration.
+Readers, the record and the live recorder all build this; rules see nothing else. Steps count from 1; step 0 is
+"before training". All arrays are read-only views by convention: nothing here writes into them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Exit = Literal["finished", "failed", "interrupted", "killed", "running", "unknown"]
+Kind = Literal["classes", "ids", "binary", "multilabel", "regression"]
+
+
+@dataclass(frozen=True, eq=False)
+class Series:
+    """One recorded quantity over the steps of a run.
+
+    Attributes:
+        name: Canonical slash key (``names.py``), e.g. ``train/loss``.
+        step: Step of each point, shape (n,), ascending; repeated steps are allowed (several evaluations at one step).
+        value: Recorded value, shape (n,), in the unit of the name; NaN and inf are kept as recorded.
+        epoch: Epoch of each point counted from 1, shape (n,), NaN where unknown.
+        time: Seconds since the start of the run, shape (n,), NaN where unknown.
+    """
+
+    name: str
+    step: Ints
+    value: Floats
+    epoch: Floats
+    time: Floats
+
+    @classmethod
+    def of(cls, name: str, value: Any, step: Any = None, *, epoch: Any = None, time: Any = None) -> Series:
+        """Build a series from plain sequences; steps default to 1..n, epoch and time to NaN.
+
+        Raises:
+            ValueError: The columns differ in length.
+        """
+        values = np.asarray(value, dtype=np.float64).reshape(-1)
+        n = values.size
+        steps = np.arange(1, n + 1, dtype=np.int64) if step is None else np.asarray(step, dtype=np.int64).reshape(-1)
+        epochs = np.full(n, np.nan) if epoch is None else np.asarray(epoch, dtype=np.float64).reshape(-1)
+        times = np.full(n, np.nan) if time is None else np.asarray(time, dtype=np.float64).reshape(-1)
+        if not n == steps.size == epochs.size == times.size:
+            raise ValueError(f"series {name!r}: columns of {n}, {steps.size}, {epochs.size}, {times.size} points")
+        return cls(name, steps, values, epochs, times)
+
+    def __len__(self) -> int:
+        return self.value.size
+
+    def until(self, step: int) -> Series:
+        """The points at or before ``step``."""
+        return self[: int(np.searchsorted(self.step, step, side="right"))]
+
+    def __getitem__(self, part: slice) -> Series:
+        return Series(self.name, self.step[part], self.value[part], self.epoch[part], self.time[part])
+
+    @property
+    def finite(self) -> Series:
+        """The points with a finite value."""
+        keep = np.isfinite(self.value)
+        return Series(self.name, self.step[keep], self.value[keep], self.epoch[keep], self.time[keep])
+
+
+@dataclass(frozen=True, eq=False)
+class Confusion:
+    """Sparse confusion counts of one evaluation.
+
+    Attributes:
+        classes: Number of classes K.
+        target, prediction, count: The non-zero cells, each shape (m,): ``count[i]`` samples of class ``target[i]``
+            were predicted as ``prediction[i]``.
+        labels: The K class names in class order, or empty. Numeric labels ("28 dB") say that the classes are ordered.
+    """
+
+    classes: int
+    target: Ints
+    prediction: Ints
+    count: Ints
+    labels: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, dense: Any, labels: tuple[str, ...] = ()) -> Confusion:
+        """Build from a dense [K, K] matrix of counts, rows = target, columns = prediction."""
+        matrix = np.asarray(dense, dtype=np.int64)
+        target, prediction = np.nonzero(matrix)
+        return cls(matrix.shape[0], target, prediction, matrix[target, prediction], labels)
+
+    @property
+    def n(self) -> int:
+        """Number of samples."""
+        return int(self.count.sum())
+
+    @cached_property
+    def support(self) -> Ints:
+        """Samples of each target class, shape (K,)."""
+        return np.bincount(self.target, weights=self.count, minlength=self.classes).astype(np.int64)
+
+    @cached_property
+    def predicted(self) -> Ints:
+        """Samples predicted as each class, shape (K,)."""
+        return np.bincount(self.prediction, weights=self.count, minlength=self.classes).astype(np.int64)
+
+    @cached_property
+    def correct(self) -> Ints:
+        """Correctly predicted samples of each class, shape (K,)."""
+        hit = self.target == self.prediction
+        return np.bincount(self.target[hit], weights=self.count[hit], minlength=self.classes).astype(np.int64)
+
+    def dense(self) -> Ints:
+        """The [K, K] matrix, rows = target."""
+        matrix = np.zeros((self.classes, self.classes), dtype=np.int64)
+        matrix[self.target, self.prediction] = self.count
+        return matrix
+
+    def label(self, index: int) -> str:
+        """The name of class ``index``."""
+        return self.labels[index] if index < len(self.labels) else f"class {index}"
+
+
+@dataclass(frozen=True, eq=False)
+class Moments:
+    """Joint moments of target t and prediction p over one evaluation, for one output.
+
+    ``var_*`` and ``cov`` are population moments (divided by n). ``sample_target`` and ``sample_prediction`` are a
+    bounded systematic subsample in evaluation order (every ``stride``-th finite pair): it serves for quantiles and
+    for tests that must respect autocorrelation.
+    """
+
+    n: int
+    mean_target: float
+    mean_prediction: float
+    var_target: float
+    var_prediction: float
+    cov: float
+    min_target: float
+    max_target: float
+    min_prediction: float
+    max_prediction: float
+    sample_target: Floats
+    sample_prediction: Floats
+    stride: int = 1
+
+    @classmethod
+    def of(cls, target: Any, prediction: Any, stride: int = 1) -> Moments:
+        """Moments of two [N] arrays, float64; pairs with a non-finite member are dropped."""
+        t, p = np.asarray(target, np.float64).reshape(-1), np.asarray(prediction, np.float64).reshape(-1)
+        keep = np.isfinite(t) & np.isfinite(p)
+        t, p = t[keep], p[keep]
+        if not t.size:
+            nan = float("nan")
+            return cls(0, nan, nan, nan, nan, nan, nan, nan, nan, nan, t, p, stride)
+        dt, dp = t - t.mean(), p - p.mean()
+        return cls(
+            int(t.size), float(t.mean()), float(p.mean()), float((dt**2).mean()), float((dp**2).mean()),
+            float((dt * dp).mean()), float(t.min()), float(t.max()), float(p.min()), float(p.max()), t, p, stride,
+        )  # fmt: skip
+
+    @property
+    def r(self) -> float:
+        """Pearson correlation; NaN when either side is constant."""
+        scale = float(np.sqrt(self.var_target * self.var_prediction))
+        return float(np.clip(self.cov / scale, -1.0, 1.0)) if scale > 0 else float("nan")
+
+    @property
+    def s(self) -> float:
+        """Ratio of standard deviations sd(p)/sd(t); NaN when the target is constant."""
+        return float(np.sqrt(self.var_prediction / self.var_target)) if self.var_target > 0 else float("nan")
+
+    @property
+    def b(self) -> float:
+        """Mean shift (mean(p) - mean(t)) in target standard deviations; NaN when the target is constant."""
+        sd = float(np.sqrt(self.var_target))
+        return (self.mean_prediction - self.mean_target) / sd if sd > 0 else float("nan")
+
+    @property
+    def r2(self) -> float:
+        """R^2 = r^2 - (s - r)^2 - b^2 (Murphy 1988, eq. 11-12); with s = 0 the first two terms vanish."""
+        if self.var_target <= 0:
+            return float("nan")
+        return 1.0 - (self.var_target + self.var_prediction - 2 * self.cov) / self.var_target - self.b**2
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """The predictions of one (split, task), with no training step between them.
+
+    Attributes:
+        split, task: As given to ``run.evaluate``.
+        step: Last training step before it (0 = none).
+        kind: How the predictions were read.
+        n: Samples used; ``nonfinite`` rows were counted and left out.
+        confusion: For ``classes``, ``ids`` and ``binary``.
+        labels_confusion: For ``multilabel``: counts [K, 4] = tp, fp, fn, tn per label.
+        moments: For ``regression``: one per output.
+        metrics: The user's own numbers logged while it was open, by their full name.
+    """
+
+    split: str
+    task: str
+    step: int
+    kind: Kind
+    n: int
+    epoch: float = float("nan")
+    time: float = float("nan")
+    nonfinite: int = 0
+    confusion: Confusion | None = None
+    labels_confusion: Ints | None = None
+    moments: tuple[Moments, ...] = ()
+    metrics: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def key(self) -> str:
+        """``split/task``, the identity of a sequence of evaluations."""
+        return f"{self.split}/{self.task}"
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something said once: a warning, an exception, a framework message, an epoch's end.
+
+    ``data`` holds JSON values only.
+    """
+
+    kind: str
+    text: str = ""
+    step: int = 0
+    time: float = float("nan")
+    data: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One parameter tensor of the model as it stood when last scanned.
+
+    ``index`` is its place in ``model.named_parameters()``; ``role`` is "embedding" or "expert" where a part of it
+    may legitimately never move, else "".
+    """
+
+    name: str
+    size: int
+    requires_grad: bool
+    in_optimizer: bool
+    module: str = ""
+    dtype: str = "float32"
+    role: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """Everything known about one training run.
+
+    Attributes:
+        name: Short name for messages.
+        series: Series by canonical name.
+        evaluations: In order of closing.
+        events: In order of time.
+        parameters: Trainable tensors and their place in the optimizers (our own records only).
+        config: The configuration as given, nested; ``config_typed`` is False where the source keeps only text.
+        environment: Versions, device, command, seeds.
+        exit: How it ended; "running" while it is watched, "killed" without an exit record.
+        path: Where it was read from.
+        source: Format, e.g. ``tocsin``.
+        unread: What could not be read, a sentence each.
+    """
+
+    name: str
+    series: Mapping[str, Series] = field(default_factory=dict)
+    evaluations: tuple[Evaluation, ...] = ()
+    events: tuple[Event, ...] = ()
+    parameters: tuple[Parameter, ...] = ()
+    config: Mapping[str, Any] = field(default_factory=dict)
+    config_typed: bool = True
+    environment: Mapping[str, Any] = field(default_factory=dict)
+    exit: Exit = "unknown"
+    path: Path | None = None
+    source: str = "memory"
+    unread: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, name: str = "run", /, *, series: Mapping[str, Any] | None = None, **fields: Any) -> Run:
+        """Build a run from plain arrays: ``Run.of(series={"train/loss": [3, 2, 1]})``; steps are 1..n."""
+        made = {k: v if isinstance(v, Series) else Series.of(k, v) for k, v in (series or {}).items()}
+        return cls(name, made, **fields)
+
+    def get(self, name: str) -> Series | None:
+        """The series ``name`` if it has a point."""
+        found = self.series.get(name)
+        return found if found is not None and len(found) else None
+
+    def family(self, stem: str) -> dict[str, Series]:
+        """The series below ``stem/`` by what follows it: ``family("train/loss")`` gives the terms."""
+        head = stem + "/"
+        return {name[len(head) :]: s for name, s in self.series.items() if name.startswith(head) and len(s)}
+
+    def of_kind(self, *kinds: Kind) -> dict[str, list[Evaluation]]:
+        """Evaluations of these kinds (all when none is named), in order, by ``split/task``."""
+        found: dict[str, list[Evaluation]] = {}
+        for evaluation in self.evaluations:
+            if evaluation.n and (not kinds or evaluation.kind in kinds):
+                found.setdefault(evaluation.key, []).append(evaluation)
+        return found
+
+    def has(self, need: str) -> bool:
+        """Whether a rule's need is met: see ``findings.rule`` for the grammar."""
+        return any(self._has_one(option.strip()) for option in need.split("|"))
+
+    def _has_one(self, need: str) -> bool:
+        if need.startswith("evaluations"):
+            _, _, kind = need.partition(":")
+            return any(e.n and kind in ("", e.kind) for e in self.evaluations)
+        if need in ("config", "parameters", "events"):
+            return bool(getattr(self, need))
+        if need.endswith("/*"):
+            return bool(self.family(need[:-2]))
+        return self.get(need) is not None
+
+    @cached_property
+    def last_step(self) -> int:
+        """The largest step anything was recorded at."""
+        ends = [int(s.step[-1]) for s in self.series.values() if len(s)]
+        return max([0, *ends, *(e.step for e in self.evaluations)])
+
+    def prefix(self, step: int) -> Run:
+        """The run as it stood when ``step`` was over: all that was recorded at or before it."""
+        return replace(
+            self,
+            series={name: cut for name, s in self.series.items() if len(cut := s.until(step))},
+            evaluations=tuple(e for e in self.evaluations if e.step <= step),
+            events=tuple(e for e in self.events if e.step <= step and e.kind != "exit"),
+            exit="running",
+        )
+
+    def looks(self) -> list[int]:
+        """The steps after which the rules look: a function of the record alone, never of the clock.
+
+        Each step that ends with an evaluation (the first 64, then the 64 * 2^(k/4)-th), and the call counts
+        32 * 2^(k/2).
+        """
+        evaluated = sorted({e.step for e in self.evaluations})
+        at_evaluation = {step for k, step in enumerate(evaluated, 1) if looks_at_evaluation(k)}
+        at_count = set(_COUNTS[: int(np.searchsorted(_COUNTS, self.last_step, side="right"))])
+        return sorted(at_evaluation | at_count)
+
+
+_COUNTS = [round(32 * 2 ** (k / 2)) for k in range(90)]
+_EVALUATIONS = {round(64 * 2 ** (k / 4)) for k in range(1, 120)}
+
+
+def looks_at_evaluation(ordinal: int) -> bool:
+    """Whether the rules look after the ``ordinal``-th evaluated step (from 1)."""
+    return ordinal <= 64 or ordinal in _EVALUATIONS
+
+
+def looks_at_count(step: int) -> bool:
+    """Whether ``step`` is one of the call counts 32, 45, 64, 91, 128, ... at which the rules look."""
+    return step in _COUNTS

@@ -1,0 +1,204 @@
+"""Pure statistics on arrays: intervals, robust levels, trends, nulls. numpy only; every function is tested against scipy.
+
+All take float64 arrays, ignore nothing silently (the caller drops NaN), and return NaN intervals where the data cannot
+support one, so a comparison with them is False and a rule stays quiet.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from statistics import NormalDist
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Floats = NDArray[np.float64]
+Interval = tuple[float, float]
+NAN: Interval = (math.nan, math.nan)
+
+
+def z_of(confidence: float) -> float:
+    """Two-sided standard normal quantile: 1.96 for .95."""
+    return NormalDist().inv_cdf(0.5 + confidence / 2)
+
+
+def spend(look: int, alpha: float = 0.05) -> float:
+    """Level for the ``look``-th of many looks (from 1): 6 alpha / (pi^2 k^2); the levels sum to ``alpha``."""
+    return 6 * alpha / (math.pi**2 * look**2)
+
+
+def wilson(hits: float, n: float, confidence: float = 0.95) -> Interval:
+    """Wilson score interval of a proportion (Wilson 1927)."""
+    if n <= 0:
+        return NAN
+    z, p = z_of(confidence), hits / n
+    centre = (p + z * z / (2 * n)) / (1 + z * z / n)
+    half = z / (1 + z * z / n) * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
+    return max(0.0, centre - half), min(1.0, centre + half)
+
+
+def proportion_difference(hits1: float, n1: float, hits2: float, n2: float, confidence: float = 0.95) -> Interval:
+    """Interval of p1 - p2 from two Wilson intervals (Newcombe 1998, method 10)."""
+    if n1 <= 0 or n2 <= 0:
+        return NAN
+    (l1, u1), (l2, u2) = wilson(hits1, n1, confidence), wilson(hits2, n2, confidence)
+    p1, p2 = hits1 / n1, hits2 / n2
+    return p1 - p2 - math.hypot(p1 - l1, u2 - p2), p1 - p2 + math.hypot(u1 - p1, p2 - l2)
+
+
+def mean_interval(x: ArrayLike, confidence: float = 0.95) -> Interval:
+    """Normal interval of a mean, with the AR(1) effective size."""
+    values = np.asarray(x, np.float64)
+    n = effective_size(values)
+    if n < 2:
+        return NAN
+    half = z_of(confidence) * float(values.std(ddof=1)) / math.sqrt(n)
+    return float(values.mean()) - half, float(values.mean()) + half
+
+
+def lag1(x: ArrayLike) -> float:
+    """Lag-1 autocorrelation; 0 for fewer than 3 points or a constant."""
+    values = np.asarray(x, np.float64)
+    if values.size < 3:
+        return 0.0
+    d = values - values.mean()
+    total = float(d @ d)
+    return float(d[1:] @ d[:-1]) / total if total > 0 else 0.0
+
+
+def effective_size(x: ArrayLike) -> float:
+    """Number of independent points worth the same: n (1 - rho) / (1 + rho), rho the positive part of lag-1, >= 1."""
+    values = np.asarray(x, np.float64)
+    rho = min(max(lag1(values), 0.0), 0.999)
+    return max(1.0, values.size * (1 - rho) / (1 + rho)) if values.size else 0.0
+
+
+def fisher_interval(r: float, n: float, confidence: float = 0.95) -> Interval:
+    """Interval of a correlation by Fisher's z; ``n`` may be an effective size."""
+    if n <= 3 or not abs(r) <= 1:
+        return NAN
+    if abs(r) == 1:
+        return r, r
+    centre, half = math.atanh(r), z_of(confidence) / math.sqrt(n - 3)
+    return math.tanh(centre - half), math.tanh(centre + half)
+
+
+def calibration_slope(r: float, s: float, n: float, confidence: float = 0.95) -> Interval:
+    """Interval of the slope r/s of target on prediction, both standardised by the target's sd (least squares)."""
+    if n <= 3 or not (s > 0 and abs(r) <= 1):
+        return NAN
+    half = z_of(confidence) * math.sqrt((1 - r * r) / (n - 2)) / s
+    return r / s - half, r / s + half
+
+
+def circular_shift_p(target: ArrayLike, prediction: ArrayLike, shifts: int = 199) -> float:
+    """One-sided p value of their correlation against circular shifts of one of them (keeps autocorrelation).
+
+    Shifts are spread evenly over the record and stay at least 5 % away from 0. NaN below 20 pairs.
+    """
+    t, p = np.asarray(target, np.float64), np.asarray(prediction, np.float64)
+    n = t.size
+    if n < 20:
+        return math.nan
+    t, p = t - t.mean(), p - p.mean()
+    if not (t.any() and p.any()):
+        return 1.0
+    at = np.unique(np.linspace(max(1, n // 20), n - max(1, n // 20), min(shifts, n - 2)).astype(int))
+    null = np.fft.irfft(np.fft.rfft(p).conj() * np.fft.rfft(t), n)[at]
+    return float((1 + np.sum(null >= float(t @ p) * (1 - 1e-12))) / (1 + at.size))
+
+
+def robust_level(x: ArrayLike) -> tuple[float, float]:
+    """Median and 1.4826 MAD (consistent for the normal sd)."""
+    values = np.asarray(x, np.float64)
+    if not values.size:
+        return NAN
+    middle = float(np.median(values))
+    return middle, 1.4826 * float(np.median(np.abs(values - middle)))
+
+
+@dataclass(frozen=True)
+class Trend:
+    """Theil-Sen slope per unit of x, its interval, and the points it rests on."""
+
+    slope: float
+    low: float
+    high: float
+    n: int
+
+    @property
+    def falling(self) -> bool:
+        """Whether the whole interval lies below 0."""
+        return self.high < 0
+
+    @property
+    def rising(self) -> bool:
+        """Whether the whole interval lies above 0."""
+        return self.low > 0
+
+    @property
+    def flat(self) -> bool:
+        """Whether the interval contains 0 (False where there is no interval)."""
+        return self.low <= 0 <= self.high
+
+
+def trend(x: ArrayLike, y: ArrayLike, confidence: float = 0.95, most: int = 200) -> Trend:
+    """Theil-Sen slope with Sen's interval (Sen 1968), widened for autocorrelation of the residuals.
+
+    The Kendall variance n(n-1)(2n+5)/18 is multiplied by n / n_eff, n_eff from the residuals' lag-1 correlation
+    (Hamed & Rao 1998, first-order form). More than ``most`` points are first averaged in equal blocks.
+    """
+    xs, ys = np.asarray(x, np.float64), np.asarray(y, np.float64)
+    if xs.size > most:
+        xs, ys = block_means(xs, most), block_means(ys, most)
+    n = xs.size
+    if n < 4:
+        return Trend(math.nan, math.nan, math.nan, n)
+    i, j = np.triu_indices(n, 1)
+    dx = xs[j] - xs[i]
+    slopes = np.sort((ys[j] - ys[i])[dx != 0] / dx[dx != 0])
+    if not slopes.size:
+        return Trend(math.nan, math.nan, math.nan, n)
+    slope = float(np.median(slopes))
+    inflation = n / max(2.0, effective_size(ys - slope * xs))
+    half = z_of(confidence) * math.sqrt(n * (n - 1) * (2 * n + 5) / 18 * inflation) / 2
+    low, high = round((slopes.size - 1) / 2 - half), round((slopes.size - 1) / 2 + half)
+    if low < 0 or high >= slopes.size:
+        return Trend(slope, -math.inf, math.inf, n)
+    return Trend(slope, float(slopes[low]), float(slopes[high]), n)
+
+
+def block_means(x: Floats, blocks: int) -> Floats:
+    """Means of ``blocks`` consecutive parts of nearly equal size."""
+    edges = np.linspace(0, x.size, blocks + 1).astype(int)
+    sums: Floats = np.add.reduceat(x, edges[:-1]) / np.diff(edges)
+    return sums
+
+
+def change_point(y: ArrayLike, margin: int = 3) -> tuple[int, float]:
+    """The split that best separates two mean levels: index of the second part's first point, and |t| of the step.
+
+    |t| uses the pooled sd of the two parts. (0, 0.0) when fewer than 2 ``margin`` points.
+    """
+    values = np.asarray(y, np.float64)
+    n = values.size
+    if n < 2 * margin:
+        return 0, 0.0
+    k = np.arange(margin, n - margin + 1)
+    total, squares = np.cumsum(values), np.cumsum(values**2)
+    m1, m2 = total[k - 1] / k, (total[-1] - total[k - 1]) / (n - k)
+    within = np.maximum(squares[-1] - k * m1**2 - (n - k) * m2**2, 0.0)
+    scale = np.sqrt(within / max(n - 2, 1) * (1 / k + 1 / (n - k)))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        t = np.where(scale > 1e-300, np.abs(m2 - m1) / scale, np.where(m1 == m2, 0.0, np.inf))
+    best = int(np.argmax(t))
+    return int(k[best]), float(t[best])
+
+
+def least_squares(columns: Floats, y: Floats) -> tuple[Floats, float]:
+    """Coefficients of y on the columns [n, k] (no intercept), and R^2 about the mean of y."""
+    coefficients, *_ = np.linalg.lstsq(columns, y, rcond=None)
+    left = y - columns @ coefficients
+    total = float(((y - y.mean()) ** 2).sum())
+    return coefficients, 1 - float(left @ left) / total if total > 0 else math.nan
