@@ -1,4 +1,4 @@
-"""Pure statistics on arrays: intervals, robust levels, trends, nulls. numpy only; every function is tested against scipy.
+"""Pure statistics on arrays: intervals, robust levels, trends, nulls; numpy only, every function tested against scipy.
 
 All take float64 arrays, ignore nothing silently (the caller drops NaN), and return NaN intervals where the data cannot
 support one, so a comparison with them is False and a rule stays quiet.
@@ -21,6 +21,32 @@ NAN: Interval = (math.nan, math.nan)
 def z_of(confidence: float) -> float:
     """Two-sided standard normal quantile: 1.96 for .95."""
     return NormalDist().inv_cdf(0.5 + confidence / 2)
+
+
+def t_of(confidence: float, freedom: float) -> float:
+    """Two-sided Student quantile for ``freedom`` >= 1, whole or not (Hill 1970, algorithm 396).
+
+    Relative error below 2 % under 3 degrees of freedom and .2 % from there on, for a confidence of .8 and more.
+    """
+    n, tails = max(freedom, 1.0), 1 - confidence
+    if n == 1:
+        return 1 / math.tan(tails * math.pi / 2)
+    a = 1 / (n - 0.5)
+    b = 48 / (a * a)
+    c = ((20700 * a / b - 98) * a - 16) * a + 96.36
+    d = ((94.5 / (b + c) - 3) / b + 1) * math.sqrt(a * math.pi / 2) * n
+    y = (d * tails) ** (2 / n)
+    if y > a + 0.05:
+        x = -z_of(confidence)
+        c += 0.3 * (n - 4.5) * (x + 0.6) if n < 5 else 0.0
+        c += (((0.05 * d * x - 5) * x - 7) * x - 2) * x + b
+        y = x * x
+        y = (((((0.4 * y + 6.3) * y + 36) * y + 94.5) / c - y - 3) / b + 1) * x
+        y = math.expm1(a * y * y)
+    else:
+        near = 1 / (((n + 6) / (n * y) - 0.089 * d - 0.822) * (n + 2) * 3)
+        y = ((near + 0.5 / (n + 4)) * y - 1) * (n + 1) / (n + 2) + 1 / y
+    return math.sqrt(n * y)
 
 
 def spend(look: int, alpha: float = 0.05) -> float:
@@ -48,12 +74,12 @@ def proportion_difference(hits1: float, n1: float, hits2: float, n2: float, conf
 
 
 def mean_interval(x: ArrayLike, confidence: float = 0.95) -> Interval:
-    """Normal interval of a mean, with the AR(1) effective size."""
+    """Student interval of a mean, with the AR(1) effective size; NaN when that is below 2."""
     values = np.asarray(x, np.float64)
     n = effective_size(values)
     if n < 2:
         return NAN
-    half = z_of(confidence) * float(values.std(ddof=1)) / math.sqrt(n)
+    half = t_of(confidence, n - 1) * float(values.std(ddof=1)) / math.sqrt(n)
     return float(values.mean()) - half, float(values.mean()) + half
 
 
@@ -68,10 +94,18 @@ def lag1(x: ArrayLike) -> float:
 
 
 def effective_size(x: ArrayLike) -> float:
-    """Number of independent points worth the same: n (1 - rho) / (1 + rho), rho the positive part of lag-1, >= 1."""
+    """Number of independent points worth the same: n (1 - rho) / (1 + rho), between 1 and n (0 for none).
+
+    rho is the lag-1 correlation freed of its small-sample bias -(1 + 3 rho) / n (Marriott & Pope 1954).
+    """
     values = np.asarray(x, np.float64)
-    rho = min(max(lag1(values), 0.0), 0.999)
-    return max(1.0, values.size * (1 - rho) / (1 + rho)) if values.size else 0.0
+    n = values.size
+    return _independent(n, (n * lag1(values) + 1) / (n - 3) if n > 3 else 0.0)
+
+
+def _independent(n: int, rho: float) -> float:
+    rho = min(max(rho, 0.0), 0.999)
+    return max(1.0, n * (1 - rho) / (1 + rho)) if n else 0.0
 
 
 def fisher_interval(r: float, n: float, confidence: float = 0.95) -> Interval:
@@ -88,7 +122,7 @@ def calibration_slope(r: float, s: float, n: float, confidence: float = 0.95) ->
     """Interval of the slope r/s of target on prediction, both standardised by the target's sd (least squares)."""
     if n <= 3 or not (s > 0 and abs(r) <= 1):
         return NAN
-    half = z_of(confidence) * math.sqrt((1 - r * r) / (n - 2)) / s
+    half = t_of(confidence, n - 2) * math.sqrt((1 - r * r) / (n - 2)) / s
     return r / s - half, r / s + half
 
 
@@ -101,9 +135,9 @@ def circular_shift_p(target: ArrayLike, prediction: ArrayLike, shifts: int = 199
     n = t.size
     if n < 20:
         return math.nan
-    t, p = t - t.mean(), p - p.mean()
-    if not (t.any() and p.any()):
+    if not (np.ptp(t) > 0 and np.ptp(p) > 0):
         return 1.0
+    t, p = t - t.mean(), p - p.mean()
     at = np.unique(np.linspace(max(1, n // 20), n - max(1, n // 20), min(shifts, n - 2)).astype(int))
     null = np.fft.irfft(np.fft.rfft(p).conj() * np.fft.rfft(t), n)[at]
     return float((1 + np.sum(null >= float(t @ p) * (1 - 1e-12))) / (1 + at.size))
@@ -146,14 +180,16 @@ class Trend:
 def trend(x: ArrayLike, y: ArrayLike, confidence: float = 0.95, most: int = 200) -> Trend:
     """Theil-Sen slope with Sen's interval (Sen 1968), widened for autocorrelation of the residuals.
 
-    The Kendall variance n(n-1)(2n+5)/18 is multiplied by n / n_eff, n_eff from the residuals' lag-1 correlation
-    (Hamed & Rao 1998, first-order form). More than ``most`` points are first averaged in equal blocks.
+    The Kendall variance n(n-1)(2n+5)/18 is multiplied by n / n_eff (Hamed & Rao 1998, first-order form); n_eff from
+    the residuals' lag-1 correlation, freed of its small-sample bias -(2 + 4 rho) / n about a line (Marriott & Pope
+    1954); at its widest the interval spans the smallest and the largest pairwise slope, as all orders of 5 points
+    allow (2 / 5! < .05). More than ``most`` points are first averaged in equal blocks. NaN below 5 points.
     """
     xs, ys = np.asarray(x, np.float64), np.asarray(y, np.float64)
     if xs.size > most:
         xs, ys = block_means(xs, most), block_means(ys, most)
     n = xs.size
-    if n < 4:
+    if n < 5:
         return Trend(math.nan, math.nan, math.nan, n)
     i, j = np.triu_indices(n, 1)
     dx = xs[j] - xs[i]
@@ -161,17 +197,16 @@ def trend(x: ArrayLike, y: ArrayLike, confidence: float = 0.95, most: int = 200)
     if not slopes.size:
         return Trend(math.nan, math.nan, math.nan, n)
     slope = float(np.median(slopes))
-    inflation = n / max(2.0, effective_size(ys - slope * xs))
+    rho = (n * lag1(ys - slope * xs) + 2) / (n - 4) if n > 4 else 0.0
+    inflation = n / _independent(n, rho)
     half = z_of(confidence) * math.sqrt(n * (n - 1) * (2 * n + 5) / 18 * inflation) / 2
-    low, high = round((slopes.size - 1) / 2 - half), round((slopes.size - 1) / 2 + half)
-    if low < 0 or high >= slopes.size:
-        return Trend(slope, -math.inf, math.inf, n)
-    return Trend(slope, float(slopes[low]), float(slopes[high]), n)
+    low, high = round(slopes.size / 2 - half) - 1, round(slopes.size / 2 + half)
+    return Trend(slope, float(slopes[max(low, 0)]), float(slopes[min(high, slopes.size - 1)]), n)
 
 
 def block_means(x: Floats, blocks: int) -> Floats:
-    """Means of ``blocks`` consecutive parts of nearly equal size."""
-    edges = np.linspace(0, x.size, blocks + 1).astype(int)
+    """Means of ``blocks`` (at most x.size) consecutive parts of nearly equal size."""
+    edges = np.linspace(0, x.size, min(blocks, x.size) + 1).astype(int)
     sums: Floats = np.add.reduceat(x, edges[:-1]) / np.diff(edges)
     return sums
 
@@ -179,12 +214,14 @@ def block_means(x: Floats, blocks: int) -> Floats:
 def change_point(y: ArrayLike, margin: int = 3) -> tuple[int, float]:
     """The split that best separates two mean levels: index of the second part's first point, and |t| of the step.
 
-    |t| uses the pooled sd of the two parts. (0, 0.0) when fewer than 2 ``margin`` points.
+    |t| uses the pooled sd of the two parts; as the largest of many it is not Student-distributed. (0, 0.0) when
+    fewer than 2 ``margin`` points.
     """
     values = np.asarray(y, np.float64)
     n = values.size
-    if n < 2 * margin:
+    if n < max(2 * margin, 1):
         return 0, 0.0
+    values = values - values.mean()
     k = np.arange(margin, n - margin + 1)
     total, squares = np.cumsum(values), np.cumsum(values**2)
     m1, m2 = total[k - 1] / k, (total[-1] - total[k - 1]) / (n - k)
@@ -198,7 +235,7 @@ def change_point(y: ArrayLike, margin: int = 3) -> tuple[int, float]:
 
 def least_squares(columns: Floats, y: Floats) -> tuple[Floats, float]:
     """Coefficients of y on the columns [n, k] (no intercept), and R^2 about the mean of y."""
-    coefficients, *_ = np.linalg.lstsq(columns, y, rcond=None)
+    coefficients: Floats = np.linalg.lstsq(columns, y, rcond=None)[0].astype(np.float64)
     left = y - columns @ coefficients
     total = float(((y - y.mean()) ** 2).sum())
     return coefficients, 1 - float(left @ left) / total if total > 0 else math.nan
