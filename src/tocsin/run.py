@@ -7,7 +7,7 @@ Readers, the record and the live recorder all build this; rules see nothing else
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -15,6 +15,8 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+
+from tocsin import stats
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -325,6 +327,28 @@ class Run:
         if need.endswith("/*"):
             return bool(self.family(need[:-2]))
         return self.get(need) is not None
+
+    def settled(self, evaluations: Sequence[Evaluation]) -> list[Evaluation]:
+        """The last 3 of one ``split/task``'s evaluations if their predictions have settled, else none.
+
+        Settled: the run is over, or the loss of that split stopped falling: the trend interval of its last
+        max(8, half) points contains 0. A run that was cut short needs 3 evaluations, one that finished (or whose end
+        is unknown) gives what it has. Evaluations before the first step never count: nothing was learned yet.
+        """
+        last = [e for e in evaluations if e.step > 0][-3:]
+        if self.exit in ("finished", "unknown"):
+            return last
+        if len(last) < 3 or (self.exit == "running" and not self._stopped_falling(last[-1])):
+            return []
+        return last
+
+    def _stopped_falling(self, evaluation: Evaluation) -> bool:
+        split, task = evaluation.split, evaluation.task
+        loss = self.get(f"{split}/loss/{task}") or self.get(f"{split}/loss")
+        if loss is None or len(loss.finite) < 8:
+            return False
+        tail = loss.finite[-max(8, len(loss.finite) // 2) :]
+        return stats.trend(tail.step, tail.value).flat
 
     @cached_property
     def last_step(self) -> int:
