@@ -1,0 +1,1 @@
+"""Rules on the objective and its terms."""
