@@ -16,6 +16,7 @@ from tocsin.run import Confusion, Evaluation, Event, Floats, Ints, Kind, Moments
 
 T = TypeVar("T")
 MAX_CLASSES = 2**20
+MAX_ATTEMPTS = 10**6
 _MOMENTS = [f.name for f in fields(Moments) if f.type == "float"]
 BAD = (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError)
 
@@ -56,7 +57,7 @@ class Lines:
         found = []
         for data in self:
             try:
-                found.append((integer(data.get("attempt", 1)), decoder(data)))
+                found.append((integer(data.get("attempt", 1), MAX_ATTEMPTS), decoder(data)))
             except BAD:
                 self.bad += 1
         return found

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -20,16 +22,19 @@ class History:
     """When each attempt began and from where it stands.
 
     Attributes:
-        until: By attempt, the step from which a later attempt replaces it.
+        attempts: Numbers of the attempts that stand anywhere, ascending.
+        from_step: For each of them, the step from which it or a later one replaces all earlier ones.
         offset: By attempt, seconds from the start of the first attempt to its own.
     """
 
-    until: Mapping[int, float]
+    attempts: Sequence[int]
+    from_step: Sequence[float]
     offset: Mapping[int, float]
 
-    def keeps(self, attempt: int, step: int) -> bool:
-        """Whether what ``attempt`` says about ``step`` still stands."""
-        return step < self.until.get(attempt, np.inf)
+    def until(self, attempt: int) -> float:
+        """The step from which later attempts replace ``attempt``; infinity for the last one."""
+        later = bisect_right(self.attempts, attempt)
+        return self.from_step[later] if later < len(self.attempts) else math.inf
 
     def shift(self, attempt: int) -> float:
         """Seconds to add to the times of ``attempt``."""
@@ -41,30 +46,30 @@ def history(
 ) -> History:
     """Work out which attempt stands where.
 
-    The first step of an attempt is the least positive step of its rows, or of its evaluations if it has no rows.
-    Clocks may have been set back between attempts: a later one never starts before the end of what is kept.
+    An attempt stands from the step after the one that it resumed from, if it says so and got further; else from the
+    least positive step of its rows, or of its evaluations if it has no rows. One that began at step 1 began from
+    scratch, so what earlier ones said about step 0 goes too. Clocks may have been set back between attempts: a later
+    one never starts before the end of what is kept.
     """
+    resumed = {n: after for n, a in enumerate(attempts, 1) if type(after := a.get("after")) is int and after >= 0}
     rows: dict[int, float] = {}
     seen: dict[int, float] = {}
     last: dict[int, float] = {}
     for attempt, columns in segments:
         for column in columns.values():
-            positive = column.step[column.step > 0]
-            if positive.size:
-                rows[attempt] = min(rows.get(attempt, np.inf), float(positive.min()))
+            later = column.step[column.step > resumed.get(attempt, 0)]
+            if later.size:
+                rows[attempt] = min(rows.get(attempt, np.inf), float(later.min()))
             times = column.time[np.isfinite(column.time)]
             if times.size:
                 last[attempt] = max(last.get(attempt, 0.0), float(times.max()))
     for attempt, evaluation in evaluations:
-        if evaluation.step > 0:
+        if evaluation.step > resumed.get(attempt, 0):
             seen[attempt] = min(seen.get(attempt, np.inf), float(evaluation.step))
-    first = seen | rows
-    count = max([1, len(attempts), *first])
-    return History(_until(first), _offsets(attempts, last) if count > 1 else {})
-
-
-def _until(first: Mapping[int, float]) -> dict[int, float]:
-    return {attempt: min([f for other, f in first.items() if other > attempt], default=np.inf) for attempt in first}
+    first = {n: float(resumed[n] + 1) if n in resumed else step for n, step in (seen | rows).items()}
+    order = sorted(first)
+    least = np.minimum.accumulate([first[n] if first[n] > 1 else 0.0 for n in reversed(order)])[::-1].tolist()
+    return History(order, least, _offsets(attempts, last))
 
 
 def _offsets(attempts: Sequence[Mapping[str, Any]], last: Mapping[int, float]) -> dict[int, float]:
@@ -81,7 +86,7 @@ def join(segments: Sequence[Attempted], past: History) -> dict[str, Column]:
     """One column a series, in order of step; rows of an attempt that a later one replaces are left out."""
     parts: dict[str, list[Column]] = {}
     for attempt, columns in segments:
-        until, shift = past.until.get(attempt, np.inf), past.shift(attempt)
+        until, shift = past.until(attempt), past.shift(attempt)
         for name, column in columns.items():
             keep = column.step < until
             kept = column if keep.all() else _pick(column, keep)

@@ -39,10 +39,9 @@ def load(path: Path) -> dict[str, Any]:
     return data
 
 
-def new_attempt(number: int, start: float, segment: int) -> dict[str, Any]:
-    """The entry of an attempt that this process begins; ``segment`` is the first that it may write."""
-    process = {"pid": os.getpid(), "host": socket.gethostname(), "process_start": process_start(os.getpid())}
-    return {"attempt": number, "start": start, "segment": segment, **process}
+def this_process() -> dict[str, Any]:
+    """What tells this process from any other."""
+    return {"pid": os.getpid(), "host": socket.gethostname(), "process_start": process_start(os.getpid())}
 
 
 def process_start(pid: int) -> int | None:

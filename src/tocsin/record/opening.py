@@ -50,6 +50,7 @@ def open_record(
     config: Mapping[str, Any],
     environment: Mapping[str, Any],
     start: float | None = None,
+    after: int | None = None,
 ) -> Writer:
     """Begin to record in ``folder`` (made with its parents) and return the writer.
 
@@ -63,15 +64,19 @@ def open_record(
         config: The configuration; what JSON cannot say is kept as text.
         environment: Versions, device, command, seeds: likewise.
         start: Start of this attempt, seconds since 1970, default now.
+        after: Step of the checkpoint that this attempt resumes from, 0 from scratch: what earlier attempts said about
+            later steps is replaced once this one records such a step. Default: from the first step that it records.
 
     Raises:
         RecordError: The folder holds something else, or a record of another version.
     """
-    wanted, began = Path(folder), time.time() if start is None else float(start)
+    wanted = Path(folder).absolute()  # the training script may change its working directory
+    began = time.time() if start is None else float(start)
     rank = _rank()
     try:
         place = _place(wanted, rank)
-        return _open(place, name, plain(config), plain(environment), began)
+        attempt = {"start": began, "after": after}
+        return _open(place, name, plain(config), plain(environment), attempt)
     except OSError as error:
         reason = f"{error.strerror or error}" + (f" ({error.filename})" if error.filename else "")
         return Writer(wanted, rank=rank, start=began, trouble=f"no record can be written in {wanted}: {reason}")
@@ -127,14 +132,15 @@ def _claim(folder: Path, rank: int) -> bool:
     return False
 
 
-def _open(place: _Place, name: str | None, config: Any, environment: Any, start: float) -> Writer:
+def _open(place: _Place, name: str | None, config: Any, environment: Any, attempt: dict[str, Any]) -> Writer:
     before = place.before or {}
     earlier = list(before.get("attempts", []))
     if earlier:
         _keep_superseded(earlier[-1], before, config, environment)
     place.rank_folder.mkdir(exist_ok=True)
     segment = max(segment_numbers(place.rank_folder), default=0) + 1
-    attempt = manifest.new_attempt(len(earlier) + 1, start, segment)
+    start = attempt["start"]
+    attempt = {"attempt": len(earlier) + 1, **attempt, "segment": segment, **manifest.this_process()}
     data = {
         "schema": SCHEMA,
         "name": before.get("name") or _name(place, name),

@@ -118,9 +118,8 @@ E_ = TypeVar("E_", Evaluation, Event)
 
 def _standing(told: list[tuple[int, E_]], past: joining.History) -> list[E_]:
     """What no later attempt replaces, with times since the start of the first attempt."""
-    return [
-        replace(said, time=said.time + past.shift(attempt)) for attempt, said in told if past.keeps(attempt, said.step)
-    ]
+    kept = [(attempt, said) for attempt, said in told if said.step < past.until(attempt)]
+    return [replace(said, time=said.time + past.shift(attempt)) for attempt, said in kept]
 
 
 def _read_lines(path: Path, decoder: Callable[[dict[str, Any]], T], unread: list[str]) -> list[tuple[int, T]]:

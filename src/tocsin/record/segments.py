@@ -118,11 +118,12 @@ def connect() -> Any:
     return duckdb.connect(config={"threads": "1", "memory_limit": "2GB", **off})
 
 
+_MOST_POINTS = 2**24  # a segment of JSONL could not hold as many
 _INDEX = """SELECT name, min(file_row_number), count(*), max(file_row_number)
             FROM read_parquet($path, file_row_number = true) GROUP BY name ORDER BY 2"""
 _VALUES = """SELECT step::BIGINT AS step, value::DOUBLE AS value,
              coalesce(epoch, 'nan'::DOUBLE) AS epoch, coalesce(time, 'nan'::DOUBLE) AS time
-             FROM read_parquet($path)"""
+             FROM read_parquet($path) LIMIT $limit"""
 
 
 def read_parquet(path: Path) -> dict[str, Column]:
@@ -134,13 +135,16 @@ def read_parquet(path: Path) -> dict[str, Column]:
     import duckdb
 
     literal = {"path": _literal(path)}
+    limited = {**literal, "limit": _MOST_POINTS + 1}
     try:
         with connect() as connection:
             index = connection.execute(_INDEX, literal).fetchall()
-            found = connection.execute(_VALUES, literal).fetchnumpy()
+            found = connection.execute(_VALUES, limited).fetchnumpy()
     except (duckdb.Error, RuntimeError, UnicodeDecodeError) as error:
         first = (str(error).splitlines() or [""])[0]
         raise ValueError(f"expected a compacted segment, got something unreadable ({first[:200]})") from error
+    if len(found["value"]) > _MOST_POINTS:
+        raise ValueError(f"expected at most {_MOST_POINTS} points in a segment")
     whole = Column(*(np.ma.getdata(found[name]) for name in ("step", "epoch", "time", "value")))
     if any(np.ma.is_masked(found[name]) for name in found) or np.any((whole.step < 0) | (whole.step > MAX_STEP)):
         raise ValueError("expected steps and values, got gaps or steps out of range")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import os
+import queue
 import threading
 import time
 import weakref
@@ -25,7 +26,7 @@ QUEUE_POINTS = 200_000
 QUEUE_SAYINGS = 20_000
 CLOSE_SECONDS = 60.0
 _BURST_BYTES = 2**16
-_URGENT = {"exception", "warning", "exit"}
+_URGENT = {"exception", "warning"}
 
 Keep = Callable[[dict[str, Any]], None]
 
@@ -67,8 +68,8 @@ class Writer:
         self._queue: deque[Any] = deque()
         self._points = self._last_step = 0
         self._lock = threading.RLock()
-        self._wake = threading.Event()
-        self._closing = self._closed = self._forked = self._said_exit = False
+        self._wake: queue.SimpleQueue[None] = queue.SimpleQueue()  # its put may be interrupted by a signal handler's
+        self._closing = self._closed = self._forked = False
         self._thread = threading.Thread(target=self._work, name="tocsin-writer", daemon=True)
         if trouble is None:
             self._begin()
@@ -105,15 +106,14 @@ class Writer:
             self._last_step = rows[-1][0]
             crowded = self._points > QUEUE_POINTS // 4
         if crowded:
-            self._wake.set()
+            self._wake.put(None)
 
     def evaluation(self, evaluation: Evaluation) -> None:
         """Record one evaluation, at once."""
         self._say(layout.EVALUATIONS, lambda: encoding.evaluation_data(evaluation), urgent=True)
 
     def event(self, event: Event) -> None:
-        """Record one event; exceptions, warnings and the exit at once."""
-        self._said_exit = self._said_exit or event.kind == "exit"
+        """Record one event; exceptions and warnings at once."""
         self._say(layout.EVENTS, lambda: encoding.event_data(event), urgent=event.kind in _URGENT)
 
     def finding(self, finding: Finding) -> None:
@@ -134,7 +134,7 @@ class Writer:
                 return
             self._queue.append((file, data))
         if urgent:
-            self._wake.set()
+            self._wake.put(None)
 
     def flush(self, timeout: float = 5.0) -> bool:
         """Wait until all that was given so far has been passed to the operating system; False if time ran out."""
@@ -143,22 +143,23 @@ class Writer:
         reached = threading.Event()
         with self._lock:
             self._queue.append(reached)
-        self._wake.set()
+        self._wake.put(None)
         return reached.wait(timeout) and self.trouble is None
 
     def close(self, exit: Exit, error: str | None = None) -> None:  # noqa: A002 (the word of the API)
         """Write what is queued, the exit and its error, then compact. A second call does nothing."""
         if self._closed or self._forked:
             return
-        if not self._said_exit:
-            self.event(Event("exit", error or "", self._last_step, self._seconds(), {"exit": exit}))
         self._closing = True
-        self._wake.set()
+        self._wake.put(None)
         if self._thread.ident is not None:
             self._thread.join(CLOSE_SECONDS)
         self._closed = True
         _open.discard(self)
-        self._close_files()
+        if self._thread.is_alive():  # its descriptors stay open: closed, their numbers could come to mean other files
+            self._fail(TimeoutError(f"the disk took longer than {CLOSE_SECONDS:.0f} s"))
+        else:
+            self._close_files()
         self._record_end(exit, error)
         if self.trouble is None:
             self._compact()
@@ -171,8 +172,10 @@ class Writer:
             self._drain()
             if closing:
                 return
-            self._wake.wait(FLUSH_SECONDS)
-            self._wake.clear()
+            with contextlib.suppress(queue.Empty):
+                self._wake.get(timeout=FLUSH_SECONDS)
+                while True:
+                    self._wake.get_nowait()
 
     def _drain(self) -> None:
         with self._lock:
