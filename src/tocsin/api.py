@@ -52,7 +52,8 @@ def check(
 
     Args:
         target: What to check.
-        select, ignore: Rule codes, code prefixes or names.
+        select: Rule codes, code prefixes or names to judge; all when empty.
+        ignore: The same, to leave out.
         options: Option overrides by rule code or name, e.g. ``{"class-attractor": {"excess": 0.3}}``.
         baseline: Known findings to leave out, each with ``code`` and ``subject``.
 

@@ -21,7 +21,7 @@ from tocsin.run import Run
 Found = Callable[[Finding], None]
 
 
-class UnknownRule(ValueError):
+class UnknownRule(ValueError):  # noqa: N818  the name is public and says it all
     """A selector names no rule."""
 
 
@@ -115,7 +115,7 @@ class Watchkeeper:
         findings, why = judge(rule, run, self.options)
         if why is not None:
             self.not_checked[rule.code] = why
-            if why.reason.startswith(_RAISED):
+            if why.reason.startswith(RAISED):
                 self.broken[rule.code] = why
             return []
         now = {f.identity: f for f in findings}
@@ -138,7 +138,7 @@ class Watchkeeper:
         return ordered(self.rung.values())
 
 
-_RAISED = "the rule raised "
+RAISED = "the rule raised "
 
 
 def judge(rule: Rule, subject: Any, options: Mapping[str, Any]) -> tuple[list[Finding], NotChecked | None]:
@@ -162,7 +162,7 @@ def judge(rule: Rule, subject: Any, options: Mapping[str, Any]) -> tuple[list[Fi
             else:
                 findings.append(rule.ring(run, outcome))
     except Exception as error:  # a broken rule must never break the run it watches; it is reported instead
-        return [], unable(f"{_RAISED}{type(error).__name__}: {error}")
+        return [], unable(f"{RAISED}{type(error).__name__}: {error}")
     return findings, unable("; ".join(dict.fromkeys(reasons))) if reasons and not findings else None
 
 
@@ -187,7 +187,8 @@ def check_runs(
 
     Args:
         runs: The runs.
-        select, ignore: Rule codes, code prefixes or names.
+        select: Rule codes, code prefixes or names to judge; all when empty.
+        ignore: The same, to leave out.
         options: Option overrides by rule code or name.
         baseline: Known findings (``code`` and ``subject``, optionally ``run``) to leave out.
 
@@ -195,6 +196,7 @@ def check_runs(
         UnknownRule: A selector matches no rule.
     """
     rules = select_rules(select, ignore)
+    runs = distinct(runs)
     keepers = [check_run(run, rules, options) for run in runs]
     findings = [f for keeper in keepers for f in keeper.rung.values()]
     not_checked = [n for keeper in keepers for n in keeper.not_checked.values()]
@@ -203,9 +205,22 @@ def check_runs(
             found, why = judge(rule, list(runs), options or {})
             findings += found
             not_checked += [why] if why else []
-    known = [dict(b) for b in baseline]
-    findings = [f for f in findings if not any(_same(b, f) for b in known)]
-    return gather(runs, rules, findings, not_checked)
+    report = gather(runs, rules, findings, not_checked)
+    accepted = list(baseline)  # a rule that rang is never called clean, and what is left out is counted
+    known = tuple(f for f in report.findings if any(_same(b, f) for b in accepted))
+    return replace(report, findings=tuple(ordered(f for f in report.findings if f not in known)), known=known)
+
+
+def distinct(runs: Sequence[Run]) -> list[Run]:
+    """The runs with names that tell them apart: findings, causes and baselines go by the run's name."""
+    named: dict[str, Run] = {}
+    for run in runs:
+        name, k = run.name, 1
+        while name in named:
+            k += 1
+            name = f"{run.name} ({k})"
+        named[name] = run if name == run.name else replace(run, name=name)
+    return list(named.values())
 
 
 def gather(

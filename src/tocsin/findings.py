@@ -110,6 +110,7 @@ class Report:
         clean: Codes of the rules that looked and found nothing in any run.
         not_checked: Rules that could not look, and why.
         unread: What the readers could not read.
+        known: Findings left out of ``findings`` because the baseline names them.
     """
 
     runs: tuple[str, ...] = ()
@@ -117,6 +118,7 @@ class Report:
     clean: tuple[str, ...] = ()
     not_checked: tuple[NotChecked, ...] = ()
     unread: tuple[str, ...] = ()
+    known: tuple[Finding, ...] = ()
 
     @property
     def roots(self) -> tuple[Finding, ...]:
@@ -136,6 +138,22 @@ class Report:
     def failed(self) -> bool:
         """Whether there is at least one error or warning."""
         return self.worst in ("error", "warning")
+
+    @property
+    def verdict(self) -> str:
+        """One line: "Not learning: ...", "Suspect: ..." with the worst root, "Clean: ...", or "Not checked: ..."."""
+        root = next((f for f in self.roots if f.severity != "note"), None)
+        if root is None:
+            if not (self.clean or self.findings):
+                return f"Not checked: none of {len(self.not_checked)} rules could look at this run."
+            notes = f", {len(self.findings)} noted" if self.findings else ""
+            return (
+                f"Clean: {len(self.clean)} rules looked and found nothing{notes}, {len(self.not_checked)} not checked."
+            )
+        more = sum(f.severity != "note" for f in self.roots) - 1
+        also = f" (and {more} more)" if more else ""
+        word = "Not learning" if self.worst == "error" else "Suspect"
+        return f"{word}: {root.code} {root.name}: {root.message}{also}"
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON data with a ``schema`` version; non-finite numbers become "nan", "inf", "-inf"."""
@@ -159,6 +177,7 @@ class Report:
             clean=tuple(data["clean"]),
             not_checked=tuple(NotChecked(**n) for n in data["not_checked"]),
             unread=tuple(data["unread"]),
+            known=tuple(finding_from_json(f) for f in data["known"]),
         )
 
     def __str__(self) -> str:

@@ -6,6 +6,8 @@ generated from this table.
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 
@@ -33,27 +35,47 @@ METRICS = "run.metrics({...})"
 
 NAMES: tuple[Name, ...] = (
     Name("train/loss", "Total training loss of one `run.losses` call.", how=LOSSES, aliases=("loss", "train_loss")),
-    Name("train/loss/<term>", "One named term of the training loss, as passed (unweighted unless you weight it).", how=LOSSES),
+    Name(
+        "train/loss/<term>",
+        "One named term of the training loss, as passed (unweighted unless you weight it).",
+        how=LOSSES,
+    ),
     Name("val/loss", "Loss of an evaluation, by the user's own code.", how=METRICS, aliases=("eval_loss", "val_loss")),
-    Name("lr/<group>", "Learning rate of one parameter group; recorded when it changes.", aliases=("lr", "learning_rate")),
+    Name(
+        "lr/<group>", "Learning rate of one parameter group; recorded when it changes.", aliases=("lr", "learning_rate")
+    ),
     Name("count/backward", "Backward passes so far."),
     Name("count/optimizer", "Completed optimizer steps so far (skipped AMP steps are not completed)."),
     Name("count/skipped", "Optimizer steps skipped by the GradScaler so far."),
     Name("amp/scale", "Loss scale of the GradScaler."),
-    Name("loss/path/<term>", "1: the term has a gradient path to a trainable parameter; 0: it is a tensor without one. Floats are not recorded."),
-    Name("loss/trunk_norm/<term>", "L2 norm of this term's gradient at the trunk tensor (terms passed before backward)."),
-    Name("grad/norm", "L2 norm of the raw gradient of all parameters: before clipping, unscaled, local to the rank.", aliases=("grad_norm",)),
+    Name(
+        "loss/path/<term>",
+        "1: the term has a gradient path to a trainable parameter; 0: it is a tensor without one. Not for floats.",
+    ),
+    Name(
+        "loss/trunk_norm/<term>", "L2 norm of this term's gradient at the trunk tensor (terms passed before backward)."
+    ),
+    Name(
+        "grad/norm",
+        "L2 norm of the raw gradient of all parameters: before clipping, unscaled, local to the rank.",
+        aliases=("grad_norm",),
+    ),
     Name("grad/norm/<tensor>", "L2 norm of one tensor's raw gradient."),
     Name("grad/nonfinite", "NaN or inf entries in the raw gradient."),
     Name("grad/count/<tensor>", "Times this tensor received a gradient since the last sample's step began; 0: none."),
     Name("grad/applied_norm", "L2 norm of the gradient that the optimizer used: after unscaling, clipping, reduction."),
     Name("grad/applied_nonfinite", "NaN or inf entries in the gradient that the optimizer used."),
-    Name("grad/at_max_frac/<tensor>", "Share of the non-zero applied entries whose magnitude is exactly the largest one."),
+    Name(
+        "grad/at_max_frac/<tensor>", "Share of the non-zero applied entries whose magnitude is exactly the largest one."
+    ),
     Name("grad/zero_frac/<tensor>", "Share of applied entries that are exactly 0."),
     Name("param/changed/<tensor>", "1: the tensor's bytes changed since the previous sample; 0: they did not."),
     Name("param/nonfinite", "NaN or inf entries in the parameters."),
     Name("param/norm", "L2 norm of all trainable parameters."),
-    Name("update/ratio/<tensor>", "RMS of one optimizer step's update over RMS of the tensor, on a strided sample of its entries."),
+    Name(
+        "update/ratio/<tensor>",
+        "RMS of one optimizer step's update over RMS of the tensor, on a strided sample of its entries; inf or NaN for a tensor that was all 0.",
+    ),
     Name("act/rms/<module>", "Root mean square of a module's output."),
     Name("act/zero_frac/<module>", "Share of a module's output that is exactly 0."),
     Name("input/mean/<mode>", "Mean of the model's first floating input; mode is train or eval."),
@@ -65,7 +87,7 @@ NAMES: tuple[Name, ...] = (
     Name("watch/cost_frac", "Share of the run's wall time that tocsin used so far."),
     Name("watch/every", "Steps between two samples, as the governor set it."),
     Name("watch/dropped", "Points that the writer had to drop so far."),
-)  # fmt: skip
+)
 
 
 def spec(name: str) -> Name | None:
@@ -79,10 +101,11 @@ def spec(name: str) -> Name | None:
 
 
 def canonical(foreign: str) -> str:
-    """The canonical name of a foreign spelling; unknown names are kept."""
+    """The canonical name of a foreign spelling, its first variable part "0" (``lr`` is ``lr/0``); others are kept."""
     for row in NAMES:
         if foreign in row.aliases:
-            return row.name
+            stem, variable, _ = row.name.partition("<")
+            return stem + "0" if variable else row.name
     return foreign
 
 
@@ -107,3 +130,32 @@ def _how(need: str) -> str:
     row = spec(need.replace("/*", "/x"))
     how = row.how if row else METRICS
     return how if how != "tocsin.watch" else "record it with tocsin.watch"
+
+
+_MAIN_SPLITS = ("val", "valid", "validation", "dev", "eval", "evaluation")
+
+
+def eval_losses(recorded: Iterable[str]) -> list[str]:
+    """The main losses of evaluations among these series names, the one to select models by first.
+
+    A main loss is ``<split>/loss`` of any split but train; component losses (``val/loss/<term>``) are not.
+    """
+    found = [n for n in recorded if n.endswith("/loss") and n.count("/") == 1 and n != "train/loss"]
+    ranks = {f"{split}/loss": rank for rank, split in enumerate(_MAIN_SPLITS)}
+    return sorted(found, key=lambda n: (ranks.get(n, len(ranks)), n.startswith("test"), n))
+
+
+_BETTER_HIGH = frozenset(
+    ["acc", "accuracy", "ap", "auc", "auroc", "bleu", "corr", "dice", "f1", "iou", "kappa", "map", "mcc", "miou", "pearson"]
+    + ["precision", "psnr", "r2", "recall", "rouge", "spearman", "ssim", "top1", "top5"]
+)  # fmt: skip
+_BETTER_LOW = frozenset(
+    ["bpb", "bpc", "bpd", "cer", "err", "error", "fid", "loss", "lpips", "mae", "mape", "mse", "nll", "nmse", "perplexity"]
+    + ["ppl", "rmse", "wer"]
+)  # fmt: skip
+
+
+def direction(metric: str) -> int:
+    """1 if higher is better, -1 if lower is better, 0 if the metric's last part does not say."""
+    words = set(re.split(r"[^a-z0-9]+", metric.rpartition("/")[2].lower()))
+    return bool(words & _BETTER_HIGH) - bool(words & _BETTER_LOW)

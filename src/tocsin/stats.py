@@ -239,3 +239,53 @@ def least_squares(columns: Floats, y: Floats) -> tuple[Floats, float]:
     left = y - columns @ coefficients
     total = float(((y - y.mean()) ** 2).sum())
     return coefficients, 1 - float(left @ left) / total if total > 0 else math.nan
+
+
+@dataclass(frozen=True)
+class Weight:
+    """The mean weight of one part in a sum, its interval, and how well the parts account for the sum.
+
+    ``share`` is the lower end of the interval times sd(part) / sd(sum); ``r2`` is adjusted for the degrees of freedom.
+    """
+
+    value: float
+    low: float
+    high: float
+    share: float
+    r2: float
+
+
+def weight_in_sum(whole: Floats, parts: Floats, index: int, order: int = 0, confidence: float = 0.999) -> Weight | None:
+    """Least squares of ``whole`` (n,) on ``parts`` (n, k): the weight of column ``index``.
+
+    The weights are polynomials of ``order`` <= 2 in time, plus a free quadratic that is removed from all columns first
+    (Frisch and Waugh 1933). None when fewer than 10 degrees of freedom are left, when the whole is smooth, or when the
+    remaining columns and a quadratic imitate more than 96 % of the part's variance.
+    """
+    n = whole.size
+    freedom = n - parts.shape[1] * (order + 1) - 3
+    scale, sizes = float(whole.std()), parts.std(axis=0)
+    if freedom < 10 or not scale or not sizes[index]:
+        return None
+    basis = np.polynomial.legendre.legvander(np.linspace(-1.0, 1.0, n), 2).astype(np.float64)
+    z = (parts - parts.mean(axis=0)) / np.where(sizes > 0, sizes, 1.0)
+    columns = np.concatenate([basis[:, j : j + 1] * z for j in range(order + 1)], axis=1)
+    columns, y = _beside(basis, columns), _beside(basis, (whole - whole.mean()) / scale)
+    own = _beside(np.delete(columns, index, axis=1), columns[:, index])
+    left = _beside(columns, y)
+    alone, moved = float(own @ own), float(y @ y)
+    if alone < 0.04 * n or moved < 1e-12 * n:
+        return None
+    noise, w, unit = float(left @ left) / freedom, float(own @ y) / alone, scale / float(sizes[index])
+    half = z_of(confidence) * math.sqrt(noise / alone)
+    return Weight(w * unit, (w - half) * unit, (w + half) * unit, w - half, 1 - noise * (n - 3) / moved)
+
+
+def _beside(columns: Floats, y: Floats) -> Floats:
+    """``y`` less its least-squares image on ``columns``; directions below 1e-4 of the largest count as none."""
+    if not columns.shape[1]:
+        return y
+    u, s, _ = np.linalg.svd(columns, full_matrices=False)
+    u = u[:, s > 1e-4 * s[0]]
+    left: Floats = y - u @ (u.T @ y)
+    return left

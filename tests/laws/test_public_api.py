@@ -1,0 +1,88 @@
+"""The public names and the codes of rules are promises: changing this file is changing one."""
+
+from __future__ import annotations
+
+import inspect
+
+import pytest
+
+import tocsin
+from tocsin.engine import all_rules
+
+PUBLIC = [
+    "Confusion",
+    "Evaluation",
+    "Event",
+    "Evidence",
+    "Finding",
+    "Moments",
+    "NotChecked",
+    "Parameter",
+    "ReadError",
+    "Recorder",
+    "Remedy",
+    "Report",
+    "Run",
+    "Series",
+    "StopTraining",
+    "UnknownRule",
+    "__version__",
+    "check",
+    "read",
+    "rule",
+    "watch",
+]
+# A released code is never reused and never lost.
+CODES = {
+    "AMP002": "overflow-masked",
+    "AMP003": "non-finite",
+    "CFG001": "number-as-string",
+    "EVL001": "metric-disconnected",
+    "GEN001": "overfit",
+    "OBJ001": "dominated-objective",
+    "OBJ006": "train-eval-loss-scale",
+    "OBJ007": "term-without-gradient",
+    "OPT001": "frozen-parameters",
+    "OPT003": "saturated-gradient",
+    "PRD001": "class-attractor",
+    "PRD002": "constant-prediction",
+    "PRD004": "scale-collapse",
+    "PRD007": "mean-shift",
+}
+
+
+def test_the_public_names_are_these_and_sorted():
+    assert tocsin.__all__ == PUBLIC
+    assert sorted(PUBLIC) == PUBLIC
+    assert dir(tocsin) == PUBLIC
+
+
+@pytest.mark.parametrize("name", [n for n in PUBLIC if not n.startswith("__")])
+def test_a_public_name_is_documented(name):
+    assert len(inspect.getdoc(getattr(tocsin, name)) or "") > 20
+
+
+def test_an_unknown_name_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="module 'tocsin' has no attribute 'wotch'"):
+        _ = tocsin.wotch
+
+
+@pytest.mark.parametrize(
+    ("function", "arguments"),
+    [
+        ("read", ["path"]),
+        ("check", ["target", "select", "ignore", "options", "baseline"]),
+        ("rule", ["code", "needs", "severity", "explains", "scope", "when", "live", "since"]),
+    ],
+)
+def test_the_arguments_of_the_verbs(function, arguments):
+    assert list(inspect.signature(getattr(tocsin, function)).parameters) == arguments
+
+
+def test_watch_takes_what_the_design_pins():
+    pinned = ["model", "optimizer", "run_dir", "config", "scaler", "ema", "scheduler", "budget", "every", "ignore"]
+    assert {*pinned, "stop_on", "enabled"} <= set(inspect.signature(tocsin.watch).parameters)
+
+
+def test_every_released_code_still_means_the_same_rule():
+    assert CODES.items() <= {r.code: r.name for r in all_rules().values()}.items()
