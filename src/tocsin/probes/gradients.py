@@ -1,0 +1,133 @@
+"""Raw gradients, from hooks on the tensors; applied gradients and updates, from the optimizers' own step hooks.
+
+The raw gradient is what backward left: before a sanitiser, before clipping, still multiplied by the loss scale, local
+to the rank. The applied one is what the optimizer used. Hooks on all tensors live on sampled steps only.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+
+from tocsin.probes import measures
+from tocsin.probes.hook import Hook, Meter
+from tocsin.probes.tensors import Tensors
+
+Values = dict[str, Tensor | float]
+UPDATE_SHARE, UPDATE_MOST = 100, 4096
+
+
+class RawGradients:
+    """Per tensor: how often it received a gradient in this window, the norm of the latest, its non-finite entries."""
+
+    def __init__(self, tensors: Tensors, meter: Meter) -> None:
+        self.tensors = tensors
+        self.meter = meter
+        self._handles: list[Any] = []
+        self._seen: dict[str, tuple[int, Tensor, Tensor | float]] = {}
+
+    def arm(self) -> None:
+        """Hook every measured tensor; frozen ones would raise and are left out."""
+        self.disarm()
+        self._seen.clear()
+        tensors: dict[str, Any] = dict(self.tensors.measured)  # torch leaves its hook methods untyped
+        for name, p in tensors.items():
+            if p.requires_grad and p.is_leaf:
+                hook = Hook("raw gradients", self.meter, self._taker(name))
+                self._handles.append(p.register_post_accumulate_grad_hook(hook))
+
+    def disarm(self) -> None:
+        """Remove the hooks."""
+        for handle in self._handles:
+            handle.remove()
+        self._handles.clear()
+
+    def _taker(self, name: str) -> Any:
+        def take(p: Tensor) -> None:
+            if p.grad is None:
+                return
+            size = measures.norm(p.grad)
+            bad: Tensor | float = 0.0
+            # On the CPU a look at the norm is free, and the count is needed only when the norm is not finite.
+            if size.device.type != "cpu":
+                bad = measures.nonfinite(p.grad)
+            elif not math.isfinite(size.item()):
+                bad = measures.nonfinite(p.grad)
+                size = measures.norm(p.grad.double()) if bad == 0 else size
+            self._seen[name] = (self._seen.get(name, (0,))[0] + 1, size, bad)
+
+        return take
+
+    def read(self, scale: float) -> Values:
+        """Values of the window; norms are divided by the loss ``scale``."""
+        if not self._seen:
+            return {f"grad/count/{name}": 0.0 for name in self.tensors.measured}
+        values: Values = {}
+        for name in self.tensors.measured:
+            count, size, _ = self._seen.get(name, (0, None, 0.0))
+            values[f"grad/count/{name}"] = float(count)
+            if size is not None:
+                values[f"grad/norm/{name}"] = size / scale
+        device = next(iter(self._seen.values()))[1].device
+        sizes = torch.stack([size.to(device).double() for _, size, _ in self._seen.values()])
+        values["grad/norm"] = torch.linalg.vector_norm(sizes) / scale
+        bad = [b if isinstance(b, Tensor) else torch.tensor(b) for _, _, b in self._seen.values()]
+        values["grad/nonfinite"] = torch.stack([b.to(device).double() for b in bad]).sum()
+        return values
+
+
+class AppliedGradients:
+    """What the optimizer used and did: taken in its post-step hook, before any ``zero_grad`` and any EMA copy."""
+
+    def __init__(self, tensors: Tensors) -> None:
+        self.tensors = tensors
+        self._names = {id(p): name for name, p in tensors.measured.items()}
+        self._before: dict[str, Tensor] = {}
+        self._values: Values = {}
+
+    def arm(self) -> None:
+        """Measure the next completed optimizer step."""
+        self._names = {id(p): name for name, p in self.tensors.measured.items()}
+        self._before.clear()
+        self._values = {}
+
+    def before_step(self, optimizer: Optimizer) -> None:
+        """Keep a strided sample, at most 1 % of the entries, of each tensor about to be moved."""
+        for name, p in self._mine(optimizer):
+            self._before[name] = self._sampled(p).clone()
+
+    def after_step(self, optimizer: Optimizer) -> None:
+        """Measure the gradients used and the update made."""
+        with_gradient = [(name, p, p.grad) for name, p in self._mine(optimizer) if p.grad is not None]
+        if not with_gradient:
+            return
+        sizes = []
+        for name, p, grad in with_gradient:
+            sizes.append(measures.norm(grad))
+            self._values[f"grad/at_max_frac/{name}"] = measures.at_max_frac(grad)
+            self._values[f"grad/zero_frac/{name}"] = measures.zero_frac(grad)
+            old = self._before.get(name)
+            if old is not None:
+                self._values[f"update/ratio/{name}"] = measures.norm(self._sampled(p) - old) / measures.norm(old)
+        total = torch.linalg.vector_norm(torch.stack([s.to(sizes[0].device).double() for s in sizes]))
+        self._values["grad/applied_norm"] = total
+        counted = total.device.type != "cpu" or not math.isfinite(total.item())
+        bad = [measures.nonfinite(g).to(total.device) for _, _, g in with_gradient] if counted else []
+        self._values["grad/applied_nonfinite"] = torch.stack(bad).sum() if bad else 0.0
+
+    def read(self) -> Values:
+        """The values of the window's last completed step; nothing when none was completed."""
+        self._before.clear()
+        return self._values
+
+    def _mine(self, optimizer: Optimizer) -> list[tuple[str, Tensor]]:
+        held = (p for group in optimizer.param_groups for p in group["params"])
+        return [(self._names[id(p)], p) for p in held if id(p) in self._names]
+
+    @staticmethod
+    def _sampled(p: Tensor) -> Tensor:
+        return measures.strided(p, min(UPDATE_MOST, max(16, p.numel() // UPDATE_SHARE)))

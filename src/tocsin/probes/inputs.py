@@ -1,0 +1,84 @@
+"""What goes into the model: order fingerprint and moments of the first forwards of each epoch and evaluation.
+
+Under ``torch.compile`` the hook vanishes while tracing, so it costs no graph break and measures nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from tocsin.probes import measures
+from tocsin.probes.hook import Hook, Meter
+
+FORWARDS = 8
+Emit = Callable[[str, dict[str, Tensor | float]], None]
+
+
+class Inputs:
+    """A pre-hook on the model. A training forward is one with gradients enabled, whatever ``model.training`` says."""
+
+    def __init__(self, model: nn.Module, meter: Meter, emit: Emit) -> None:
+        self.model = model
+        self.emit = emit
+        self.forwards = {"train": 0, "eval": 0}
+        self._handle = model.register_forward_pre_hook(_InputHook("inputs", meter, self._see, self), with_kwargs=True)
+
+    def detach(self) -> None:
+        """Remove the hook."""
+        self._handle.remove()
+
+    def restart(self, mode: str) -> None:
+        """A new epoch (``train``) or a new evaluation (``eval``) begins."""
+        self.forwards[mode] = 0
+
+    def _see(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        mode = "train" if torch.is_grad_enabled() else "eval"
+        self.forwards[mode] += 1
+        self.emit(mode, self._values(mode, list(_tensors([args, kwargs]))))
+
+    @staticmethod
+    def _values(mode: str, tensors: list[Tensor]) -> dict[str, Tensor | float]:
+        if not tensors:
+            return {}
+        floating = next((t for t in tensors if t.is_floating_point()), None)
+        first = (floating if floating is not None else tensors[0]).detach()
+        if not first.numel():
+            return {}
+        values: dict[str, Tensor | float] = {f"input/fingerprint/{mode}": measures.fingerprint(first)}
+        if floating is not None:
+            wide = first.float() if first.dtype in (torch.float16, torch.bfloat16) else first
+            low, high = torch.aminmax(wide)
+            sd, mean = torch.std_mean(wide, correction=0)
+            values |= {f"input/mean/{mode}": mean, f"input/sd/{mode}": sd}
+            values |= {f"input/min/{mode}": low, f"input/max/{mode}": high}
+        return values
+
+
+class _InputHook(Hook):
+    """Turns back at once where there is nothing to do: it runs in every forward."""
+
+    def __init__(self, probe: str, meter: Meter, action: Callable[..., None], inputs: Inputs) -> None:
+        super().__init__(probe, meter, action)
+        self.inputs = inputs
+
+    def __call__(self, module: nn.Module, args: Any, kwargs: Any) -> None:
+        if torch.compiler.is_compiling():
+            return
+        mode = "train" if torch.is_grad_enabled() else "eval"
+        if self.inputs.forwards[mode] < FORWARDS and module is self.inputs.model:
+            self.meter.run(self.probe, self.action, args, kwargs)
+
+
+def _tensors(value: Any, depth: int = 0) -> Iterator[Tensor]:
+    if isinstance(value, Tensor) and value.layout == torch.strided:
+        yield value
+    elif depth < 4 and isinstance(value, dict):
+        for item in value.values():
+            yield from _tensors(item, depth + 1)
+    elif depth < 4 and isinstance(value, list | tuple):
+        for item in value:
+            yield from _tensors(item, depth + 1)

@@ -1,0 +1,181 @@
+"""All probes of one watched loop: counters at every step, tensor reductions on sampled ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
+
+from tocsin.probes.activations import Activations, is_compiled
+from tocsin.probes.gradients import AppliedGradients, RawGradients
+from tocsin.probes.hook import Hook, Meter
+from tocsin.probes.inputs import Inputs
+from tocsin.probes.parameters import ParameterState
+from tocsin.probes.scale import LossScale
+from tocsin.probes.tensors import Tensors
+from tocsin.probes.terms import TermGradients
+from tocsin.probes.transfer import to_host
+
+Values = dict[str, Tensor | float]
+MOST_CALLS = 64
+
+
+class Instruments:
+    """Attach to a model and its optimizers, count, and measure when armed.
+
+    A *window* opens with ``arm`` and is ready once an optimizer step completed or was skipped in it, at the latest
+    after ``MOST_CALLS`` calls: under gradient accumulation it spans the micro-batches of one optimizer step.
+
+    Attributes:
+        backward: Backward passes so far, counted on one sentinel tensor.
+        steps: Completed steps of each given optimizer.
+        unheard: No ``losses`` call has come yet; steps are then counted by the first optimizer.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        optimizers: Sequence[Optimizer],
+        meter: Meter,
+        *,
+        scaler: Any = None,
+        ema: nn.Module | None = None,
+        on_inputs: Callable[[str, Values], None],
+        on_step: Callable[[Optimizer], None],
+    ) -> None:
+        self.meter = meter
+        self.optimizers = list(optimizers)
+        self.tensors = Tensors(model, self.optimizers)
+        self.scale = LossScale(scaler)
+        self.raw = RawGradients(self.tensors, meter)
+        self.applied = AppliedGradients(self.tensors)
+        self.state = ParameterState(self.tensors, ema)
+        self.terms = TermGradients(self.tensors)
+        self.activations = Activations(model, meter)
+        self.inputs = Inputs(model, meter, on_inputs)
+        self.backward = 0
+        self.steps = [0] * len(self.optimizers)
+        self.armed = False
+        self.unheard = True
+        self._on_step = on_step
+        self._calls = 0
+        self._sampled_step = False
+        self._scale_at_arm = self.scale.value
+        self._fused_amp = self.scale.on and any(g.get("fused") for o in self.optimizers for g in o.param_groups)
+        self._sentinel: Any = None
+        self._sentinel_name = ""
+        self._watch_backward()
+        self._post_hook = register_optimizer_step_post_hook(self._after_step)
+        self._pre_hook: Any = None
+        self._compiled = is_compiled(model)
+
+    def completed(self) -> int:
+        """Completed optimizer steps. A fused optimizer's hook also fires for a step that the scaler skipped."""
+        return max(0, sum(self.steps) - self.scale.skipped) if self._fused_amp else sum(self.steps)
+
+    @property
+    def ready(self) -> bool:
+        """Whether the open window has what it waits for."""
+        return self.armed and (self._sampled_step or self._calls >= MOST_CALLS or self.scale.value < self._scale_at_arm)
+
+    def arm(self) -> None:
+        """Open a window: the next backward passes and the next optimizer step are measured."""
+        self.tensors.scan()
+        self.meter.run("raw gradients", self.raw.arm)
+        self.meter.run("updates", self.applied.arm)
+        if self._pre_hook is None:
+            self._pre_hook = register_optimizer_step_pre_hook(Hook("updates", self.meter, self._before_step))
+        if not self._compiled:
+            self.meter.run("activations", self.activations.arm)
+        self.armed, self._sampled_step, self._calls = True, False, 0
+        self._scale_at_arm = self.scale.value
+
+    def called(self) -> None:
+        """One more ``losses`` call passed in the open window."""
+        self._calls += 1
+
+    def collect(self) -> dict[str, float]:
+        """Close the window: everything it measured, on the host by one transfer a device."""
+        self.armed = False
+        self.raw.disarm()
+        self._drop_pre_hook()
+        values: Values = {}
+        values |= self.meter.run("raw gradients", self.raw.read, self._scale_at_arm, default={})
+        values |= self.meter.run("updates", self.applied.read, default={})
+        values |= self.meter.run("parameters", self.state.read, default={})
+        host: dict[str, float] = self.meter.run("transfer", to_host, values, default={})
+        self._watch_backward(host)
+        return host
+
+    def activation_values(self) -> dict[str, float]:
+        """What the activation hooks of the last window saw."""
+        values = self.meter.run("activations", self.activations.read, default={})
+        found: dict[str, float] = self.meter.run("transfer", to_host, values, default={})
+        return found
+
+    def term_values(self, terms: Mapping[str, Any], *, live: bool) -> dict[str, float]:
+        """Gradient paths of the terms, and their trunk gradients when the graph is ``live`` (before backward)."""
+        values: Values = self.meter.run("gradient paths", self.terms.paths, terms, default={})
+        if live:
+            values |= self.meter.run("term gradients", self.terms.trunk_norms, terms, self.scale.value, default={})
+        found: dict[str, float] = self.meter.run("transfer", to_host, values, default={})
+        return found
+
+    def detach(self) -> None:
+        """Remove every hook."""
+        self._post_hook.remove()
+        self._drop_pre_hook()
+        if self._sentinel is not None:
+            self._sentinel.remove()
+        self.raw.disarm()
+        self.activations.disarm()
+        self.inputs.detach()
+
+    def _drop_pre_hook(self) -> None:
+        if self._pre_hook is not None:
+            self._pre_hook.remove()
+            self._pre_hook = None
+
+    def _watch_backward(self, seen: Mapping[str, float] | None = None) -> None:
+        """Count backward passes on one tensor: one that received gradients in the last window, once known."""
+        counts = {name: (seen or {}).get(f"grad/count/{name}", 0.0) for name in self.tensors.measured}
+        if not counts or (seen is not None and self._sentinel is not None and not any(counts.values())):
+            return
+        best = max(reversed(counts), key=lambda name: counts[name])
+        if self._sentinel is not None:
+            if counts.get(self._sentinel_name, 0.0) >= counts[best]:
+                return
+            self._sentinel.remove()
+        self._sentinel_name = best
+        tensor: Any = self.tensors.measured[best]
+        self._sentinel = tensor.register_post_accumulate_grad_hook(_Counter(self))
+
+    def _before_step(self, optimizer: Optimizer, *_: Any) -> None:
+        if self.armed and any(optimizer is o for o in self.optimizers):
+            self.applied.before_step(optimizer)
+
+    def _after_step(self, optimizer: Optimizer, *_: Any) -> None:
+        """Runs after every optimizer step of the process: no timing around the common case."""
+        for k, mine in enumerate(self.optimizers):
+            if optimizer is mine:
+                self.steps[k] += 1
+                if self.armed:
+                    self.meter.run("updates", self.applied.after_step, optimizer)
+                    self._sampled_step = True
+                if self.unheard:
+                    self.meter.run("losses", self._on_step, optimizer)
+                return
+        self.meter.run("other optimizers", self.tensors.others, optimizer)
+
+
+class _Counter:
+    """Counts backward passes; no timing, it runs at every step."""
+
+    def __init__(self, instruments: Instruments) -> None:
+        self.instruments = instruments
+
+    def __call__(self, _: Tensor) -> None:
+        self.instruments.backward += 1

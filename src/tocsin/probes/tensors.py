@@ -1,0 +1,86 @@
+"""The table of a model's parameter tensors: names, roles, and which optimizer steps them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from tocsin.run import Parameter
+
+MOST_TENSORS = 512
+_EXPERT = re.compile(r"(^|\.)(experts?|moe)(\.|_|$)", re.IGNORECASE)
+
+
+class Tensors:
+    """Parameters by name, re-scanned at each sampled step: freezing, unfreezing and new adapters are seen.
+
+    At most ``MOST_TENSORS`` trainable tensors are measured one by one, evenly spread over the model; totals are over
+    those. ``all`` always holds every one.
+    """
+
+    def __init__(self, model: nn.Module, optimizers: Sequence[Optimizer]) -> None:
+        self.model = model
+        self.optimizers = optimizers
+        self.stepped_elsewhere: set[int] = set()
+        self._embeddings = {id(m.weight) for m in model.modules() if isinstance(m, nn.Embedding | nn.EmbeddingBag)}
+        self.all: dict[str, nn.Parameter] = {}
+        self.measured: dict[str, nn.Parameter] = {}
+        self._signature: tuple[object, ...] = ()
+        self.scan()
+
+    def scan(self) -> bool:
+        """Look at the model again; whether anything changed since the last scan."""
+        named = list(self.model.named_parameters())
+        known = self.optimized()
+        signature = tuple((name, id(p), p.requires_grad, id(p) in known) for name, p in named)
+        if signature == self._signature:
+            return False
+        self._signature = signature
+        self.all = dict(named)
+        trainable = [(name, p) for name, p in named if p.requires_grad and p.is_floating_point() | p.is_complex()]
+        stride = max(1, -(-len(trainable) // MOST_TENSORS))
+        self.measured = dict(trainable[::stride])
+        return True
+
+    def optimized(self) -> set[int]:
+        """Identities of the tensors that some optimizer steps."""
+        mine = {id(p) for o in self.optimizers for group in o.param_groups for p in group["params"]}
+        return mine | self.stepped_elsewhere
+
+    def others(self, optimizer: Optimizer) -> None:
+        """Note the tensors of an optimizer that was not given to ``watch``."""
+        self.stepped_elsewhere |= {id(p) for group in optimizer.param_groups for p in group["params"]}
+
+    def table(self) -> list[Parameter]:
+        """One row a tensor, for the record."""
+        known = self.optimized()
+        return [
+            Parameter(
+                name=name,
+                size=p.numel(),
+                requires_grad=p.requires_grad,
+                in_optimizer=id(p) in known,
+                module=name.rpartition(".")[0],
+                dtype=str(p.dtype).removeprefix("torch."),
+                role=self._role(name, p),
+            )
+            for name, p in self.all.items()
+        ]
+
+    def _role(self, name: str, p: Tensor) -> str:
+        if id(p) in self._embeddings:
+            return "embedding"
+        return "expert" if _EXPERT.search(name) else ""
+
+
+def by_device(names: Iterable[str], tensors: Iterable[Tensor]) -> list[tuple[list[str], list[Tensor]]]:
+    """Names and tensors grouped by device, in order of first appearance."""
+    groups: dict[object, tuple[list[str], list[Tensor]]] = {}
+    for name, tensor in zip(names, tensors, strict=True):
+        kept = groups.setdefault(tensor.device, ([], []))
+        kept[0].append(name)
+        kept[1].append(tensor)
+    return list(groups.values())

@@ -1,0 +1,107 @@
+"""Loss terms: whether each has a gradient path to a parameter, and how hard each pulls at the trunk."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from tocsin.probes import measures
+from tocsin.probes.tensors import Tensors
+
+Values = dict[str, Tensor | float]
+MOST_NODES = 200_000
+
+
+class TermGradients:
+    """Walks the autograd graph of each term, and on demand differentiates it at the trunk.
+
+    The trunk is the last weight matrix, in the order of ``named_parameters``, that every term with a path reaches.
+    Nothing of a graph is kept past the call.
+    """
+
+    def __init__(self, tensors: Tensors) -> None:
+        self.tensors = tensors
+        self.trunk: str | None = None
+        self.off: str | None = None
+
+    def paths(self, terms: Mapping[str, Any]) -> Values:
+        """1 or 0 for each term that is a tensor; floats say nothing."""
+        mine = {id(p) for p in self.tensors.all.values() if p.requires_grad}
+        return {
+            f"loss/path/{name}": float(reaches(term, mine)) for name, term in terms.items() if isinstance(term, Tensor)
+        }
+
+    def trunk_norms(self, terms: Mapping[str, Any], scale: float) -> Values:
+        """L2 norm of each connected term's gradient at the trunk; needs at least two of them and a live graph.
+
+        ``scale`` is the loss scale: differentiating the scaled term keeps half-precision gradients from underflow.
+        """
+        live = {n: t for n, t in terms.items() if n != "total" and isinstance(t, Tensor) and t.grad_fn is not None}
+        if self.off is not None or len(live) < 2:
+            return {}
+        if any(is_compiled(t) for t in live.values()):
+            self.off = "per-term gradients are not taken inside torch.compile: it frees what a second pass would need"
+            return {}
+        if any(m._backward_hooks or m._backward_pre_hooks for m in self.tensors.model.modules()):
+            self.off = "per-term gradients are not taken: the model has backward hooks, which they would set off"
+            return {}
+        trunk = self._find_trunk(list(live.values()))
+        if trunk is None:
+            return {}
+        values: Values = {}
+        for name, term in live.items():
+            seed = torch.full_like(term, scale)
+            (grad,) = torch.autograd.grad(term, trunk, seed, retain_graph=True, allow_unused=True)
+            values[f"loss/trunk_norm/{name}"] = 0.0 if grad is None else measures.norm(grad) / scale
+        return values
+
+    def _find_trunk(self, terms: list[Tensor]) -> nn.Parameter | None:
+        known = self.tensors.all.get(self.trunk or "")
+        if known is not None and known.requires_grad:
+            return known
+        reached = [reachable(term) for term in terms]
+        for name, p in reversed(self.tensors.all.items()):
+            if p.requires_grad and p.dim() >= 2 and sum(id(p) in r for r in reached) >= 2:
+                self.trunk = name
+                return p
+        return None
+
+
+def reaches(term: Tensor, wanted: set[int]) -> bool:
+    """Whether a gradient of ``term`` can arrive at one of the tensors of these identities."""
+    return any(id(v) in wanted for v in _leaves(term))
+
+
+def reachable(term: Tensor) -> set[int]:
+    """Identities of the leaf tensors in the graph of ``term``."""
+    return {id(v) for v in _leaves(term)}
+
+
+def is_compiled(term: Tensor) -> bool:
+    """Whether part of the graph of ``term`` is a compiled function."""
+    return any("CompiledFunction" in type(node).__name__ for node in _nodes(term))
+
+
+def _nodes(term: Tensor) -> Any:
+    waiting: list[Any] = [term.grad_fn]
+    seen: set[Any] = set()
+    while waiting and len(seen) < MOST_NODES:
+        node = waiting.pop()
+        if node is None or node in seen:
+            continue
+        seen.add(node)
+        yield node
+        waiting += [next_node for next_node, _ in node.next_functions]
+
+
+def _leaves(term: Tensor) -> Any:
+    if term.is_leaf:
+        yield from [term] if term.requires_grad else []
+        return
+    for node in _nodes(term):
+        leaf = getattr(node, "variable", None)
+        if leaf is not None:
+            yield leaf

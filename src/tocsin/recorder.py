@@ -1,0 +1,539 @@
+"""``watch``: the flight recorder of a raw PyTorch loop.
+
+    with tocsin.watch(model, optimizer, run_dir="runs/first") as run:
+        ...                                            # forward
+        run.losses(total=loss, signal=l_signal)        # before or after backward and step; which, is detected
+        ...                                            # backward, optimizer.step()
+        run.evaluate("val", target=y, prediction=p)    # a batch
+        run.metrics({"val/f1_macro": f1})
+        run.end_epoch()
+
+A step is the n-th ``losses`` call. Nothing raised in here reaches the loop, but ``StopTraining`` when asked for.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import sys
+import traceback
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from time import perf_counter
+from types import TracebackType
+from typing import Any, Self, cast
+from weakref import WeakSet
+
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from tocsin import record
+from tocsin.columns import Columns
+from tocsin.engine import Watchkeeper, gather, select_rules
+from tocsin.findings import SEVERITIES, Finding, Report, Severity
+from tocsin.governor import Governor
+from tocsin.probes.hook import Meter
+from tocsin.probes.instruments import Instruments
+from tocsin.probes.predictions import Accumulator, as_tensor, opened
+from tocsin.probes.transfer import to_host
+from tocsin.run import Event, Exit, Kind, looks_at_count, looks_at_evaluation
+from tocsin.surroundings import environment, plain_config, run_name
+
+Row = dict[str, "Tensor | float"]
+SETTLE_ROWS, SETTLE_S = 64, 0.25
+_watched: WeakSet[nn.Module] = WeakSet()
+
+
+class StopTraining(Exception):  # noqa: N818 (a request, not an error of the program)
+    """Raised from ``run.losses`` when a finding at or above ``stop_on`` has rung."""
+
+
+def watch(
+    model: nn.Module,
+    optimizer: Optimizer | Sequence[Optimizer],
+    *,
+    run_dir: str | Path | None = None,
+    config: Any = None,
+    scaler: Any = None,
+    ema: nn.Module | None = None,
+    scheduler: Any = None,
+    budget: float = 0.01,
+    every: int | None = None,
+    ignore: Iterable[str] = (),
+    stop_on: Severity | None = None,
+    enabled: bool = True,
+    start_step: int = 0,
+    say: Callable[[str], None] | None = None,
+) -> Recorder:
+    """Record a training loop and ring its findings; use as a context manager.
+
+    Args:
+        model: The module that is trained, before ``torch.compile`` where that is used.
+        optimizer: One, or several (their records are keyed ``opt/0``, ``opt/1``, ...).
+        run_dir: Folder of the record; default ``runs/<adjective-noun-number>``. An unfinished run there gets a new
+            attempt, a finished one is left alone and a sibling is made.
+        config: Mapping, dataclass, pydantic model or namespace; recorded with its types.
+        scaler: The ``GradScaler``, if there is one.
+        ema: Averaged copy of the model (``AveragedModel`` or a module with the same parameter names).
+        scheduler: Learning-rate scheduler; its class and numbers are recorded.
+        budget: Share of wall time that tocsin may use (with a floor of 15 us a step).
+        every: Sample steps 1, 1 + every, ... instead of by budget: exact repeats.
+        ignore: Rule codes, prefixes or names that must not ring.
+        stop_on: Raise ``StopTraining`` from ``losses`` once a finding of at least this severity has rung.
+        enabled: False (or ``TOCSIN_DISABLED=1``): every call is a no-op.
+        start_step: Steps already done, when a checkpoint is resumed: the next call is step ``start_step + 1``.
+        say: Where one-line messages go; default standard error.
+
+    Raises:
+        UnknownRule: ``ignore`` matches no rule.
+        RecordError: ``run_dir`` holds something that is not a record.
+        ValueError: ``budget``, ``every`` or ``stop_on`` outside its range.
+    """
+    if not 0 < budget < 1:
+        raise ValueError(f"budget is a share of wall time in (0, 1), e.g. 0.01; got {budget!r}")
+    if every is not None and every < 1:
+        raise ValueError(f"every is a number of steps, 1 or more; got {every!r}")
+    if stop_on is not None and stop_on not in SEVERITIES:
+        raise ValueError(f"stop_on is one of {', '.join(SEVERITIES)}; got {stop_on!r}")
+    run = Recorder(say or _to_stderr, select_rules((), ignore), stop_on)
+    if not enabled or os.environ.get("TOCSIN_DISABLED", "") not in ("", "0"):
+        return run
+    if model in _watched:
+        run.say("tocsin: this model is already being watched; the second watch records nothing")
+        return run
+    optimizers = [optimizer] if isinstance(optimizer, Optimizer) else list(optimizer)
+    run._start(model, optimizers, run_dir, plain_config(config), scaler, ema, scheduler, start_step)
+    run._governor = Governor(budget, every)
+    return run
+
+
+def _to_stderr(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+class Recorder:
+    """The handle that ``watch`` gives. Inert until started, after exit, and in a forked child."""
+
+    def __init__(self, say: Callable[[str], None], rules: Sequence[Any], stop_on: Severity | None) -> None:
+        self.say = say
+        self.folder: Path | None = None
+        self.step = 0
+        self._rules = rules
+        self._stop_on = stop_on
+        self._stop: Finding | None = None
+        self._keeper = Watchkeeper(rules, on_ring=self._rang)
+        self._governor = Governor()
+        self._meter = Meter(self._broke)
+        self._pid = -1
+        self._before: bool | None = None
+        self._row: Row = {}
+        self._rows: list[tuple[int, int | None, float, Row]] = []
+        self._open: dict[tuple[str, str], Accumulator] = {}
+        self._metrics: dict[str, float] = {}
+        self._evaluated: list[int] = []
+        self._epochs = 0
+        self._step_epoch: int | None = None
+        self._loss_names: dict[str, str] = {}
+        self._lrs: dict[str, float] = {}
+        self._settled_at = self._charged = self._began = 0.0
+
+    # What the user calls
+
+    def losses(self, **terms: Any) -> None:
+        """One training step's losses: ``total`` and any named terms, scalar tensors or floats.
+
+        Raises:
+            StopTraining: A finding at or above ``stop_on`` has rung.
+        """
+        if self._live():
+            self._meter.run("losses", self._losses, terms)
+            self._charge()
+            if self._stop is not None:
+                raise StopTraining(f"{self._stop.code} {self._stop.name}: {self._stop.message}")
+
+    def evaluate(
+        self,
+        split: str,
+        *,
+        target: Any,
+        prediction: Any,
+        task: str = "main",
+        kind: Kind | None = None,
+        labels: Sequence[str] | None = None,
+    ) -> None:
+        """One batch of an evaluation.
+
+        Args:
+            split: E.g. ``val``.
+            target: Class ids [N] or [N, ...], values [N] or [N, D], or multilabel {0, 1} [N, K].
+            prediction: Logits or probabilities [N, K] (or [N, K, ...]), ids [N], values like the target.
+            task: Names the head where there are several.
+            kind: Overrides what is read from dtypes and shapes.
+            labels: Class names in class order; numeric ones ("28 dB") say that the classes are ordered.
+        """
+        if self._live():
+            self._meter.run(f"evaluate {split}/{task}", self._evaluate, split, task, target, prediction, kind, labels)
+            self._charge()
+
+    def metrics(self, values: Mapping[str, Any]) -> None:
+        """The user's own numbers, e.g. ``{"val/f1_macro": f1}``; they join the open evaluation or the current step."""
+        if self._live():
+            self._meter.run("metrics", self._take_metrics, values)
+            self._charge()
+
+    def end_epoch(self) -> None:
+        """The epoch is over."""
+        if self._live():
+            self._meter.run("end_epoch", self._end_epoch)
+            self._charge()
+
+    @property
+    def findings(self) -> list[Finding]:
+        """All that has rung so far, errors first."""
+        return self._keeper.findings
+
+    @property
+    def report(self) -> Report:
+        """The report as it stands."""
+        if self.folder is None:
+            return Report()
+        return gather([self._columns.run()], self._rules, self._keeper.rung.values(), self._keeper.not_checked.values())
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        if error is None:
+            self.finish("finished")
+        else:
+            calm = isinstance(error, KeyboardInterrupt | SystemExit | StopTraining)
+            self.finish("interrupted" if calm else "failed", error)
+
+    def finish(self, exit: Exit, error: BaseException | None = None) -> None:  # noqa: A002 (the word of the record)
+        """Close the record with this exit, look once more at all of it, and say the verdict; later calls do nothing."""
+        if self._live():
+            self._meter.run("finish", self._finish, exit, error)
+            self._meter.run("detach", self._instruments.detach)
+            _watched.discard(self._model)
+            self._pid = -1
+
+    # Life
+
+    def _live(self) -> bool:
+        return self._pid == os.getpid()
+
+    def _start(
+        self,
+        model: nn.Module,
+        optimizers: list[Optimizer],
+        run_dir: str | Path | None,
+        config: dict[str, Any],
+        scaler: Any,
+        ema: nn.Module | None,
+        scheduler: Any,
+        start_step: int,
+    ) -> None:
+        facts = environment(
+            model=type(model).__name__,
+            parameters=sum(p.numel() for p in model.parameters()),
+            optimizers=[type(o).__name__ for o in optimizers],
+            scheduler=_numbers_of(scheduler),
+        )
+        self._writer = record.open_record(
+            Path(run_dir) if run_dir is not None else Path("runs") / run_name(), config=config, environment=facts
+        )
+        self.folder = self._writer.folder
+        self._columns = Columns(self.folder.name, config, facts)
+        if start_step:
+            self._resume(start_step)
+        if self._writer.renamed_from:
+            self.say(f"tocsin: {self._writer.renamed_from} is a finished run; recording into {self.folder}")
+        self._troubled = False
+        self._began = perf_counter()
+        self._instruments = Instruments(
+            model, optimizers, self._meter, scaler=scaler, ema=ema, on_inputs=self._saw_inputs, on_step=self._stepped
+        )
+        self._model = model
+        _watched.add(model)
+        self._pid = os.getpid()
+        self._note_parameters()
+        self._instruments.arm()  # a loop that calls `losses` last has its first step before the first call
+
+    def _resume(self, start_step: int) -> None:
+        """Take over what earlier attempts recorded up to the checkpoint's step."""
+        try:
+            before = record.read(self._writer.folder).prefix(start_step)
+        except record.RecordError:
+            return
+        self._columns.load(before)
+        self._evaluated = sorted({e.step for e in before.evaluations})
+        self._epochs = sum(e.kind == "end_epoch" for e in before.events)
+        for step in before.looks():
+            self._keeper.look(before.prefix(step), step=step)
+        self.step = start_step
+
+    def _finish(self, exit: Exit, error: BaseException | None) -> None:  # noqa: A002
+        self._close_evaluations()
+        if self._instruments.armed or self._before:
+            self._end_of_step()
+        self._put({"watch/cost_frac": self._governor.spent_s / max(1e-9, self._now())})
+        if error is not None:
+            text = "".join(traceback.format_exception(error))[-20_000:]
+            self._event("exception", text, {"type": type(error).__name__})
+        self._settle()
+        self._keeper.look(self._columns.run(exit=exit), end=True)
+        self._writer.close(exit, None if error is None else f"{type(error).__name__}: {error}")
+        self._say_verdict(exit)
+
+    def _say_verdict(self, exit: Exit) -> None:  # noqa: A002
+        if self._writer.trouble and not self._troubled:
+            self.say(f"tocsin: the record is incomplete: {self._writer.trouble}")
+        self.say(f"tocsin: {exit} after {self.step} steps. {self.report.verdict} [{self.folder}]")
+
+    # Steps
+
+    def _losses(self, terms: Mapping[str, Any]) -> None:
+        probes = self._instruments
+        if self._before is None:
+            self._before = probes.backward == 0 and not any(probes.steps)
+            probes.unheard = False
+        if self._open or self._metrics:
+            self._close_evaluations()
+        if probes.scale.on and (self._before or not self.step) and _on_host(terms):
+            probes.scale.update()
+        if self._before:
+            probes.called()
+            self._end_of_step()
+        self._look()
+        self._next_step(terms)
+        if not self._before:
+            probes.called()
+            if probes.scale.on:
+                probes.scale.update()
+            self._end_of_step()
+        if not probes.armed and self._governor.grants(self.step + (not self._before), self._now()):
+            self._arm()
+        if probes.armed:
+            self._put(probes.term_values(terms, live=bool(self._before)))
+
+    def _next_step(self, terms: Mapping[str, Any]) -> None:
+        self._emit()
+        self.step += 1
+        self._step_epoch = self._epoch()
+        if self._instruments.inputs.forwards["eval"]:
+            self._instruments.inputs.restart("eval")
+        for name, value in terms.items():
+            try:
+                self._row[self._loss_names[name]] = _scalar(value)
+            except KeyError:
+                self._loss_names[name] = "train/loss" if name == "total" else f"train/loss/{name}"
+                self._row[self._loss_names[name]] = _scalar(value)
+            except (ValueError, TypeError) as error:
+                self._meter.report(f"losses {name}", error)
+        if self._instruments.activations.armed:
+            self._put(self._instruments.activation_values())
+
+    def _end_of_step(self) -> None:
+        """What backward and the optimizer did since the last call now belongs to ``self.step``."""
+        if not self.step:
+            return
+        probes = self._instruments
+        self._row["count/backward"] = probes.backward
+        self._row["count/optimizer"] = probes.completed()
+        if probes.scale.on:
+            self._row["count/skipped"] = probes.scale.skipped
+            self._row["amp/scale"] = probes.scale.value
+        self._note_lrs()
+        if probes.ready:
+            self._collect()
+
+    def _collect(self) -> None:
+        probes = self._instruments
+        self._put(probes.collect())
+        if probes.scale.on:
+            probes.scale.update()
+        self._note_parameters()
+        self._charge()
+        self._governor.closed(self.step)
+        self._put({"watch/cost_frac": self._governor.spent_s / max(1e-9, self._now())})
+
+    def _stepped(self, optimizer: Optimizer) -> None:
+        """A loop that never calls ``losses`` counts the steps of its first optimizer, from the second on."""
+        probes = self._instruments
+        if optimizer is not probes.optimizers[0] or probes.steps[0] < 2:
+            return
+        if self._open or self._metrics:
+            self._close_evaluations()
+        while self.step < probes.steps[0]:
+            self._look()
+            self._emit()
+            self.step += 1
+        self._end_of_step()
+        if not probes.armed and self._governor.grants(self.step + 1, self._now()):
+            self._arm()
+
+    def _arm(self) -> None:
+        self._governor.opened()
+        self._instruments.arm()
+
+    def _note_lrs(self) -> None:
+        several = len(self._instruments.optimizers) > 1
+        for k, optimizer in enumerate(self._instruments.optimizers):
+            for j, group in enumerate(optimizer.param_groups):
+                lr = group["lr"]
+                if isinstance(lr, Tensor):
+                    lr = float(lr)
+                name = f"lr/opt/{k}/{j}" if several else f"lr/{j}"
+                if self._lrs.get(name) != lr:
+                    self._lrs[name] = self._row[name] = lr
+
+    def _note_parameters(self) -> None:
+        self._instruments.tensors.scan()
+        table = self._instruments.tensors.table()
+        if table != self._columns.parameters:
+            self._columns.parameters = table
+            self._writer.parameters(table)
+
+    def _saw_inputs(self, mode: str, values: Row) -> None:
+        """Training forwards precede the call of their step; evaluation forwards follow the last one."""
+        step, epoch = (self.step + 1, self._epoch()) if mode == "train" else (self.step, self._step_epoch)
+        self._rows.append((step, epoch, self._now(), values))
+
+    # Rows
+
+    def _put(self, values: Mapping[str, Tensor | float]) -> None:
+        if any(name in self._row for name in values):
+            self._emit()
+        self._row.update(values)
+
+    def _emit(self) -> None:
+        if self._row:
+            self._rows.append((self.step, self._step_epoch, self._now(), self._row))
+            self._row = {}
+        now = perf_counter()
+        if len(self._rows) >= SETTLE_ROWS or now - self._settled_at > SETTLE_S:
+            self._settle()
+
+    def _settle(self) -> None:
+        """Bring waiting values to the host, in one transfer a device, and hand the rows on."""
+        if self._row:
+            self._rows.append((self.step, self._step_epoch, self._now(), self._row))
+            self._row = {}
+        rows, self._rows = self._rows, []
+        waiting = {
+            f"{k} {name}": v for k, row in enumerate(rows) for name, v in row[3].items() if isinstance(v, Tensor)
+        }
+        for key, value in to_host(waiting).items():
+            k, _, name = key.partition(" ")
+            rows[int(k)][3][name] = value
+        rows.sort(key=_step_of)  # inputs of the next step may have come before the last values of this one
+        done = cast("list[tuple[int, int | None, float, dict[str, float]]]", rows)
+        self._columns.extend(done)
+        self._writer.rows(done)
+        self._settled_at = perf_counter()
+        if self._writer.trouble and not self._troubled:
+            self._troubled = True
+            self.say(f"tocsin: cannot write the record, training goes on: {self._writer.trouble}")
+
+    def _epoch(self) -> int | None:
+        return self._epochs + 1 if self._epochs else None
+
+    def _now(self) -> float:
+        return perf_counter() - self._began
+
+    # Evaluations
+
+    def _evaluate(
+        self, split: str, task: str, target: Any, prediction: Any, kind: Kind | None, labels: Sequence[str] | None
+    ) -> None:
+        t, p = as_tensor(target), as_tensor(prediction)
+        key = (split, task)
+        if key not in self._open:
+            self._open[key] = opened(split, task, t, p, kind, labels)
+        self._open[key].add(t.to(p.device), p)
+
+    def _take_metrics(self, values: Mapping[str, Any]) -> None:
+        found = {str(name): _scalar(value) for name, value in values.items()}
+        host = to_host(found)
+        self._metrics.update(host)
+        self._put(host)
+
+    def _close_evaluations(self) -> None:
+        epoch = float(self._step_epoch or math.nan)
+        for accumulator in self._open.values():
+            metrics = {n: v for n, v in self._metrics.items() if n.startswith(accumulator.split) or "/" not in n}
+            closed = accumulator.close(self.step, epoch, self._now(), metrics)
+            self._columns.evaluations.append(closed)
+            self._writer.evaluation(closed)
+            if not self._evaluated or self._evaluated[-1] != self.step:
+                self._evaluated.append(self.step)
+        self._open.clear()
+        self._metrics = {}
+
+    def _end_epoch(self) -> None:
+        self._close_evaluations()
+        self._epochs += 1
+        self._instruments.inputs.restart("train")
+        self._event("end_epoch", "", {"epoch": self._epochs})
+
+    def _event(self, kind: str, text: str, data: Mapping[str, Any]) -> None:
+        event = Event(kind, text, self.step, self._now(), data)
+        self._columns.events.append(event)
+        self._writer.event(event)
+
+    # Looks
+
+    def _look(self) -> None:
+        """``self.step`` is over: let the rules look, if the record says that they do here."""
+        evaluated = bool(self._evaluated) and self._evaluated[-1] == self.step
+        due = (evaluated and looks_at_evaluation(len(self._evaluated))) or looks_at_count(self.step)
+        if not due:
+            return
+        self._settle()
+        self._keeper.look(self._columns.run(exit="running").prefix(self.step), step=self.step)
+        if self._stop_on is not None:
+            bar = SEVERITIES.index(self._stop_on)
+            self._stop = next((f for f in self.findings if SEVERITIES.index(f.severity or "note") <= bar), None)
+
+    def _rang(self, finding: Finding) -> None:
+        self._writer.finding(finding)
+        if finding.severity != "note":
+            self.say(f"tocsin: {finding.severity} {finding.code} {finding.name}: {finding.message}")
+
+    # Cost and trouble
+
+    def _charge(self) -> None:
+        spent = self._meter.seconds
+        self._governor.charge(spent - self._charged)
+        self._charged = spent
+
+    def _broke(self, probe: str, error: Exception) -> None:
+        text = f"{probe} switched off: {type(error).__name__}: {error}"
+        if self.folder is not None:
+            self._event("warning", text, {"probe": probe})
+        self.say(f"tocsin: {text}")
+
+
+def _step_of(row: tuple[int, int | None, float, Row]) -> int:
+    return row[0]
+
+
+def _scalar(value: Any) -> Tensor | float:
+    """A loss as a float where that is free, else as a detached copy on its device."""
+    if isinstance(value, Tensor):
+        if value.numel() != 1:
+            raise ValueError(f"expected a scalar, got a tensor of shape {list(value.shape)}; reduce it first")
+        return value.item() if value.device.type == "cpu" else value.detach().reshape(()).clone()
+    return float(value) if value is not None else math.nan
+
+
+def _on_host(terms: Mapping[str, Any]) -> bool:
+    return not any(isinstance(v, Tensor) and v.device.type != "cpu" for v in terms.values())
+
+
+def _numbers_of(scheduler: Any) -> dict[str, Any]:
+    """Class and plain numbers of a scheduler."""
+    if scheduler is None:
+        return {}
+    found = {k: v for k, v in vars(scheduler).items() if isinstance(v, int | float | str) and not k.startswith("_")}
+    return {"class": type(scheduler).__name__, **found}
