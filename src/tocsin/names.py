@@ -145,17 +145,19 @@ def eval_losses(recorded: Iterable[str]) -> list[str]:
     return sorted(found, key=lambda n: (ranks.get(n, len(ranks)), n.startswith("test"), n))
 
 
+_WORD = re.compile(r"[a-z0-9]+")
 _BETTER_HIGH = frozenset(
-    ["acc", "accuracy", "ap", "auc", "auroc", "bleu", "corr", "dice", "f1", "iou", "kappa", "map", "mcc", "miou", "pearson"]
-    + ["precision", "psnr", "r2", "recall", "rouge", "spearman", "ssim", "top1", "top5"]
-)  # fmt: skip
+    _WORD.findall(
+        "acc accuracy ap auc auroc bleu corr dice f1 iou kappa map mcc miou pearson precision psnr r2 recall rouge "
+        "spearman ssim top1 top5"
+    )
+)
 _BETTER_LOW = frozenset(
-    ["bpb", "bpc", "bpd", "cer", "err", "error", "fid", "loss", "lpips", "mae", "mape", "mse", "nll", "nmse", "perplexity"]
-    + ["ppl", "rmse", "wer"]
-)  # fmt: skip
+    _WORD.findall("bpb bpc bpd cer err error fid loss lpips mae mape mse nll nmse perplexity ppl rmse wer")
+)
 
 
 def direction(metric: str) -> int:
     """1 if higher is better, -1 if lower is better, 0 if the metric's last part does not say."""
-    words = set(re.split(r"[^a-z0-9]+", metric.rpartition("/")[2].lower()))
+    words = set(_WORD.findall(metric.rpartition("/")[2].lower()))
     return bool(words & _BETTER_HIGH) - bool(words & _BETTER_LOW)

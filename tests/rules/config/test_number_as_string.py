@@ -70,7 +70,7 @@ def test_the_reason_is_the_parsers(text, why):
 
 def test_lists_and_containers_of_weights_are_read_too():
     findings = ring({"adam": {"betas": ["0.9", 0.999]}, "loss_weights": {"signal": "1e-1"}, "groups": [{"lr": "1e-3"}]})
-    assert [f.subject for f in findings] == ["adam.betas", "loss_weights.signal", "groups.0.lr"]
+    assert [f.subject for f in findings] == ["adam.betas.0", "loss_weights.signal", "groups.0.lr"]
 
 
 @pytest.mark.parametrize(

@@ -127,9 +127,9 @@ def _text_leaves(config: Mapping[str, Any]) -> Iterator[Leaf]:
         elif isinstance(value, list | tuple) and depth < _DEEPEST:
             inner = [(f"{path}.{i}", "", key, v, depth + 1) for i, v in enumerate(value) if isinstance(v, Mapping)]
             stack.extend(reversed(inner))
-            text = [item for item in value if isinstance(item, str) and _is_number(item)]
-            if text:  # one finding a list is enough
-                yield path, key, parent, text[0]
+            text = [(i, item) for i, item in enumerate(value) if isinstance(item, str) and _is_number(item)]
+            for i, item in text[:1]:  # one finding a list is enough
+                yield f"{path}.{i}", key, parent, item
         elif isinstance(value, str):
             yield path, key, parent, value
 
