@@ -8,11 +8,11 @@ from __future__ import annotations
 import inspect
 import json
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
-from tocsin.run import Run
+from tocsin.run import Evaluation, Run
 
 Severity = Literal["error", "warning", "note"]
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
@@ -144,16 +144,20 @@ class Report:
         """One line: "Not learning: ...", "Suspect: ..." with the worst root, "Clean: ...", or "Not checked: ..."."""
         root = next((f for f in self.roots if f.severity != "note"), None)
         if root is None:
-            if not (self.clean or self.findings):
-                return f"Not checked: none of {len(self.not_checked)} rules could look at this run."
-            notes = f", {len(self.findings)} noted" if self.findings else ""
-            return (
-                f"Clean: {len(self.clean)} rules looked and found nothing{notes}, {len(self.not_checked)} not checked."
-            )
+            return self._calm()
         more = sum(f.severity != "note" for f in self.roots) - 1
         also = f" (and {more} more)" if more else ""
+        where = f" in run {root.run}" if len(self.runs) > 1 and root.run else ""
         word = "Not learning" if self.worst == "error" else "Suspect"
-        return f"{word}: {root.code} {root.name}: {root.message}{also}"
+        return f"{word}: {root.code} {root.name}{where}: {root.message}{also}"
+
+    def _calm(self) -> str:
+        blind = len({n.code for n in self.not_checked})
+        if not (self.clean or self.findings or self.known):
+            return f"Not checked: none of {blind} rules could look at this run."
+        notes = f", {len(self.findings)} noted" if self.findings else ""
+        known = f", {len(self.known)} known left out" if self.known else ""
+        return f"Clean: {len(self.clean)} rules looked and found nothing{notes}{known}, {blind} not checked."
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON data with a ``schema`` version; non-finite numbers become "nan", "inf", "-inf"."""
@@ -189,6 +193,12 @@ class Report:
         from tocsin.reports.html import fragment
 
         return fragment(self)
+
+
+def since(stretch: Sequence[Evaluation]) -> str:
+    """How long an unbroken, non-empty stretch of evaluations is, in words for a message."""
+    times = "the only evaluation" if len(stretch) == 1 else f"each of the {len(stretch)} evaluations"
+    return f"so in {times} since step {stretch[0].step}"
 
 
 def finding_from_json(data: Mapping[str, Any]) -> Finding:

@@ -7,11 +7,12 @@ Readers, the record and the live recorder all build this; rules see nothing else
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import takewhile
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,7 @@ from tocsin import stats
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
+Sign = TypeVar("Sign", bound=Hashable)
 Exit = Literal["finished", "failed", "interrupted", "killed", "running", "unknown"]
 Kind = Literal["classes", "ids", "binary", "multilabel", "regression"]
 
@@ -163,11 +165,12 @@ class Moments:
         if not t.size:
             nan = float("nan")
             return cls(0, nan, nan, nan, nan, nan, nan, nan, nan, nan, t, p, stride)
-        dt, dp = t - t.mean(), p - p.mean()
-        return cls(
-            int(t.size), float(t.mean()), float(p.mean()), float((dt**2).mean()), float((dp**2).mean()),
-            float((dt * dp).mean()), float(t.min()), float(t.max()), float(p.min()), float(p.max()), t, p, stride,
-        )  # fmt: skip
+        with np.errstate(over="ignore", invalid="ignore"):  # values near the largest float have infinite moments
+            dt, dp = t - t.mean(), p - p.mean()
+            return cls(
+                int(t.size), float(t.mean()), float(p.mean()), float((dt**2).mean()), float((dp**2).mean()),
+                float((dt * dp).mean()), float(t.min()), float(t.max()), float(p.min()), float(p.max()), t, p, stride,
+            )  # fmt: skip
 
     @property
     def r(self) -> float:
@@ -191,7 +194,7 @@ class Moments:
         """R^2 = r^2 - (s - r)^2 - b^2 (Murphy 1988, eq. 11-12); with s = 0 the first two terms vanish."""
         if self.var_target <= 0:
             return float("nan")
-        return 1.0 - (self.var_target + self.var_prediction - 2 * self.cov) / self.var_target - self.b**2
+        return 1.0 - (self.var_target + self.var_prediction - 2 * self.cov) / self.var_target - self.b * self.b
 
 
 @dataclass(frozen=True, eq=False)
@@ -342,6 +345,27 @@ class Run:
             return []
         return last
 
+    def persisting(
+        self, evaluations: Sequence[Evaluation], shows: Callable[[Evaluation], Mapping[Sign, object]]
+    ) -> tuple[list[Sign], list[Evaluation]]:
+        """The signs that each settled evaluation of one ``split/task`` shows, and since when.
+
+        Args:
+            evaluations: All of one ``split/task``, in order.
+            shows: What one evaluation shows, by sign.
+
+        Returns:
+            The signs in the order of the last evaluation, and the unbroken stretch of evaluations, up to the last,
+            that show all of them (both empty where nothing persists).
+        """
+        settled = [shows(evaluation) for evaluation in self.settled(evaluations)]
+        signs = [sign for sign in (settled[-1] if settled else ()) if all(sign in shown for shown in settled)]
+        if not signs:
+            return [], []
+        trained = [evaluation for evaluation in evaluations if evaluation.step > 0]
+        again = (shown.keys() >= set(signs) for shown in map(shows, reversed(trained)))
+        return signs, trained[-sum(1 for _ in takewhile(bool, again)) :]
+
     def _stopped_falling(self, evaluation: Evaluation) -> bool:
         split, task = evaluation.split, evaluation.task
         loss = self.get(f"{split}/loss/{task}") or self.get(f"{split}/loss")
@@ -379,6 +403,7 @@ class Run:
 
 
 _COUNTS = [round(32 * 2 ** (k / 2)) for k in range(90)]
+_COUNT_SET = frozenset(_COUNTS)
 _EVALUATIONS = {round(64 * 2 ** (k / 4)) for k in range(1, 120)}
 
 
@@ -389,4 +414,4 @@ def looks_at_evaluation(ordinal: int) -> bool:
 
 def looks_at_count(step: int) -> bool:
     """Whether ``step`` is one of the call counts 32, 45, 64, 91, 128, ... at which the rules look."""
-    return step in _COUNTS
+    return step in _COUNT_SET

@@ -103,6 +103,16 @@ def effective_size(x: ArrayLike) -> float:
     return _independent(n, (n * lag1(values) + 1) / (n - 3) if n > 3 else 0.0)
 
 
+def paired_size(x: ArrayLike, y: ArrayLike) -> float:
+    """Number of independent pairs worth the same for their correlation: n (1 - c) / (1 + c) (Bartlett 1935).
+
+    c is the product of the two lag-1 correlations, each freed of its bias and at least 0.
+    """
+    n = np.size(x)
+    each = [min(max((n * lag1(v) + 1) / (n - 3), 0.0), 0.999) if n > 3 else 0.0 for v in (x, y)]
+    return _independent(n, each[0] * each[1])
+
+
 def _independent(n: int, rho: float) -> float:
     rho = min(max(rho, 0.0), 0.999)
     return max(1.0, n * (1 - rho) / (1 + rho)) if n else 0.0

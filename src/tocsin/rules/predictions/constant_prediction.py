@@ -1,0 +1,185 @@
+"""PRD002 constant-prediction."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+
+from tocsin import stats
+from tocsin.findings import Evidence, Finding, Remedy, rule, since
+from tocsin.run import Confusion, Evaluation, Moments, Run
+
+
+@dataclass(frozen=True)
+class Output:
+    """What one output mostly gave over one evaluation.
+
+    Attributes:
+        constant: Whether it gave nothing else.
+        value: The class or value.
+        share: Its share of the predictions (regression: range over the target's sd).
+        prior: Its share of the targets; NaN for regression.
+    """
+
+    constant: bool
+    value: str
+    share: float
+    prior: float
+
+
+@rule(
+    "PRD002",
+    needs=("evaluations",),
+    severity="error",
+    explains=("PRD001", "PRD003", "PRD004", "PRD007", "PRD009", "PRD010", "PRD011"),
+)
+def constant_prediction(
+    run: Run, *, strays: float = 0.001, recall: float = 0.1, spread: float = 0.001, dominant: float = 0.9
+) -> Iterator[Finding]:
+    """The model gives one class or one value for every input, whatever the target is.
+
+    ## What it does
+    Judges settled predictions only: the last 3 evaluations of a task once the evaluation loss no longer falls (its
+    95 % trend interval contains 0) or the run is over. Rings when in each of them, for the same output,
+
+    - classes, ids, binary, multilabel: at most `strays` of the n predictions leave the most predicted class c, *and*
+      of the m samples whose target is another class the 95 % Wilson upper bound of the share that is ever given
+      another class than c lies below `recall` (at the default, none of m >= 35);
+    - regression, n >= 20: max(p) - min(p) <= `spread` sd(t).
+
+    Outputs whose targets hold a single class or value are not judged. A warning instead of an error where other
+    outputs of the task still vary, or where c holds more than `dominant` of the targets.
+
+    ## Why is this bad?
+    The input no longer reaches the output. Accuracy hides it: always "normal" scores .80 where 80 % are normal. The
+    losses of such a run still fall (the other tasks learn, the constant drifts to the prior), so it looks like slow
+    training.
+
+    ## Example
+    ```python
+    collapsed = Confusion.of([[0, 0, 40], [0, 0, 40], [0, 0, 40]], labels=("noise", "echo", "calm"))
+    evaluations = [Evaluation("val", "main", step, "classes", 120, confusion=collapsed) for step in (100, 200, 300)]
+    run = Run.of(evaluations=tuple(evaluations), exit="finished")
+    ```
+    Use instead:
+    ```python
+    learning = Confusion.of([[28, 5, 7], [4, 30, 6], [3, 4, 33]], labels=("noise", "echo", "calm"))
+    evaluations = [Evaluation("val", "main", step, "classes", 120, confusion=learning) for step in (100, 200, 300)]
+    run = Run.of(evaluations=tuple(evaluations), exit="finished")
+    ```
+
+    ## Fix
+    - **safe** Feed two different inputs and compare the logits: if they are equal, follow the activations back to the
+      layer where they became equal (dead layer, mask, wrong tensor, input overwritten).
+    - **safe** If the logits differ but their argmax does not, look at what is done to them at evaluation (mask,
+      threshold, temperature) and at the prior: a threshold of .5 is never crossed by a rare class.
+    - **unsafe** Restart the head with a standard initialisation; lower the learning rate.
+
+    ## Options
+    - `strays` (.001): share of predictions that may leave the constant; room for a few samples in thousands, none
+      below 1000.
+    - `recall` (.1): what "never" means for the samples of other classes; fixes the smallest set that can prove it (35).
+    - `spread` (.001): collapsed heads of public runs gave 7e-5 and 0 of the target's sd; shrunken heads that still
+      held the answer, or noise, gave .03 and more.
+    - `dominant` (.9): above it a calibrated but weak model gives the majority class by right of its prior.
+
+    ## Known limits
+    Sees decisions, not scores: a rare class never chosen by argmax looks the same whether or not its score ranks well.
+    A constant within `strays` of a huge set, on a task with very rare events, may be right. Says nothing about sets
+    with fewer than 35 samples outside the constant class.
+
+    ## References
+    Wilson 1927 (interval). A published evaluation with 5,358 of 5,358 predictions in class 0: accuracy .798, macro-F1
+    .1774 = 2 p / (1 + p) / 5.
+    """
+    look = partial(_outputs, strays=strays, recall=recall, spread=spread)
+    for key, evaluations in run.of_kind().items():
+        stuck, stretch = run.persisting(evaluations, lambda e: {k: v for k, v in look(e).items() if v.constant})
+        if stuck:
+            yield _finding(key, stretch, look(stretch[-1]), stuck, dominant)
+
+
+def _outputs(evaluation: Evaluation, *, strays: float, recall: float, spread: float) -> dict[str, Output]:
+    """The outputs of an evaluation that can be judged, by name ("" for the only one)."""
+    found: dict[str, Output | None] = {}
+    if evaluation.confusion is not None:
+        found[""] = _class(evaluation.confusion, strays, recall)
+    elif evaluation.labels_confusion is not None:
+        for index, row in enumerate(np.asarray(evaluation.labels_confusion)):
+            found[f"label {index}"] = _class(_two_by_two(*map(int, row)), strays, recall)
+    for index, moments in enumerate(evaluation.moments):
+        found[f"output {index}" if len(evaluation.moments) > 1 else ""] = _value(moments, spread)
+    return {name: output for name, output in found.items() if output is not None}
+
+
+def _two_by_two(tp: int, fp: int, fn: int, tn: int) -> Confusion:
+    return Confusion.of([[tn, fp], [fn, tp]], ("0", "1"))
+
+
+def _class(confusion: Confusion, strays: float, recall: float) -> Output | None:
+    n = confusion.n
+    if n == 0 or np.count_nonzero(confusion.support) < 2:
+        return None
+    top = int(np.argmax(confusion.predicted))
+    others = n - int(confusion.support[top])
+    moved = int(confusion.count[(confusion.target != top) & (confusion.prediction != top)].sum())
+    constant = n - confusion.predicted[top] <= strays * n and stats.wilson(moved, others)[1] < recall
+    share, prior = confusion.predicted[top] / n, confusion.support[top] / n
+    return Output(bool(constant), confusion.label(top), float(share), float(prior))
+
+
+def _value(moments: Moments, spread: float) -> Output | None:
+    sd = float(np.sqrt(moments.var_target))
+    if moments.n < 20 or not 0 < sd < np.inf:
+        return None
+    width = (moments.max_prediction - moments.min_prediction) / sd
+    return Output(width <= spread, f"{moments.mean_prediction:.4g}", width, float("nan"))
+
+
+def _finding(
+    key: str, stretch: list[Evaluation], view: dict[str, Output], names: list[str], dominant: float
+) -> Finding:
+    first, last = stretch[0], stretch[-1]
+    partly = len(names) < len(view) or all(view[name].prior > dominant for name in names)
+    evidence = tuple(
+        Evidence(
+            f"evaluation:{key}",
+            view[name].share,
+            last.step,
+            text=f"{name or key}: {_said(view[name])}",
+        )
+        for name in names[:5]
+    )
+    return Finding(
+        f"{_subject(key, names, view, last.n)}; {since(stretch)}",
+        subject=key,
+        step=first.step,
+        evidence=evidence,
+        remedies=(
+            Remedy(
+                "Compare the logits of two different inputs; where they are equal, find the layer that made them so",
+                True,
+            ),
+            Remedy("Look at what evaluation does to the logits: masks, thresholds, temperature", True),
+        ),
+        severity="warning" if partly else None,
+    )
+
+
+def _subject(key: str, names: list[str], view: dict[str, Output], n: int) -> str:
+    if len(view) == 1:
+        output = view[names[0]]
+        part = "all" if np.isnan(output.prior) or output.share == 1 else f"{100 * output.share:.4g} % of the"
+        return f"{key}: {part} {n} predictions are {_said(output)}"
+    listed = ", ".join(f"{name} is always {_said(view[name])}" for name in names[:3])
+    more = f", and {len(names) - 3} more" if len(names) > 3 else ""
+    return f"{key}: {len(names)} of {len(view)} outputs never vary over {n} inputs: {listed}{more}"
+
+
+def _said(output: Output) -> str:
+    if np.isnan(output.prior):
+        return f"{output.value} (range {output.share:.1g} of the target's sd)"
+    return f"{output.value} ({100 * output.prior:.2g} % of the targets)"
