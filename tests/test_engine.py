@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import textwrap
 
+import numpy as np
 import pytest
 
 import tocsin.rules
@@ -139,6 +140,17 @@ def test_a_rule_that_raises_is_reported_and_disabled_and_the_others_go_on():
     assert report.not_checked["BAD002"].reason == "the rule raised ValueError: odd"
     assert report.not_checked["BAD001"].reason == "the rule raised RuntimeError: boom"
     assert [f.code for f in report.findings] == ["LOW002"]
+
+
+def test_odd_numbers_in_a_rule_warn_nobody():
+    @rule("ODD001", needs=())
+    def divides(run):
+        """Divides zero by zero."""
+        yield Finding(f"{np.zeros(1) / np.zeros(1)}")
+
+    findings, why = judge(divides, Run("r"), {})
+    assert [f.message for f in findings] == ["[nan]"]
+    assert why is None
 
 
 def test_what_could_not_be_looked_at_says_why_and_how_to_enable_it(catalogue):

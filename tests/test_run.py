@@ -146,6 +146,13 @@ def test_moments_of_a_constant_target_are_nan_not_an_error():
     assert all(math.isnan(v) for v in (moments.r, moments.s, moments.b, moments.r2))
 
 
+def test_moments_of_enormous_values_are_infinite_not_an_error():
+    moments = Moments.of([-1e200, 1e200], [-1e-200, 1e-200])
+    assert moments.var_target == math.inf
+    shifted = Moments.of([-1e-200, 1e-200, 0], [1e200, 1e200, 1e200])
+    assert all(isinstance(v, float) for v in (moments.r, moments.s, moments.b, moments.r2, shifted.b, shifted.r2))
+
+
 def test_has_follows_the_grammar_of_needs():
     run = _grown()
     for need in ("train/loss", "evaluations", "evaluations:ids", "events", "lr/* | val/loss", "nothing | events"):

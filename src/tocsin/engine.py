@@ -13,6 +13,8 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any
 
+import numpy as np
+
 import tocsin.rules
 from tocsin import names
 from tocsin.findings import SEVERITIES, Finding, NotChecked, Report, Rule
@@ -156,11 +158,12 @@ def judge(rule: Rule, subject: Any, options: Mapping[str, Any]) -> tuple[list[Fi
     findings: list[Finding] = []
     reasons: list[str] = []
     try:
-        for outcome in rule.check(subject, **chosen):
-            if isinstance(outcome, NotChecked):
-                reasons.append(outcome.reason)
-            else:
-                findings.append(rule.ring(run, outcome))
+        with np.errstate(all="ignore"):  # odd numbers are what rules are for; no warning may reach the user's loop
+            for outcome in rule.check(subject, **chosen):
+                if isinstance(outcome, NotChecked):
+                    reasons.append(outcome.reason)
+                else:
+                    findings.append(rule.ring(run, outcome))
     except Exception as error:  # a broken rule must never break the run it watches; it is reported instead
         return [], unable(f"{RAISED}{type(error).__name__}: {error}")
     return findings, unable("; ".join(dict.fromkeys(reasons))) if reasons and not findings else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -147,6 +148,7 @@ def metric_series(evaluations: Sequence[Evaluation]) -> dict[str, Series]:
 
 def assemble(name: str, series: Mapping[str, Any], evaluations: Sequence[Evaluation] = (), **fields: Any) -> Run:
     """A finished run of these parts."""
-    made = {**metric_series(evaluations), **series}
+    given = {key: replace(v, name=key) if isinstance(v, Series) else v for key, v in series.items()}
+    made = {**metric_series(evaluations), **given}
     facts = {"config": CONFIG, "exit": "finished", "source": "tocsin", **fields}
     return Run.of(name, series=made, evaluations=tuple(evaluations), **facts)
