@@ -1,0 +1,103 @@
+"""``tocsin check``: judge recorded runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tocsin import api
+from tocsin.cli.baseline import read_baseline, write_baseline
+from tocsin.cli.output import colored, say, warn, width
+from tocsin.cli.settings import find_settings
+from tocsin.engine import RAISED
+from tocsin.findings import Report
+from tocsin.run import Run
+
+
+class Format(StrEnum):
+    """How to write a report."""
+
+    terminal = "terminal"
+    json = "json"
+
+
+def check(
+    paths: Annotated[list[Path], typer.Argument(help="Run folders, or folders of them.", metavar="PATH...")],
+    output: Annotated[
+        Format, typer.Option("--format", help="How to write the report.", envvar="TOCSIN_FORMAT")
+    ] = Format.terminal,
+    as_json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
+    select: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Judge these rules only: codes, prefixes or names, with commas or repeated.", metavar="RULES"
+        ),
+    ] = None,
+    ignore: Annotated[
+        list[str] | None,
+        typer.Option(help="Leave these rules out, besides those that pyproject.toml ignores.", metavar="RULES"),
+    ] = None,
+    baseline: Annotated[
+        Path | None, typer.Option(help="Leave out the findings that FILE knows.", metavar="FILE")
+    ] = None,
+    write: Annotated[
+        Path | None,
+        typer.Option("--write-baseline", metavar="FILE", help="Write what rang to FILE as known, and exit 0."),
+    ] = None,
+) -> None:
+    """Check recorded runs with the rules.
+
+    Exits 0 without warning or error (notes alone are 0), 1 with one, 2 on a usage or tool error.
+    [tool.tocsin] of the nearest pyproject.toml gives select, ignore, baseline and the options of rules.
+    """
+    runs = [run for path in paths for run in api.read(path)]
+    report = judged(runs, select=split(select), ignore=split(ignore), baseline=baseline)
+    show(report, Format.json if as_json else output)
+    if write is not None:
+        known = (*report.findings, *report.known)
+        write_baseline(write, known)
+        warn(f"{len(known)} known finding{'s' * (len(known) != 1)} written to {write}")
+        raise typer.Exit(0)
+    raise typer.Exit(exit_code(report))
+
+
+def judged(
+    runs: Sequence[Run], *, select: Sequence[str] = (), ignore: Sequence[str] = (), baseline: Path | None = None
+) -> Report:
+    """The report under the project's settings: ``select`` and ``baseline`` replace theirs, ``ignore`` adds to it."""
+    settings = find_settings()
+    known = baseline or settings.baseline
+    return api.check(
+        runs,
+        select=select or settings.select,
+        ignore=(*settings.ignore, *ignore),
+        options=settings.options,
+        baseline=read_baseline(known) if known is not None else (),
+    )
+
+
+def split(words: Iterable[str] | None) -> list[str]:
+    """Rule selectors from repeated options, each of which may be a list with commas."""
+    return [word.strip() for text in words or () for word in text.split(",") if word.strip()]
+
+
+def show(report: Report, output: Format = Format.terminal) -> None:
+    """Write a report to stdout."""
+    from tocsin.reports import json, terminal
+
+    text = json.render(report) if output is Format.json else terminal.render(report, width=width(), color=colored())
+    say(text)
+
+
+def exit_code(report: Report) -> int:
+    """1 where a warning or error rang; 2 where none did but a rule broke, for then nobody has looked; else 0."""
+    if report.failed:
+        return 1
+    broken = [blind for blind in report.not_checked if blind.reason.startswith(RAISED)]
+    for blind in broken:
+        warn(f"{blind.code} {blind.name} is broken, please report it: {blind.reason}")
+    return 2 if broken else 0

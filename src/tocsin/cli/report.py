@@ -1,0 +1,53 @@
+"""``tocsin report``: write the HTML report of recorded runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tocsin import api
+from tocsin.cli.check import judged
+from tocsin.cli.errors import UserError
+from tocsin.cli.output import say, say_json
+from tocsin.findings import Report
+from tocsin.reports.plain import plain
+from tocsin.run import Run
+
+
+def report(
+    path: Annotated[Path, typer.Argument(help="A run folder, or a folder of them.", metavar="RUN")],
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="FILE", help="Where to write it; RUN/report.html by default."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the path and the verdict as JSON.")] = False,
+) -> None:
+    """Write the HTML report of a run and print its path.
+
+    One file that needs no network. [tool.tocsin] applies as in `tocsin check`.
+    """
+    runs = api.read(path)
+    judgement = judged(runs)
+    file = write_html(judgement, runs, output or path / "report.html")
+    if as_json:
+        say_json("tocsin.written-report/1", {"path": str(file), "verdict": judgement.verdict})
+    else:
+        say(plain(file))
+
+
+def write_html(judgement: Report, runs: list[Run], file: Path) -> Path:
+    """Write the HTML report to ``file`` and return it.
+
+    Raises:
+        UserError: The file cannot be written.
+    """
+    from tocsin.reports import html
+
+    text = html.render(judgement, runs)
+    try:
+        file.write_text(text, "utf-8", errors="backslashreplace")
+    except OSError as error:
+        raise UserError(f"{file}: cannot write the report: {error.strerror}") from error
+    return file

@@ -1,0 +1,116 @@
+"""``[tool.tocsin]`` of the nearest pyproject.toml: what to select, ignore and know already, and options of rules."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tocsin import engine
+from tocsin.cli.errors import UserError
+
+KEYS = ("select", "ignore", "baseline", "rules")
+LARGEST = 4 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The settings of a project; all empty where there are none.
+
+    Attributes:
+        select, ignore: Rule codes, prefixes or names.
+        baseline: File of known findings, resolved against the folder of pyproject.toml.
+        options: Option overrides by rule name.
+    """
+
+    select: tuple[str, ...] = ()
+    ignore: tuple[str, ...] = ()
+    baseline: Path | None = None
+    options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+
+def find_settings(start: Path | None = None) -> Settings:
+    """The settings in force at ``start`` (the working folder): those of the nearest pyproject.toml at or above it.
+
+    Raises:
+        UserError: The file cannot be read, or a key or value in its table is not one of ours.
+    """
+    here = (start or Path.cwd()).resolve()
+    for folder in (here, *here.parents):
+        file = folder / "pyproject.toml"
+        if file.is_file():
+            return _parsed(file)
+    return Settings()
+
+
+def _parsed(file: Path) -> Settings:
+    table = _table(file)
+    unknown = sorted(set(table) - set(KEYS))
+    if unknown:
+        raise UserError(f"{file}: [tool.tocsin] has no key {unknown[0]!r}; expected {', '.join(KEYS)}")
+    baseline = table.get("baseline")
+    if not isinstance(baseline, str | None):
+        raise UserError(f"{file}: tool.tocsin.baseline must be the path of a file, got {baseline!r}")
+    return Settings(
+        select=_words(file, table, "select"),
+        ignore=_words(file, table, "ignore"),
+        baseline=None if baseline is None else file.parent / baseline,
+        options=_options(file, table.get("rules", {})),
+    )
+
+
+def _table(file: Path) -> Mapping[str, Any]:
+    try:
+        if file.stat().st_size > LARGEST:
+            raise UserError(f"{file}: larger than {LARGEST // 1024**2} MB, not read")
+        tool = tomllib.loads(file.read_text("utf-8")).get("tool", {})
+    except (OSError, ValueError, RecursionError) as error:
+        why = error.strerror if isinstance(error, OSError) else error
+        raise UserError(f"{file}: cannot be read: {why}") from error
+    table = tool.get("tocsin", {}) if isinstance(tool, dict) else {}
+    if not isinstance(table, dict):
+        raise UserError(f"{file}: tool.tocsin must be a table, got {table!r}")
+    return table
+
+
+def _words(file: Path, table: Mapping[str, Any], key: str) -> tuple[str, ...]:
+    words = table.get(key, [])
+    if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
+        raise UserError(f'{file}: tool.tocsin.{key} must be a list of rule codes such as ["PRD"], got {words!r}')
+    try:
+        engine.select_rules(words)
+    except engine.UnknownRule as error:
+        raise UserError(f"{file}: tool.tocsin.{key}: {error}") from error
+    return tuple(words)
+
+
+def _options(file: Path, rules: Any) -> dict[str, dict[str, Any]]:
+    if not isinstance(rules, dict):
+        raise UserError(f"{file}: tool.tocsin.rules must be a table of rules, got {rules!r}")
+    options: dict[str, dict[str, Any]] = {}
+    for word, given in rules.items():
+        where = f"{file}: [tool.tocsin.rules.{word}]"
+        try:
+            rule = engine.find_rule(word)
+        except engine.UnknownRule as error:
+            raise UserError(f"{where}: {error}") from error
+        if not isinstance(given, dict):
+            raise UserError(f"{where} must be a table of options, got {given!r}")
+        options[rule.name] = {key: _option(where, rule.options, key, value) for key, value in given.items()}
+    return options
+
+
+def _option(where: str, defaults: Mapping[str, Any], key: str, value: Any) -> Any:
+    if key not in defaults:
+        expected = f"expected {', '.join(defaults)}" if defaults else "this rule has none"
+        raise UserError(f"{where} has no option {key!r}; {expected}")
+    kind = type(defaults[key])
+    if kind is float and type(value) is int:
+        return float(value)
+    if kind is tuple and isinstance(value, list):
+        return tuple(value)
+    if type(value) is not kind and defaults[key] is not None:
+        raise UserError(f"{where}: {key} must be {kind.__name__} such as {defaults[key]!r}, got {value!r}")
+    return value

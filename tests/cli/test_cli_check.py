@@ -1,0 +1,110 @@
+"""``tocsin check``: exit codes, selection, formats, baselines."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from cli.conftest import broken_rule, loss_above
+from tocsin.findings import Report
+
+RENDERED = """\
+Not learning: LOW001 loss-above: the loss is 20 (limit 10)
+
+warning LOW001 loss-above  train, from step 2, rang at 4
+  the loss is 20 (limit 10)
+  evidence  train/loss at step 2 = 20 (limit 10)
+  explains  error LOW002 at step 3: the loss is exactly 100
+  safe fix  Divide it. [scale: 0.1]
+
+clean (1)        NTE001
+not checked (1)  VAL001: needs val/loss (run.metrics({...}))
+"""
+
+
+def test_a_clean_run_exits_0_and_says_who_looked(cli, recorded):
+    outcome = cli("check", recorded("calm", 3, 2, 1))
+    assert (outcome.code, outcome.err) == (0, "")
+    assert outcome.out.startswith("Clean: 3 rules looked and found nothing, 1 not checked.\n")
+
+
+def test_a_failing_run_exits_1_and_leads_with_the_root(cli, recorded, monkeypatch):
+    monkeypatch.setattr("tocsin.run.Run.looks", lambda _: [4])
+    outcome = cli("check", recorded("loud", 5, 20, 100, 20))
+    assert (outcome.code, outcome.err) == (1, "")
+    assert outcome.out == RENDERED
+
+
+def test_a_note_alone_exits_0(cli, recorded):
+    outcome = cli("check", recorded("noted", 7, 6, 5))
+    assert outcome.code == 0
+    assert "note NTE001 loss-is-seven" in outcome.out
+
+
+def test_several_runs_make_one_report_and_each_finding_names_its_run(cli, recorded):
+    outcome = cli("check", recorded("calm", 3, 2), recorded("loud", 50, 40))
+    assert outcome.code == 1
+    assert outcome.out.startswith("Suspect: LOW001 loss-above in run loud: the loss is 50 (limit 10)\n")
+    assert "train, in run loud, from step 1" in outcome.out
+    assert "calm: no finding\n" in outcome.out
+    assert "VAL001: needs val/loss" in outcome.out
+    assert cli("check", "runs").out == outcome.out
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["--select", "NTE,VAL001"], ["--select", "NTE001", "--select", "val001"], ["--ignore", "loss-above , LOW002"]],
+)
+def test_rules_are_selected_by_code_prefix_or_name(cli, recorded, words):
+    assert cli("check", recorded("loud", 50, 100), *words).code == 0
+
+
+@pytest.mark.parametrize("words", [["--json"], ["--format", "json"]])
+def test_json_is_a_report_that_reads_back(cli, recorded, words):
+    outcome = cli("check", recorded("loud", 50, 100), *words)
+    data = json.loads(outcome.out)
+    assert (outcome.code, data["schema"]) == (1, "tocsin.report/1")
+    assert [f.code for f in Report.from_json(data).roots] == ["LOW001"]
+
+
+def test_the_format_may_come_from_the_environment(cli, recorded, monkeypatch):
+    monkeypatch.setenv("TOCSIN_FORMAT", "json")
+    assert json.loads(cli("check", recorded("calm", 1)).out)["runs"] == ["calm"]
+
+
+def test_colours_only_where_asked(cli, recorded, monkeypatch):
+    folder = recorded("loud", 50)
+    assert "\x1b[" not in cli("check", folder).out
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    assert "\x1b[" in cli("check", folder).out
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert "\x1b[" not in cli("check", folder).out
+
+
+def test_a_baseline_leaves_known_findings_out_until_something_new_rings(cli, recorded):
+    folder = recorded("loud", 50, 40)
+    written = cli("check", folder, "--write-baseline", "known.json")
+    assert (written.code, written.err) == (0, "tocsin: 1 known finding written to known.json\n")
+    known = json.loads(Path("known.json").read_text())
+    assert known["schema"] == "tocsin.baseline/1"
+    assert known["findings"] == [
+        {"run": "loud", "code": "LOW001", "subject": "train", "message": "the loss is 50 (limit 10)"}
+    ]
+    outcome = cli("check", folder, "--baseline", "known.json")
+    assert outcome.code == 0
+    assert "known (1)        LOW001: left out, the baseline names them" in outcome.out
+    assert cli("check", folder, recorded("other", 50), "--baseline", "known.json").code == 1
+    again = cli("check", folder, "--baseline", "known.json", "--write-baseline", "again.json")
+    assert (again.code, json.loads(Path("again.json").read_text())) == (0, known)
+
+
+def test_a_rule_that_breaks_is_a_tool_error_where_nothing_rang(cli, recorded, catalogue):
+    catalogue(loss_above, broken_rule)
+    outcome = cli("check", recorded("calm", 1, 2))
+    assert outcome.code == 2
+    assert outcome.err == (
+        "tocsin: BAD001 broken-rule is broken, please report it: the rule raised ZeroDivisionError: by design\n"
+    )
+    assert cli("check", recorded("loud", 50)).code == 1
