@@ -74,9 +74,10 @@ def _write(columns: dict[str, Column], path: Path) -> None:
     with connect() as connection:
         connection.execute("CREATE TABLE names (series BIGINT, name VARCHAR)")
         connection.executemany("INSERT INTO names VALUES (?, ?)", list(enumerate(columns)))
-        connection.register("points", points)
+        connection.register("points", points)  # this makes NULL of NaN
         connection.execute(
-            "COPY (SELECT name, step, epoch, time, value FROM points JOIN names USING (series) ORDER BY point) "  # noqa: S608
+            "COPY (SELECT name, step, epoch, time, coalesce(value, 'nan'::DOUBLE) AS value "  # noqa: S608
+            "FROM points JOIN names USING (series) ORDER BY point) "
             f"TO '{target}' (FORMAT parquet, COMPRESSION zstd)"
         )
 

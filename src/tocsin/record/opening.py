@@ -73,11 +73,15 @@ def open_record(
     wanted = Path(folder).absolute()  # the training script may change its working directory
     began = time.time() if start is None else float(start)
     rank = _rank()
+    place = None
     try:
         place = _place(wanted, rank)
         attempt = {"start": began, "after": after}
         return _open(place, name, plain(config), plain(environment), attempt)
     except OSError as error:
+        if place is not None:
+            with contextlib.suppress(OSError):  # only an empty folder goes
+                place.rank_folder.rmdir()
         reason = f"{error.strerror or error}" + (f" ({error.filename})" if error.filename else "")
         return Writer(wanted, rank=rank, start=began, trouble=f"no record can be written in {wanted}: {reason}")
 
