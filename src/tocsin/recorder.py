@@ -131,6 +131,7 @@ class Recorder:
         self._open: dict[tuple[str, str], Accumulator] = {}
         self._metrics: dict[str, float] = {}
         self._evaluated: list[int] = []
+        self._start_step = 0
         self._epochs = 0
         self._step_epoch: int | None = None
         self._loss_names: dict[str, str] = {}
@@ -270,7 +271,7 @@ class Recorder:
         self._epochs = sum(e.kind == "end_epoch" for e in before.events)
         for step in before.looks():
             self._keeper.look(before.prefix(step), step=step)
-        self.step = start_step
+        self.step = self._start_step = start_step
 
     def _finish(self, exit: Exit, error: BaseException | None) -> None:  # noqa: A002
         self._close_evaluations()
@@ -299,7 +300,7 @@ class Recorder:
             probes.unheard = False
         if self._open or self._metrics:
             self._close_evaluations()
-        if probes.scale.on and (self._before or not self.step) and _on_host(terms):
+        if probes.scale.on and self._before and _on_host(terms):
             probes.scale.update()
         if self._before:
             probes.called()
@@ -335,7 +336,7 @@ class Recorder:
 
     def _end_of_step(self) -> None:
         """What backward and the optimizer did since the last call now belongs to ``self.step``."""
-        if not self.step:
+        if self.step == self._start_step:
             return
         probes = self._instruments
         self._row["count/backward"] = probes.backward

@@ -7,6 +7,8 @@ from contextlib import nullcontext
 from time import perf_counter
 from typing import Any
 
+import torch
+
 
 class Meter:
     """Seconds that tocsin used, and the probes that raised: each is reported once and switched off."""
@@ -52,6 +54,8 @@ class Hook:
         self.probe, self.meter, self.action = probe, meter, action
 
     def __call__(self, *args: Any) -> None:
+        if torch.compiler.is_compiling():  # folds to a constant while tracing: no graph break, nothing measured
+            return
         self.meter.run(self.probe, self.action, *args)
 
     def __reduce__(self) -> tuple[Any, ...]:

@@ -19,12 +19,18 @@ Emit = Callable[[str, dict[str, Tensor | float]], None]
 
 
 class Inputs:
-    """A pre-hook on the model. A training forward is one with gradients enabled, whatever ``model.training`` says."""
+    """A pre-hook on the model. A training forward is one with gradients enabled, whatever ``model.training`` says.
+
+    Attributes:
+        forwards: Forwards seen by mode since the last ``restart``.
+        eager: A forward ran outside ``torch.compile``.
+    """
 
     def __init__(self, model: nn.Module, meter: Meter, emit: Emit) -> None:
         self.model = model
         self.emit = emit
         self.forwards = {"train": 0, "eval": 0}
+        self.eager = False
         self._handle = model.register_forward_pre_hook(_InputHook("inputs", meter, self._see, self), with_kwargs=True)
 
     def detach(self) -> None:
@@ -68,6 +74,7 @@ class _InputHook(Hook):
     def __call__(self, module: nn.Module, args: Any, kwargs: Any) -> None:
         if torch.compiler.is_compiling():
             return
+        self.inputs.eager = True
         mode = "train" if torch.is_grad_enabled() else "eval"
         if self.inputs.forwards[mode] < FORWARDS and module is self.inputs.model:
             self.meter.run(self.probe, self.action, args, kwargs)

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 
-from tocsin.probes.activations import Activations, is_compiled
+from tocsin.probes.activations import Activations
 from tocsin.probes.gradients import AppliedGradients, RawGradients
 from tocsin.probes.hook import Hook, Meter
 from tocsin.probes.inputs import Inputs
@@ -70,7 +70,6 @@ class Instruments:
         self._watch_backward()
         self._post_hook = register_optimizer_step_post_hook(self._after_step)
         self._pre_hook: Any = None
-        self._compiled = is_compiled(model)
 
     def completed(self) -> int:
         """Completed optimizer steps. A fused optimizer's hook also fires for a step that the scaler skipped."""
@@ -88,7 +87,7 @@ class Instruments:
         self.meter.run("updates", self.applied.arm)
         if self._pre_hook is None:
             self._pre_hook = register_optimizer_step_pre_hook(Hook("updates", self.meter, self._before_step))
-        if not self._compiled:
+        if self.inputs.eager:  # else the model may be compiled yet, and hooks on its parts would cost a graph
             self.meter.run("activations", self.activations.arm)
         self.armed, self._sampled_step, self._calls = True, False, 0
         self._scale_at_arm = self.scale.value

@@ -1,0 +1,54 @@
+"""The governor on a simulated clock: it holds its budget, pays the dense start back, and never samples too often."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tocsin.governor import DENSE, SPARSEST, UNSEEN, Governor
+
+
+def simulate(governor: Governor, steps: int, step_s: float, sample_s: float, base_s: float) -> tuple[float, list[int]]:
+    """Total cost and the sampled steps of a loop whose own step takes ``step_s``."""
+    wall, sampled = 0.0, []
+    for step in range(1, steps + 1):
+        if governor.grants(step, wall):
+            governor.opened()
+            governor.charge(sample_s)
+            governor.closed(step)
+            sampled.append(step)
+            wall += sample_s
+        governor.charge(base_s)
+        wall += step_s + base_s
+    return governor.spent_s / wall, sampled
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.floats(0.005, 0.1), st.floats(1e-3, 0.5), st.floats(1e-4, 0.02))
+def test_the_budget_is_held_in_the_long_run(budget: float, step_s: float, sample_s: float) -> None:
+    share, sampled = simulate(Governor(budget), 20_000, step_s, sample_s, base_s=2e-6)
+    dense = DENSE * sample_s * UNSEEN / (20_000 * step_s)
+    assert share <= max(budget, 15e-6 / step_s) * 1.001 + dense
+    assert sampled[:DENSE] == list(range(1, DENSE + 1))
+
+
+def test_the_dense_start_is_paid_back_before_the_next_sample() -> None:
+    _, sampled = simulate(Governor(0.01), 2000, step_s=0.02, sample_s=0.002, base_s=0.0)
+    # 8 samples and the next cost 9 x 2 ms x 1.3 = 23.4 ms, earned at 0.2 ms a step: after 117 steps of 20 ms
+    assert 110 <= sampled[DENSE] <= 125
+
+
+def test_samples_thin_out_however_cheap_they_are() -> None:
+    _, sampled = simulate(Governor(0.1), 20_000, step_s=0.5, sample_s=1e-4, base_s=0.0)
+    late = [b - a for a, b in itertools.pairwise(sampled) if a > 128 * SPARSEST]
+    assert set(late) == {SPARSEST}
+    assert len(sampled) < 1200
+
+
+@pytest.mark.parametrize("every", [1, 7])
+def test_a_fixed_schedule_repeats_exactly(every: int) -> None:
+    _, sampled = simulate(Governor(every=every), 50, 1e-3, 1.0, 0.0)
+    assert sampled == list(range(1, 51, every))
