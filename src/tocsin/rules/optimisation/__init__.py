@@ -1,0 +1,1 @@
+"""Faults of gradients and parameter updates."""

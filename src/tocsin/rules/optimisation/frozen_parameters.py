@@ -1,0 +1,296 @@
+"""OPT001 frozen-parameters."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from tocsin.findings import Evidence, Finding, Remedy, Severity, rule
+from tocsin.run import Floats, Parameter, Run, Series
+
+HALF_TYPES = {"bfloat16", "float16"}
+LARGE = 0.1
+BITS = {"bfloat16": 8, "float16": 11}
+
+
+@dataclass(frozen=True)
+class Frozen:
+    """A tensor whose bytes have been the same since the sample before ``begin``."""
+
+    parameter: Parameter
+    changed: Series
+    begin: int
+    last: int
+    completed: int
+    skipped: int
+    cause: str
+
+
+@dataclass(frozen=True)
+class Cause:
+    """Why tensors stand still, in words, and what to do about it."""
+
+    text: str
+    remedies: tuple[Remedy, ...]
+
+
+CAUSES = {
+    "skipped": Cause(
+        "the GradScaler skipped every step",
+        (Remedy("Look at what overflows first (AMP001, AMP003); lower init_scale only if it falls in the end"),),
+    ),
+    "left out": Cause(
+        "no optimizer holds them",
+        (
+            Remedy("Give the optimizer model.parameters(), after the whole model is built and moved"),
+            Remedy("If they are frozen on purpose, say so: parameter.requires_grad_(False)", safe=True),
+        ),
+    ),
+    "no gradient": Cause(
+        "they received no gradient, or exactly 0",
+        (
+            Remedy("Look for detach(), no_grad(), .data or argmax between these tensors and the loss"),
+            Remedy("If they are frozen on purpose, say so: parameter.requires_grad_(False)", safe=True),
+        ),
+    ),
+    "unused": Cause(
+        "no sample routed a gradient to them (embedding or expert)",
+        (Remedy("Nothing, if this part is not meant to be used", safe=True),),
+    ),
+    "masked overflow": Cause(
+        "their raw gradient is NaN or inf and something replaces it before the step",
+        (Remedy("Remove the sanitiser (nan_to_num) and let the GradScaler skip the step and lower its scale"),),
+    ),
+    "cleared": Cause(
+        "their gradient is gone when the optimizer steps",
+        (Remedy("Call zero_grad before backward, never between backward and step"),),
+    ),
+    "rounds": Cause(
+        "the update is smaller than the rounding of {dtype} ({bits} significant bits)",
+        (
+            Remedy("Keep the parameters in float32 and use autocast, or an optimizer with float32 master weights"),
+            Remedy("Raise the learning rate"),
+        ),
+    ),
+    "unexplained": Cause(
+        "gradients arrive and steps complete: the update is below rounding, or something writes old values back",
+        (Remedy("Look for load_state_dict or an EMA copied back in the loop, and at the size of the learning rate"),),
+    ),
+}
+
+
+@rule(
+    "OPT001",
+    needs=("param/changed/*", "count/optimizer", "parameters"),
+    severity="error",
+    explains=("GEN002", "OBJ002", "OBJ003", "PRD001", "PRD002", "PRD003", "PRD004"),
+    live=True,
+)
+def frozen_parameters(run: Run, *, steps: int = 20) -> Iterator[Finding]:
+    """Trainable parameters do not change although the optimizer steps.
+
+    ## What it does
+    Takes each tensor with `requires_grad` and its latest stretch of samples in which not one byte changed. It fires
+    when the optimizers completed N >= `steps` steps within that stretch at a learning rate > 0. Bytes are compared
+    exactly, so there is no sampling error and no interval. When no step completed at all it fires after
+    2 `steps` skipped ones: a loss scale of 2^24 falls below 1 in 25.
+
+    The cause is told apart, one finding each: every step skipped; in no optimizer; no gradient, or exactly 0; masked
+    overflow (raw gradient NaN or inf in most samples, see AMP002); gradient cleared before the step; an update that
+    rounds to nothing in bfloat16 or float16; none of these. Tensors are grouped by module. Embeddings and experts that
+    no sample routed a gradient to are a note. Tensors without gradient, or in no optimizer, that hold < 10 % of the
+    trainable entries (an unused pooler) are a warning.
+
+    ## Why is this bad?
+    The network you train is not the network you built: the loss still falls, because the rest adapts to random
+    features. No framework says anything; a step on a tensor whose gradient is None is silently skipped.
+
+    ## Example
+    ```python
+    model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 1))
+    optimizer = torch.optim.Adam(model[2].parameters(), lr=1e-2)
+    with tocsin.watch(model, optimizer, run_dir=run_dir, every=1) as watched:
+        for x in torch.randn(40, 16, 4):
+            loss = (model(x) - x.sum(1, keepdim=True)).square().mean()
+            optimizer.zero_grad(); loss.backward(); optimizer.step()
+            watched.losses(total=loss)
+    run = run_dir
+    ```
+    Use instead:
+    ```python
+    model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 1))
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
+    with tocsin.watch(model, optimizer, run_dir=run_dir, every=1) as watched:
+        for x in torch.randn(40, 16, 4):
+            loss = (model(x) - x.sum(1, keepdim=True)).square().mean()
+            optimizer.zero_grad(); loss.backward(); optimizer.step()
+            watched.losses(total=loss)
+    run = run_dir
+    ```
+
+    ## Fix
+    - **unsafe** Restore the path, or hand the tensors to the optimizer: the network then learns something else, as
+      intended.
+    - **safe** Where freezing is intended, set `requires_grad_(False)`: same training, less memory and time, and silent
+      here.
+
+    ## Options
+    - `steps` (20): completed optimizer steps without a change. An Adam step moves each weight by about the learning
+      rate; float32 loses a step below 3e-8 of the weight, and 20 in a row for every entry are no accident.
+
+    ## Known limits
+    Silent at learning rate 0 (CFG002 and OPT009 judge that), and about tensors without another visible cause while
+    any group is at learning rate 0: which tensor is in which group is not recorded. With several optimizers stepped
+    in stages, the one that waits rings until its first step, then the finding heals to a note. A change that leaves
+    the sum of all bit patterns equal is missed; it takes two opposite changes of the same size.
+
+    ## References
+    Micikevicius et al. 2018, "Mixed precision training", section 3.1 (updates that round to zero).
+    """
+    frozen = [f for p in run.parameters if p.requires_grad and (f := _frozen(run, p, steps)) is not None]
+    subjects: set[str] = set()
+    for cause in CAUSES:
+        group = [f for f in frozen if f.cause == cause]
+        if group:
+            subject = _prefix([f.parameter.name for f in group])
+            subject = f"{subject} ({cause})" if subject in subjects else subject
+            subjects.add(subject)
+            yield _finding(run, subject, cause, group)
+
+
+def _frozen(run: Run, p: Parameter, steps: int) -> Frozen | None:
+    """The tensor's current stretch without a change, if it is long enough to judge and has a cause."""
+    changed, moving_from = run.get(f"param/changed/{p.name}"), _lr_above_zero_from(run)
+    if changed is None or changed.value[-1] != 0 or moving_from is None:
+        return None
+    moved = np.flatnonzero(changed.value != 0)
+    first = int(moved[-1]) + 1 if moved.size else 0
+    while first < len(changed) and changed.step[first] < moving_from:
+        first += 1
+    if first == len(changed):
+        return None
+    begin, last = int(changed.step[first]), int(changed.step[-1])
+    before = int(changed.step[first - 1]) if first else begin
+    completed, skipped = (_grown(run, f"count/{k}", before, last) for k in ("optimizer", "skipped"))
+    if completed < steps and not (completed == 0 and skipped >= 2 * steps):
+        return None
+    stretch = Frozen(p, changed, begin, last, completed, skipped, "")
+    cause = _cause(run, stretch)
+    return Frozen(p, changed, begin, last, completed, skipped, cause) if cause else None
+
+
+def _lr_above_zero_from(run: Run) -> int | None:
+    """First step of the latest stretch in which some group has a learning rate > 0; None while all are 0."""
+    groups = run.family("lr")
+    if not groups:
+        return 0
+    steps = np.unique(np.concatenate([s.step for s in groups.values()]))
+    idle = np.flatnonzero(np.max([_held(s, steps) for s in groups.values()], axis=0) <= 0)
+    if not idle.size:
+        return 0
+    return int(steps[idle[-1] + 1]) if idle[-1] + 1 < steps.size else None
+
+
+def _held(series: Series, steps: np.ndarray) -> Floats:
+    """Values of a series that is recorded when it changes, at ``steps``; 0 before its first point."""
+    at = np.searchsorted(series.step, steps, side="right") - 1
+    return np.where(at >= 0, np.nan_to_num(series.value[at.clip(0)], nan=1.0), 0.0)
+
+
+def _grown(run: Run, name: str, after: int, until: int) -> int:
+    """How much a counter grew between the ends of two steps."""
+    series = run.get(name)
+    if series is None:
+        return 0
+    at = np.searchsorted(series.step, [after, until], side="right") - 1
+    old, new = np.where(at >= 0, series.value[at.clip(0)], 0.0)
+    return int(new - old) if np.isfinite(new - old) else 0
+
+
+def _cause(run: Run, f: Frozen) -> str:
+    """Key into ``CAUSES``; "" where a learning rate of 0 may explain it."""
+    p = f.parameter
+    counts, norms = _within(run, "grad/count", f), _within(run, "grad/norm", f)
+    if f.completed == 0:
+        return "skipped"
+    if not p.in_optimizer:
+        return "left out"
+    if (counts.size and not counts.any()) or (norms.size and not norms.any()):
+        return "unused" if p.role else "no gradient"
+    if norms.size and np.mean(~np.isfinite(norms)) > 0.5:
+        return "masked overflow"
+    zeros = _within(run, "grad/zero_frac", f)  # absent where the optimizer found no gradient
+    if (norms > 0).any() and (zeros == 1).all():
+        return "cleared"
+    if any((s.value <= 0).any() for s in run.family("lr").values()):
+        return ""
+    return "rounds" if p.dtype in HALF_TYPES else "unexplained"
+
+
+def _within(run: Run, stem: str, f: Frozen) -> Floats:
+    return _between(run.get(f"{stem}/{f.parameter.name}"), f)
+
+
+def _between(series: Series | None, f: Frozen) -> Floats:
+    """Values of the samples in the stretch."""
+    return np.zeros(0) if series is None else series.value[(series.step >= f.begin) & (series.step <= f.last)]
+
+
+def _prefix(tensors: list[str]) -> str:
+    """The longest module path that all these tensors share; a single tensor's own name."""
+    parts = [name.split(".") for name in tensors]
+    shared = 0
+    while all(len(p) > shared for p in parts) and len({p[shared] for p in parts}) == 1:
+        shared += 1
+    return ".".join(parts[0][:shared])
+
+
+def _finding(run: Run, subject: str, cause: str, group: list[Frozen]) -> Finding:
+    trainable = [p for p in run.parameters if p.requires_grad and run.get(f"param/changed/{p.name}") is not None]
+    entries, of = sum(f.parameter.size for f in group), sum(p.size for p in trainable)
+    first = min(group, key=lambda f: f.begin)
+    how = CAUSES[cause]
+    done = f"{first.completed} completed" if first.completed else f"{first.skipped} skipped"
+    dtype = first.parameter.dtype
+    message = (
+        f"{_groups([f.parameter.name for f in group], [p.name for p in trainable], subject)} "
+        f"({entries:,} of {of:,} trainable entries) did not change in {done} optimizer steps since step {first.begin}: "
+        f"{how.text.format(dtype=dtype, bits=BITS.get(dtype, 24))}"
+    )
+    severity: Severity = "note" if cause == "unused" else "error"
+    if cause in ("no gradient", "left out") and entries < LARGE * of:
+        severity = "warning"
+    return Finding(message, subject, first.begin, tuple(_evidence(run, group, cause)), how.remedies, severity)
+
+
+def _groups(frozen: list[str], trainable: list[str], subject: str) -> str:
+    """Which modules stand still: "backbone: 12 of 12 tensors, head: 1 of 4 tensors"."""
+    if len(frozen) == len(trainable):
+        return f"All {len(frozen)} trainable tensors"
+    if subject in frozen:
+        return f"{subject}: 1 tensor"
+    depth = len(subject.split(".")) if subject else 1
+    here, everywhere = (Counter(".".join(n.split(".")[:depth]) for n in names) for names in (frozen, trainable))
+    named = [f"{module}: {n} of {everywhere[module]} tensors" for module, n in here.most_common(4)]
+    return ", ".join(named) + (f" and {len(here) - 4} more modules" if len(here) > 4 else "")
+
+
+def _evidence(run: Run, group: list[Frozen], cause: str) -> Iterator[Evidence]:
+    for f in group[:3]:
+        yield Evidence(f.changed.name, 0.0, f.last, text=f"unchanged in every sample since step {f.begin}")
+        if cause == "left out":
+            yield Evidence(f"parameter:{f.parameter.name}", text="requires_grad, in no optimizer")
+    stems = {
+        "no gradient": "grad/count",
+        "unused": "grad/count",
+        "masked overflow": "grad/norm",
+        "cleared": "grad/norm",
+    }
+    counter = "count/skipped" if cause == "skipped" else "count/optimizer"
+    for name in (counter, f"{stems.get(cause, 'update/ratio')}/{group[0].parameter.name}"):
+        series = run.get(name)
+        if series is not None:
+            yield Evidence(name, float(series.value[-1]), int(series.step[-1]))

@@ -1,0 +1,221 @@
+"""OPT001: tensors that stand still, by cause; what is frozen on purpose, waiting or at learning rate 0 is silent."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import tocsin
+from tocsin.engine import check_run, judge
+from tocsin.rules.optimisation.frozen_parameters import frozen_parameters as OPT001
+from tocsin.run import Parameter, Run, Series
+
+N = 64
+BODY, HEAD = ("backbone.0.weight", "backbone.0.bias", "backbone.2.weight"), ("head.weight", "head.bias")
+
+
+def parameter(name, **change):
+    fields = {"requires_grad": True, "in_optimizer": True} | change
+    return Parameter(name, 96 if "weight" in name else 8, **fields)
+
+
+def run_of(frozen, *, change=None, completed=None, series=None, moves=None, n=N, **per_frozen):
+    """A run sampled at every step in which ``frozen`` tensors never change; ``per_frozen`` are families of values."""
+    made = {
+        "count/optimizer": np.arange(1, n + 1) if completed is None else completed,
+        "lr/0": Series.of("lr/0", [0.1], [1]),
+    }
+    for name in BODY + HEAD:
+        still = name in frozen
+        made[f"param/changed/{name}"] = np.zeros(n) if still else np.ones(n)
+        if still and moves is not None:
+            made[f"param/changed/{name}"] = moves
+        made[f"grad/count/{name}"] = np.ones(n)
+        made[f"grad/norm/{name}"] = np.full(n, 0.5)
+        made[f"grad/zero_frac/{name}"] = np.zeros(n)
+        for family, value in per_frozen.items() if still else ():
+            made[f"grad/{family}/{name}"] = np.full(n, value) if value is not None else []
+    parameters = tuple(parameter(name, **(change or {}) if name in frozen else {}) for name in BODY + HEAD)
+    return Run.of(series=made | (series or {}), parameters=parameters)
+
+
+def found_in(run):
+    return judge(OPT001, run, {})[0]
+
+
+def test_backbone_without_gradient():
+    keeper = check_run(run_of(BODY, count=0, norm=None), [OPT001])
+    (found,) = keeper.findings
+    assert (found.severity, found.subject, found.step, found.rang_at) == ("error", "backbone", 1, 32)
+    assert found.message == (
+        "backbone: 3 of 3 tensors (200 of 304 trainable entries) did not change in 63 completed optimizer steps since "
+        "step 1: they received no gradient, or exactly 0"
+    )
+    assert {e.source for e in found.evidence} == {
+        *(f"param/changed/{name}" for name in BODY),
+        "count/optimizer",
+        "grad/count/backbone.0.weight",
+    }
+
+
+@pytest.mark.parametrize(
+    ("cause", "arranged"),
+    [
+        ("no optimizer holds them", {"change": {"in_optimizer": False}}),
+        ("received no gradient", {"norm": 0.0}),
+        ("raw gradient is NaN or inf", {"norm": np.inf}),
+        ("gone when the optimizer steps", {"zero_frac": None}),
+        ("gone when the optimizer steps", {"zero_frac": 1.0}),
+        ("rounding of bfloat16 (8 significant bits)", {"change": {"dtype": "bfloat16"}}),
+        ("something writes old values back", {}),
+    ],
+)
+def test_the_cause_is_told_apart(cause, arranged):
+    (found,) = found_in(run_of(BODY, **arranged))
+    assert found.severity == "error"
+    assert cause in found.message
+
+
+def test_every_step_skipped():
+    skipped = {"count/skipped": np.arange(1, N + 1)}
+    (found,) = found_in(run_of(BODY + HEAD, completed=np.zeros(N), series=skipped))
+    assert found.subject == ""
+    assert found.message.startswith(
+        "All 5 trainable tensors (304 of 304 trainable entries) did not change in 63 skipped"
+    )
+
+
+def test_one_finding_for_each_cause():
+    run = run_of(BODY, norm=0.0)
+    out = [p if p.name not in HEAD else parameter(p.name, in_optimizer=False) for p in run.parameters]
+    still = {f"param/changed/{name}": Series.of(f"param/changed/{name}", np.zeros(N)) for name in HEAD}
+    found = found_in(Run.of(series={**run.series, **still}, parameters=tuple(out)))
+    assert {(f.subject, "no optimizer" in f.message) for f in found} == {("backbone", False), ("head", True)}
+
+
+def test_small_part_without_gradient_is_a_warning():
+    """An unused pooler: less than a tenth of the trainable entries."""
+    assert [(f.severity, f.subject) for f in found_in(run_of(("head.bias",), count=0, norm=None))] == [
+        ("warning", "head.bias")
+    ]
+
+
+def test_unused_embedding_is_a_note():
+    (found,) = found_in(run_of(("head.weight",), change={"role": "embedding"}, count=0, norm=None))
+    assert found.severity == "note"
+
+
+@given(stopped=st.integers(0, N - 1), steps_per_call=st.sampled_from([0.25, 0.5, 1, 2]))
+@settings(max_examples=50, deadline=None)
+def test_law_rings_exactly_when_twenty_steps_passed_without_a_change(stopped, steps_per_call):
+    """Frozen from call ``stopped`` + 1 on, under accumulation or several steps a call."""
+    completed = np.floor(np.arange(1, N + 1) * steps_per_call)
+    run = run_of(BODY, moves=(np.arange(N) < stopped).astype(float), completed=completed, norm=0.0)
+    passed = completed[-1] - completed[max(stopped - 1, 0)]
+    found = found_in(run)
+    assert [f.step for f in found] == ([stopped + 1] if passed >= 20 else [])
+
+
+class TestHealthyNeighbours:
+    def test_frozen_on_purpose(self):
+        assert found_in(run_of(BODY, change={"requires_grad": False}, count=0, norm=None)) == []
+
+    def test_gradual_unfreezing(self):
+        """The tensor has no series while it is frozen, and moves from its first sample on."""
+        run = run_of(())
+        late = {
+            f"param/changed/{name}": Series.of(f"param/changed/{name}", np.ones(24), range(41, 65)) for name in BODY
+        }
+        assert check_run(Run.of(series={**run.series, **late}, parameters=run.parameters), [OPT001]).findings == []
+
+    def test_learning_rate_0(self):
+        assert found_in(run_of(BODY + HEAD, series={"lr/0": Series.of("lr/0", [0.0], [1])})) == []
+
+    def test_one_group_at_learning_rate_0(self):
+        """Which tensor is in which group is not recorded, so gradients that arrive prove nothing."""
+        assert found_in(run_of(BODY, series={"lr/1": Series.of("lr/1", [0.0], [1])})) == []
+
+    def test_steps_count_from_the_end_of_a_warm_up_at_0(self):
+        warm = {"lr/0": Series.of("lr/0", [0.0, 0.1], [1, 50])}
+        assert found_in(run_of(BODY, series=warm, norm=0.0)) == []
+        (found,) = found_in(run_of(BODY, series=warm, norm=0.0, n=80))
+        assert found.step == 50
+
+    def test_nineteen_skipped_steps(self):
+        skipped = np.minimum(np.arange(1, N + 1), 19)
+        moved = (np.arange(1, N + 1) > 19).astype(float)
+        run = run_of(
+            BODY + HEAD, moves=moved, completed=np.arange(1, N + 1) - skipped, series={"count/skipped": skipped}
+        )
+        assert check_run(run, [OPT001]).findings == []
+
+    def test_a_change_every_now_and_then(self):
+        assert found_in(run_of(BODY, moves=(np.arange(N) % 16 == 15).astype(float), norm=0.0)) == []
+
+    def test_thawed_later_heals_to_a_note(self):
+        run = run_of(BODY, moves=(np.arange(N) >= 50).astype(float), norm=0.0)
+        (found,) = check_run(run, [OPT001]).findings
+        assert (found.severity, found.healed_at) == ("note", 64)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_odd_numbers_do_not_break_it(bad):
+    run = run_of(BODY, norm=0.0)
+    for name, series in run.series.items():
+        values = series.value.copy()
+        values[-1] = bad
+        _, why = judge(
+            OPT001,
+            Run.of(series={**run.series, name: Series.of(name, values, series.step)}, parameters=run.parameters),
+            {},
+        )
+        assert why is None
+
+
+def train(folder, fault, *, every=1):
+    torch = pytest.importorskip("torch")
+    torch.manual_seed(0)
+    nn = torch.nn
+    net = nn.ModuleDict({"backbone": nn.Sequential(nn.Linear(8, 16), nn.ReLU()), "head": nn.Linear(16, 1)})
+    if fault == "bfloat16":
+        net = net.to(torch.bfloat16)
+    trained = net["head"].parameters() if fault == "left out" else net.parameters()
+    optimizer = torch.optim.SGD(trained, lr=1e-7 if fault == "bfloat16" else 1e-2)
+    if fault == "on purpose":
+        net["backbone"].requires_grad_(False)
+    with tocsin.watch(net, optimizer, run_dir=folder, every=every, say=lambda _: None) as run:
+        for k in range(64):
+            if fault == "unfreezing" and k in (0, 20):
+                net["backbone"].requires_grad_(k > 0)
+            x = torch.randn(32, 8, dtype=net["head"].weight.dtype)
+            h = net["backbone"](x)
+            loss = (net["head"](h.detach() if fault == "detached" else h) - x.sum(1, keepdim=True)).square().mean()
+            if fault != "cleared":
+                optimizer.zero_grad()
+            loss.backward()
+            if fault == "cleared":
+                optimizer.zero_grad()
+            optimizer.step()
+            run.losses(total=loss)
+    return [f for f in run.findings if f.code == "OPT001"]
+
+
+@pytest.mark.parametrize(
+    ("fault", "subject", "said"),
+    [
+        ("detached", "backbone.0", "received no gradient"),
+        ("left out", "backbone.0", "no optimizer holds them"),
+        ("cleared", "", "gone when the optimizer steps"),
+        ("bfloat16", "", "rounding of bfloat16"),
+    ],
+)
+def test_real_loops(tmp_path, fault, subject, said):
+    (found,) = train(tmp_path / "run", fault)
+    assert (found.severity, found.subject, found.step) == ("error", subject, 1)
+    assert said in found.message
+
+
+@pytest.mark.parametrize("fault", ["none", "on purpose", "unfreezing"])
+@pytest.mark.parametrize("every", [1, 3])
+def test_real_loops_without_the_fault(tmp_path, fault, every):
+    assert train(tmp_path / "run", fault, every=every) == []
