@@ -190,11 +190,12 @@ def metric_never_computed(rng):
 
 @faulty("GEN001")
 def overfitted(rng):
-    """The validation loss turns after a third of the run and doubles, while training goes on falling."""
+    """The validation loss turns after a third of the run and doubles, its metrics fall, and training goes on."""
     epochs = 24
     train = curve(rng, PER * epochs, 2.3, 0.05, 0.3)
     e = np.arange(epochs)
     val = (0.9 + 1.4 * np.exp(-e / 2) + 0.06 * np.maximum(0, e - 8)) * np.exp(0.02 * rng.standard_normal(epochs))
     series = {"train/loss": train, "val/loss": at_epochs("val/loss", val, PER), **probes(rng, PER * epochs)}
-    evaluations = [classified(rng, PER * k, s) for k, s in enumerate(skills(2.0, epochs), 1)]
+    late = 0.05 * np.maximum(0, e - 8)
+    evaluations = [classified(rng, PER * k, s) for k, s in enumerate(skills(2.0, epochs) - late, 1)]
     return assemble("", series, evaluations, parameters=parameters())
