@@ -1,0 +1,146 @@
+"""GEN001 overfit."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from corpus import real_curves
+from tocsin.engine import check_run
+from tocsin.findings import Finding, NotChecked
+from tocsin.rules.generalisation.overfit import overfit
+from tocsin.run import Run, Series
+
+PER = 20
+
+
+def ring(run: Run, **options) -> list[Finding]:
+    return [overfit.ring(run, f) for f in overfit.check(run, **options)]
+
+
+def every_look(run: Run) -> list[Finding]:
+    """All that rings at any evaluation and at the end."""
+    prefixes = [run.prefix(int(step)) for step in run.series["val/loss"].step]
+    return [f for part in [*prefixes, run] if part.get("train/loss") for f in ring(part)]
+
+
+def made(train_of_epoch, val, seed: int = 0, noise: float = 0.05, **more) -> Run:
+    """A run whose training loss follows ``train_of_epoch`` (n,) with batch noise, evaluated at each epoch's end."""
+    rng, n = np.random.default_rng(seed), len(val)
+    level = np.interp(np.arange(1, n * PER + 1) / PER, np.arange(n + 1), np.r_[train_of_epoch[0], train_of_epoch])
+    at = PER * np.arange(1, n + 1)
+    series = {f"val/{k}": Series.of("", v, step=at) for k, v in {"loss": val, **more}.items()}
+    series["train/loss"] = Series.of("", level * np.exp(noise * rng.standard_normal(n * PER)))
+    return Run.of(series=series, exit="finished")
+
+
+EPOCH = np.arange(1, 31)
+FALLING = 0.05 + 1.5 * np.exp(-EPOCH / 6)
+RISING = 1 + np.exp(-EPOCH / 2) + 0.03 * EPOCH
+
+
+def test_a_real_fine_tuning_run():
+    run = real_curves.hf_overfit()
+    (finding,) = ring(run)
+    assert (finding.severity, finding.step, finding.subject) == ("warning", 401, "g0/loss")
+    assert finding.message == (
+        "g0/loss rose from its minimum 1.11 (step 401, evaluation 2 of 31) to 2.55 (+129 %) while train/loss went from "
+        "1.11 to 0.0633; beyond noise since step 3609"
+    )
+    low, high = finding.evidence[1].interval
+    assert 0 < low < high
+    assert "Use the weights of step 401" in finding.remedies[0].text
+
+
+def test_it_rings_as_soon_as_the_rise_is_proven_and_stays():
+    run = real_curves.hf_overfit()
+    steps = [int(s) for s in run.series["g0/loss"].step[1:]]
+    rang = [step for step in steps if ring(run.prefix(step))]
+    assert rang == [step for step in steps if step >= 3609]
+
+
+def test_live_looks_fix_the_step_of_the_minimum():
+    run = made(FALLING, RISING)
+    keeper = check_run(run, [overfit])
+    (finding,) = keeper.findings
+    assert finding.step == PER * (int(np.argmin(RISING)) + 1)
+    assert finding.healed_at is None
+
+
+def test_a_metric_that_still_improves_makes_it_a_note():
+    accuracy = 0.6 + 0.01 * EPOCH
+    (finding,) = ring(made(FALLING, RISING, acc=accuracy))
+    assert finding.severity == "note"
+    assert finding.message.endswith("; val/acc still improves: the loss, not the decisions, gets worse")
+    (finding,) = ring(made(FALLING, RISING, acc=accuracy, f1=accuracy[::-1]))
+    assert finding.severity == "warning"
+
+
+@pytest.mark.parametrize("curve", real_curves.HEALTHY)
+def test_silent_on_real_healthy_curves(curve):
+    assert every_look(real_curves.HEALTHY[curve]()) == []
+
+
+def test_silent_when_the_training_loss_rises_too():
+    assert every_look(made(0.2 + 0.03 * EPOCH, RISING)) == []
+
+
+def test_silent_on_component_losses():
+    run = made(FALLING, 1 + np.exp(-EPOCH / 6))
+    part = Series.of("", RISING, step=PER * EPOCH)
+    assert every_look(replace(run, series={**run.series, "val/loss/box": part})) == []
+
+
+def test_silent_below_the_rise_that_matters_and_on_six_evaluations():
+    assert every_look(made(FALLING, 1 + 0.1 * np.exp(-EPOCH) + 0.001 * EPOCH)) == []
+    assert every_look(made(FALLING[:6], RISING[:6])) == []
+
+
+def test_silent_at_a_warm_restart():
+    phase = (EPOCH - 1) % 10
+    level = np.exp(-EPOCH / 15) * (1.4 - 0.06 * phase)
+    assert every_look(made(level, 1.2 * level)) == []
+
+
+def test_a_second_descent_heals_it():
+    val = np.r_[RISING[:20], np.linspace(RISING[19], 0.8, 44)]
+    train = np.interp(np.arange(64), np.arange(30) * 2.2, FALLING)
+    assert any(ring(made(train[:k], val[:k])) for k in range(8, 21))
+    assert ring(made(train, val)) == []
+
+
+def test_without_an_evaluation_loss_it_is_not_checked():
+    (outcome,) = overfit.check(Run.of(series={"train/loss": [3, 2, 1], "val/loss/box": [1, 2, 3]}))
+    assert isinstance(outcome, NotChecked)
+    assert "val/loss" in outcome.reason
+
+
+def test_plateaus_with_noise_seldom_ring(record_property):
+    """Each run is looked at after every evaluation; noise as between evaluations of a small set (lag-1 up to .5)."""
+    rng, alarms, runs = np.random.default_rng(3), 0, 60
+    for _ in range(runs):
+        n, rho, sigma = int(rng.choice([10, 20, 40])), rng.choice([0, 0.5]), rng.choice([0.01, 0.05])
+        noise = rng.standard_normal(n)
+        for i in range(1, n):
+            noise[i] = rho * noise[i - 1] + np.sqrt(1 - rho**2) * noise[i]
+        k = np.arange(n)
+        val = (0.5 + 1.5 * np.exp(-k / (0.1 * n))) * np.exp(sigma * noise)
+        alarms += bool(every_look(made(0.3 + 1.7 * np.exp(-k / (0.1 * n)) + 0.2 * np.exp(-k / n), val)))
+    record_property("figure", f"GEN001: {alarms} false alarms in {runs} noisy plateaus")
+    assert alarms <= 2
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 10**6), st.floats(1e-6, 1e6), st.integers(8, 30))
+def test_law_the_unit_of_the_loss_does_not_matter(seed, unit, n):
+    rng = np.random.default_rng(seed)
+    val = RISING[:n] * np.exp(0.05 * rng.standard_normal(n))
+    run = made(FALLING[:n], val, seed)
+    scaled = {k: replace(s, value=s.value * unit) for k, s in run.series.items()}
+    found, same = ring(run), ring(replace(run, series=scaled))
+    assert [(f.step, f.severity) for f in found] == [(f.step, f.severity) for f in same]
+    assert all(f.step == PER * (int(np.argmin(val)) + 1) for f in found)
