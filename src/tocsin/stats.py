@@ -299,3 +299,45 @@ def _beside(columns: Floats, y: Floats) -> Floats:
     u = u[:, s > 1e-4 * s[0]]
     left: Floats = y - u @ (u.T @ y)
     return left
+
+
+def class_scores(support: ArrayLike, predicted: ArrayLike, correct: ArrayLike) -> dict[str, dict[str, float]]:
+    """The standard scores of a classifier from its counts, by measure and by definition; 0 / 0 counts as 0.
+
+    Args:
+        support: Samples of each target class, shape (K,).
+        predicted: Samples predicted as each class, shape (K,).
+        correct: Correctly predicted samples of each class, shape (K,).
+
+    Returns:
+        For ``accuracy``: plain and balanced. For ``f1``, ``precision``, ``recall``: macro over the K classes, over
+        those with a target, over those with a target or a prediction; micro; weighted by support; with K = 2 each
+        class as the positive one. Empty without samples.
+    """
+    true, said, hit = (np.asarray(v, np.float64) for v in (support, predicted, correct))
+    if not true.sum() > 0:
+        return {}
+    recall, precision, f1 = _ratio(hit, true), _ratio(hit, said), _ratio(2 * hit, true + said)
+    n = float(true.sum())
+    micro = {
+        "recall": float(hit.sum()) / n,
+        "precision": float(_ratio(hit.sum(), said.sum())),
+        "f1": float(2 * hit.sum() / (n + said.sum())),
+    }
+    scores = {"accuracy": {"accuracy": micro["recall"], "balanced": float(recall[true > 0].mean())}}
+    for measure, each in (("f1", f1), ("precision", precision), ("recall", recall)):
+        scores[measure] = {
+            f"macro over {true.size} classes": float(each.mean()),
+            "macro over classes with targets": float(each[true > 0].mean()),
+            "macro over classes seen": float(each[true + said > 0].mean()),
+            "micro": micro[measure],
+            "weighted": float(each @ true) / n,
+        }
+        if true.size == 2:
+            scores[measure] |= {f"class {k} positive": float(each[k]) for k in (0, 1)}
+    return scores
+
+
+def _ratio(above: ArrayLike, below: ArrayLike) -> Floats:
+    top, bottom = np.asarray(above, np.float64), np.asarray(below, np.float64)
+    return np.divide(top, bottom, out=np.zeros_like(top), where=bottom > 0)
