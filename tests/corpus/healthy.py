@@ -18,7 +18,7 @@ from corpus.ingredients import (
     regressed,
     sample_steps,
 )
-from tocsin.run import Confusion, Evaluation, Run, Series
+from tocsin.run import Confusion, Evaluation, Moments, Run, Series
 
 PER, EPOCHS = 40, 10
 STEPS = PER * EPOCHS
@@ -260,6 +260,61 @@ def one_blip(rng):
     series["train/loss"][56] = np.inf
     evaluations = [classified(rng, PER * e, skill) for e, skill in enumerate(skills(), 1)]
     return assemble("", series, evaluations, parameters=parameters())
+
+
+@healthy
+def many_classes(rng):
+    """272 classes and five samples of each: most cells are empty, some classes are never predicted by chance."""
+    evaluations = [classified(rng, PER * e, 1.4 * k, priors=(1,) * 272, n=1360) for e, k in enumerate(skills(), 1)]
+    return assemble("", {**losses(rng, start=5.6, floor=1.5), **probes(rng, STEPS)}, evaluations)
+
+
+@healthy
+def wandering_validation(rng):
+    """A flat validation loss with slow, autocorrelated wander of 3 % while training creeps down."""
+    wander = np.zeros(30)
+    for k in range(1, 30):
+        wander[k] = 0.8 * wander[k - 1] + 0.02 * rng.standard_normal()
+    train = curve(rng, 30 * PER, 2.3, 0.5, 0.05) * np.linspace(1, 0.9, 30 * PER)
+    val = (0.6 + 1.7 * np.exp(-np.arange(30) / 2)) * np.exp(wander)
+    evaluations = [classified(rng, PER * e, k) for e, k in enumerate(skills(2.2, 30), 1)]
+    return assemble("", {"train/loss": train, "val/loss": at_epochs("val/loss", val, PER)}, evaluations)
+
+
+@healthy
+def tracks(rng):
+    """Regression on autocorrelated tracks with heavy tails, a second output whose target is constant."""
+    evaluations = []
+    for e, k in enumerate(skills(2.6), 1):
+        truth = np.cumsum(rng.standard_t(3, 800)) / 10
+        truth -= truth.mean()
+        r = min(0.9, k / 3)
+        seen = r * r * truth + r * np.sqrt(1 - r * r) * truth.std() * rng.standard_normal(800)
+        constant = Moments.of(np.full(800, 2.0), 2.0 + 0.01 * rng.standard_normal(800))
+        evaluations.append(
+            Evaluation("val", "doa_deg", PER * e, "regression", 800, moments=(Moments.of(truth, seen), constant))
+        )
+    return assemble("", {**losses(rng), **probes(rng, STEPS)}, evaluations, parameters=parameters())
+
+
+@healthy
+def absent_class(rng):
+    """A class that the validation split does not hold and that the model rightly never predicts."""
+    priors = (0.3, 0.3, 0.4, 1e-9)
+    evaluations = [classified(rng, PER * e, k, priors=priors) for e, k in enumerate(skills(), 1)]
+    return assemble("", {**losses(rng), **probes(rng, STEPS)}, evaluations, parameters=parameters())
+
+
+@healthy
+def detached_copy_for_logging(rng):
+    """A detached tensor of no weight in the total is passed along, to be seen in the record."""
+    kind, error = curve(rng, STEPS, 1.6, 0.3), np.exp(0.2 * rng.standard_normal(STEPS))
+    at = sample_steps(STEPS)
+    series = {"train/loss": kind, "train/loss/kind": kind, "train/loss/error": error}
+    for term, path in {"total": 1.0, "kind": 1.0, "error": 0.0}.items():
+        series[f"loss/path/{term}"] = Series.of("", np.full(at.size, path), step=at)
+    evaluations = [classified(rng, PER * e, skill, task="kind") for e, skill in enumerate(skills(), 1)]
+    return assemble("", {**series, **probes(rng, STEPS)}, evaluations, parameters=parameters())
 
 
 @healthy
