@@ -7,6 +7,7 @@ import shutil
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any, TextIO
 
 from tocsin.findings import dumps
@@ -52,6 +53,12 @@ def write(stream: TextIO, text: str) -> None:
         # The descriptor must stay open and harmless: the interpreter flushes once more at exit.
         with suppress(OSError, ValueError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def nearby(path: Path) -> Path:
+    """``path`` as seen from the working folder where it lies below it."""
+    here = Path.cwd()
+    return path.relative_to(here) if path.is_relative_to(here) else path
 
 
 def width() -> int:

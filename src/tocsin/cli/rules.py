@@ -53,4 +53,4 @@ def _table(found: list[Rule]) -> None:
         for rule in found
     ]
     say(table(("code", "name", "severity", "live", "fault"), rows))
-    say("live: needs what only tocsin.watch records. `tocsin rule CODE` shows a rule's page.")
+    say("\nlive: needs what only tocsin.watch records. `tocsin rule CODE` shows a rule's page.")

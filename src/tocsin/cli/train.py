@@ -14,7 +14,7 @@ from tocsin.cli.check import exit_code, judged, show
 from tocsin.cli.choosing import chosen, installed, list_studies, parsed
 from tocsin.cli.errors import INTERRUPTED, UserError
 from tocsin.cli.live import shown
-from tocsin.cli.output import say, say_json, warn
+from tocsin.cli.output import nearby, say, say_json, warn
 from tocsin.cli.report import write_html
 from tocsin.findings import Report
 from tocsin.reports.plain import plain
@@ -60,7 +60,7 @@ def train(
         overrides["training.epochs"] = epochs
     choice = {"preset": preset, "fault": fault, "seed": seed}
     how = {"run_dir": run_dir, "device": device, "resume": resume, "overrides": overrides}
-    folder = _train(chosen(study, preset, fault), choice, how, as_json)
+    folder = nearby(_train(chosen(study, preset, fault), choice, how, as_json))
     report, html = _judge(folder)
     _tell({"study": study, **choice, "run": str(folder)}, report, html, as_json)
     raise typer.Exit(exit_code(report) if exit_on and report is not None else 0)
