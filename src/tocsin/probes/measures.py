@@ -42,8 +42,7 @@ def norms(tensors: Sequence[Tensor]) -> Tensor:
 
 def nonfinite(tensor: Tensor) -> Tensor:
     """Number of NaN and inf entries."""
-    real = dense(tensor)
-    return real.numel() - torch.isfinite(real).sum()
+    return torch.isfinite(dense(tensor)).logical_not().sum()
 
 
 def zero_frac(tensor: Tensor) -> Tensor:
@@ -56,7 +55,8 @@ def at_max_frac(tensor: Tensor) -> Tensor:
     """Share of the non-zero entries whose magnitude is exactly the largest; 0 where all are 0 or one is NaN."""
     size = strided(tensor, SHARE_ENTRIES).abs()
     top = size.max()
-    return (size == top).logical_and(top > 0).sum() / (size > 0).sum().clamp(min=1)
+    share: Tensor = (size == top).logical_and(top > 0).sum() / (size > 0).sum().clamp(min=1)
+    return share
 
 
 def rms(tensor: Tensor) -> Tensor:
