@@ -19,7 +19,7 @@ def parameter(name, **change):
     return Parameter(name, 96 if "weight" in name else 8, **fields)
 
 
-def run_of(frozen, *, change=None, completed=None, series=None, moves=None, n=N, **per_frozen):
+def run_of(frozen, *, change=None, completed=None, series=None, moves=None, n=N, ended="running", **per_frozen):
     """A run sampled at every step in which ``frozen`` tensors never change; ``per_frozen`` are families of values."""
     made = {
         "count/optimizer": np.arange(1, n + 1) if completed is None else completed,
@@ -36,7 +36,7 @@ def run_of(frozen, *, change=None, completed=None, series=None, moves=None, n=N,
         for family, value in per_frozen.items() if still else ():
             made[f"grad/{family}/{name}"] = np.full(n, value) if value is not None else []
     parameters = tuple(parameter(name, **(change or {}) if name in frozen else {}) for name in BODY + HEAD)
-    return Run.of(series=made | (series or {}), parameters=parameters)
+    return Run.of(series=made | (series or {}), parameters=parameters, exit=ended)
 
 
 def found_in(run):
@@ -93,11 +93,20 @@ def test_one_finding_for_each_cause():
     assert {(f.subject, "no optimizer" in f.message) for f in found} == {("backbone", False), ("head", True)}
 
 
-def test_small_part_without_gradient_is_a_warning():
+def test_small_part_without_gradient_is_a_warning_after_a_while():
     """An unused pooler: less than a tenth of the trainable entries."""
-    assert [(f.severity, f.subject) for f in found_in(run_of(("head.bias",), count=0, norm=None))] == [
-        ("warning", "head.bias")
-    ]
+    pooler = {"count": 0, "norm": None}
+    assert found_in(run_of(("head.bias",), **pooler)) == []
+    for run in (run_of(("head.bias",), n=110, **pooler), run_of(("head.bias",), ended="finished", **pooler)):
+        assert [(f.severity, f.subject) for f in found_in(run)] == [("warning", "head.bias")]
+
+
+def test_vanishing_gradient_is_an_error_a_useless_bias_a_note():
+    whole = {"grad/norm": np.full(N, 100.0)}
+    assert [f.severity for f in found_in(run_of(BODY, norm=1e-6, series=whole))] == ["error"]
+    (found,) = found_in(run_of(("backbone.0.bias",), norm=1e-6, series=whole))
+    assert found.severity == "note"
+    assert "a bias before a normalisation" in found.message
 
 
 def test_unused_embedding_is_a_note():
@@ -151,6 +160,14 @@ class TestHealthyNeighbours:
 
     def test_a_change_every_now_and_then(self):
         assert found_in(run_of(BODY, moves=(np.arange(N) % 16 == 15).astype(float), norm=0.0)) == []
+
+    def test_a_head_used_now_and_then(self):
+        """It rests for up to 30 steps between uses; three times that is still a rest."""
+        use = np.isin(np.arange(200), [10, 40, 70, 95, 125])
+        assert check_run(run_of(BODY, moves=use.astype(float), norm=0.0, n=200).prefix(200), [OPT001]).findings == []
+        assert [f.step for f in found_in(run_of(BODY, moves=np.pad(use, (0, 60)).astype(float), norm=0.0, n=260))] == [
+            127
+        ]
 
     def test_thawed_later_heals_to_a_note(self):
         run = run_of(BODY, moves=(np.arange(N) >= 50).astype(float), norm=0.0)

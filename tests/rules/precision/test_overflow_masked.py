@@ -90,6 +90,11 @@ class TestHealthyNeighbours:
         over = np.ones(60)
         assert found_in(run_of(over, applied=over, ended="finished")) == []
 
+    def test_a_loss_that_is_not_finite_is_another_fault(self):
+        run = run_of(np.ones(60), ended="finished")
+        series = {**run.series, "train/loss": Series.of("train/loss", np.full(60, np.nan))}
+        assert found_in(Run.of(series=series, exit="finished")) == []
+
     def test_batches_cleared_by_hand(self):
         """`if not loss.isfinite(): continue`: no optimizer step at all in that call."""
         run = run_of(np.arange(60) % 3 == 0)

@@ -9,10 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from tocsin.findings import Evidence, Finding, Remedy, Severity, rule
-from tocsin.run import Floats, Parameter, Run, Series
+from tocsin.run import Floats, Ints, Parameter, Run, Series
 
 HALF_TYPES = {"bfloat16", "float16"}
-LARGE = 0.1
+LARGE = 0.1  # share of the trainable entries
+NEGLIGIBLE = 1e-5  # some hundred float32 roundings
 BITS = {"bfloat16": 8, "float16": 11}
 
 
@@ -68,6 +69,14 @@ CAUSES = {
         "their gradient is gone when the optimizer steps",
         (Remedy("Call zero_grad before backward, never between backward and step"),),
     ),
+    "negligible": Cause(
+        "their gradient is below 1e-5 of the whole: the loss does not depend on them (a bias before a normalisation), "
+        "or the gradient vanishes on its way to them",
+        (
+            Remedy("Drop the bias of a layer that a normalisation follows", safe=True),
+            Remedy("Look at depth, saturated activations and initial scale if whole layers are named"),
+        ),
+    ),
     "rounds": Cause(
         "the update is smaller than the rounding of {dtype} ({bits} significant bits)",
         (
@@ -94,15 +103,17 @@ def frozen_parameters(run: Run, *, steps: int = 20) -> Iterator[Finding]:
 
     ## What it does
     Takes each tensor with `requires_grad` and its latest stretch of samples in which not one byte changed. It fires
-    when the optimizers completed N >= `steps` steps within that stretch at a learning rate > 0. Bytes are compared
-    exactly, so there is no sampling error and no interval. When no step completed at all it fires after
-    2 `steps` skipped ones: a loss scale of 2^24 falls below 1 in 25.
+    when the optimizers completed N >= `steps` steps within that stretch at a learning rate > 0, and N > 3 times the
+    longest earlier stretch that ended (a head that is used now and then). Bytes are compared exactly, so there is no
+    sampling error and no interval. When no step completed at all it fires after 2 `steps` skipped ones: a loss scale
+    of 2^24 falls below 1 in 25.
 
     The cause is told apart, one finding each: every step skipped; in no optimizer; no gradient, or exactly 0; masked
-    overflow (raw gradient NaN or inf in most samples, see AMP002); gradient cleared before the step; an update that
-    rounds to nothing in bfloat16 or float16; none of these. Tensors are grouped by module. Embeddings and experts that
-    no sample routed a gradient to are a note. Tensors without gradient, or in no optimizer, that hold < 10 % of the
-    trainable entries (an unused pooler) are a warning.
+    overflow (raw gradient NaN or inf in most samples, see AMP002); gradient cleared before the step; a gradient below
+    1e-5 of the whole; an update that rounds to nothing in bfloat16 or float16; none of these. Tensors are grouped by
+    module. It is an error when they hold >= 10 % of the trainable entries, else a warning, and a note where the cause
+    is harmless: a negligible gradient or none of the above in a small part, an embedding or expert that no sample
+    routed a gradient to. A small part without gradient (an unused pooler) must wait for 5 `steps` or the run's end.
 
     ## Why is this bad?
     The network you train is not the network you built: the loss still falls, because the rest adapts to random
@@ -150,21 +161,28 @@ def frozen_parameters(run: Run, *, steps: int = 20) -> Iterator[Finding]:
     ## References
     Micikevicius et al. 2018, "Mixed precision training", section 3.1 (updates that round to zero).
     """
-    frozen = [f for p in run.parameters if p.requires_grad and (f := _frozen(run, p, steps)) is not None]
+    moving_from = _lr_above_zero_from(run)
+    if moving_from is None:
+        return
+    trainable = [p for p in run.parameters if p.requires_grad and run.get(f"param/changed/{p.name}") is not None]
+    frozen = [f for p in trainable if (f := _frozen(run, p, steps, moving_from)) is not None]
     subjects: set[str] = set()
     for cause in CAUSES:
         group = [f for f in frozen if f.cause == cause]
+        share = sum(f.parameter.size for f in group) / max(1, sum(p.size for p in trainable))
+        if cause == "no gradient" and share < LARGE and run.exit == "running":
+            group = [f for f in group if f.completed >= 5 * steps]
         if group:
             subject = _prefix([f.parameter.name for f in group])
             subject = f"{subject} ({cause})" if subject in subjects else subject
             subjects.add(subject)
-            yield _finding(run, subject, cause, group)
+            yield _finding(run, subject, cause, group, trainable)
 
 
-def _frozen(run: Run, p: Parameter, steps: int) -> Frozen | None:
+def _frozen(run: Run, p: Parameter, steps: int, moving_from: int) -> Frozen | None:
     """The tensor's current stretch without a change, if it is long enough to judge and has a cause."""
-    changed, moving_from = run.get(f"param/changed/{p.name}"), _lr_above_zero_from(run)
-    if changed is None or changed.value[-1] != 0 or moving_from is None:
+    changed = run.series[f"param/changed/{p.name}"]
+    if changed.value[-1] != 0:
         return None
     moved = np.flatnonzero(changed.value != 0)
     first = int(moved[-1]) + 1 if moved.size else 0
@@ -174,8 +192,10 @@ def _frozen(run: Run, p: Parameter, steps: int) -> Frozen | None:
         return None
     begin, last = int(changed.step[first]), int(changed.step[-1])
     before = int(changed.step[first - 1]) if first else begin
-    completed, skipped = (_grown(run, f"count/{k}", before, last) for k in ("optimizer", "skipped"))
+    completed, skipped = (_grown(run.get(f"count/{k}"), before, last) for k in ("optimizer", "skipped"))
     if completed < steps and not (completed == 0 and skipped >= 2 * steps):
+        return None
+    if moved.size and completed <= 3 * _longest_rest(run, changed):
         return None
     stretch = Frozen(p, changed, begin, last, completed, skipped, "")
     cause = _cause(run, stretch)
@@ -194,20 +214,24 @@ def _lr_above_zero_from(run: Run) -> int | None:
     return int(steps[idle[-1] + 1]) if idle[-1] + 1 < steps.size else None
 
 
-def _held(series: Series, steps: np.ndarray) -> Floats:
-    """Values of a series that is recorded when it changes, at ``steps``; 0 before its first point."""
+def _held(series: Series, steps: Ints) -> Floats:
+    """The latest values at ``steps`` of a series that is recorded when it changes; 0 before its first point."""
     at = np.searchsorted(series.step, steps, side="right") - 1
-    return np.where(at >= 0, np.nan_to_num(series.value[at.clip(0)], nan=1.0), 0.0)
+    return np.where(at >= 0, series.value[at.clip(0)], 0.0)
 
 
-def _grown(run: Run, name: str, after: int, until: int) -> int:
+def _grown(counter: Series | None, after: int, until: int) -> int:
     """How much a counter grew between the ends of two steps."""
-    series = run.get(name)
-    if series is None:
+    if counter is None:
         return 0
-    at = np.searchsorted(series.step, [after, until], side="right") - 1
-    old, new = np.where(at >= 0, series.value[at.clip(0)], 0.0)
+    old, new = _held(counter, np.array([after, until]))
     return int(new - old) if np.isfinite(new - old) else 0
+
+
+def _longest_rest(run: Run, changed: Series) -> float:
+    """Most completed optimizer steps before or between the samples at which the tensor moved."""
+    ends = np.concatenate([changed.step[:1], changed.step[changed.value != 0]])
+    return float(np.diff(_held(run.series["count/optimizer"], ends)).max())
 
 
 def _cause(run: Run, f: Frozen) -> str:
@@ -225,6 +249,9 @@ def _cause(run: Run, f: Frozen) -> str:
     zeros = _within(run, "grad/zero_frac", f)  # absent where the optimizer found no gradient
     if (norms > 0).any() and (zeros == 1).all():
         return "cleared"
+    whole = _between(run.get("grad/norm"), f)
+    if norms.size and whole.size and norms.max() < NEGLIGIBLE * whole.max():
+        return "negligible"
     if any((s.value <= 0).any() for s in run.family("lr").values()):
         return ""
     return "rounds" if p.dtype in HALF_TYPES else "unexplained"
@@ -248,8 +275,7 @@ def _prefix(tensors: list[str]) -> str:
     return ".".join(parts[0][:shared])
 
 
-def _finding(run: Run, subject: str, cause: str, group: list[Frozen]) -> Finding:
-    trainable = [p for p in run.parameters if p.requires_grad and run.get(f"param/changed/{p.name}") is not None]
+def _finding(run: Run, subject: str, cause: str, group: list[Frozen], trainable: list[Parameter]) -> Finding:
     entries, of = sum(f.parameter.size for f in group), sum(p.size for p in trainable)
     first = min(group, key=lambda f: f.begin)
     how = CAUSES[cause]
@@ -260,9 +286,9 @@ def _finding(run: Run, subject: str, cause: str, group: list[Frozen]) -> Finding
         f"({entries:,} of {of:,} trainable entries) did not change in {done} optimizer steps since step {first.begin}: "
         f"{how.text.format(dtype=dtype, bits=BITS.get(dtype, 24))}"
     )
-    severity: Severity = "note" if cause == "unused" else "error"
-    if cause in ("no gradient", "left out") and entries < LARGE * of:
-        severity = "warning"
+    severity: Severity = "error" if entries >= LARGE * of else "warning"
+    if cause == "unused" or (severity == "warning" and cause in ("negligible", "unexplained")):
+        severity = "note"
     return Finding(message, subject, first.begin, tuple(_evidence(run, group, cause)), how.remedies, severity)
 
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tocsin.findings import Evidence, Finding, NotChecked, Remedy, rule
-from tocsin.run import Parameter, Run
-from tocsin.stats import wilson
+from tocsin.run import Floats, Ints, Parameter, Run, Series
+from tocsin.stats import wilson, z_of
 
 SAMPLED = 16384  # entries of a tensor that the probe looks at
 QUANTA = 16 * 2.0**-24  # 16 times the smallest subnormal of float16
@@ -19,14 +18,6 @@ REMEDIES = (
     Remedy("If it is clip_grad_value_, use clip_grad_norm_: it keeps the direction"),
     Remedy("If it is nan_to_num(posinf=...), remove it: the value is made up, and the scaler cannot see the overflow"),
 )
-
-
-@dataclass(frozen=True)
-class Sampled:
-    """One tensor's samples: ``step`` and whether a mass of its entries sat at the largest magnitude."""
-
-    parameter: Parameter
-    hits: dict[int, float]
 
 
 @rule("OPT003", needs=("grad/at_max_frac/*", "parameters"), explains=("GEN002",), live=True)
@@ -99,64 +90,68 @@ def saturated_gradient(
     if len(eligible) < tensors:
         yield NotChecked(f"fewer than {tensors} tensors of {entries} entries or more were measured")
         return
-    sampled = [Sampled(p, _hits(run, p, share)) for p in eligible]
-    steps = sorted({step for s in sampled for step in s.hits})
-    bad = np.array([sum(s.hits[t] > 0 for s in sampled if t in s.hits) >= tensors for t in steps], dtype=bool)
-    late = bad[-samples:]
+    hits = {p: _hits(run, p, share) for p in eligible}
+    steps = np.unique(np.concatenate([h.step for h in hits.values()]))
+    bad = np.zeros(steps.size, dtype=int)
+    for h in hits.values():
+        bad[np.searchsorted(steps, h.step)] += h.value > 0
+    many = bad >= tensors
+    late = many[-samples:]
     if late.size < samples or not wilson(float(late.sum()), late.size)[0] > 0.5:
         return
-    begin = _begin(bad, samples)
-    last = int(begin + np.flatnonzero(bad[begin:])[-1])
-    hit = [s for s in sampled if s.hits.get(steps[last], 0) > 0]
-    yield _finding(hit, len(eligible), steps[begin], steps[last], bad[begin:], share)
+    begin, last = _begin(many, samples), int(np.flatnonzero(many)[-1])
+    top = {p: float(_at(h, steps[last : last + 1])[0]) for p, h in hits.items()}
+    yield _finding({p: f for p, f in top.items() if f > 0}, len(eligible), steps[[begin, last]], many[begin:], share)
 
 
-def _hits(run: Run, p: Parameter, share: float) -> dict[int, float]:
-    """By step of each sample that can be judged: the share at the largest magnitude where saturated, else 0."""
-    top, zeros = run.series[f"grad/at_max_frac/{p.name}"], _by_step(run, f"grad/zero_frac/{p.name}")
-    raw, scale = _by_step(run, f"grad/norm/{p.name}"), _by_step(run, "amp/scale")
-    overflow, broken = _by_step(run, "grad/nonfinite"), _by_step(run, "grad/applied_nonfinite")
-    looked = min(p.size, SAMPLED)
-    hits = {}
-    for step, f in zip(top.step.tolist(), top.value.tolist(), strict=True):
-        m = looked * (1 - zeros.get(step, 0.0))
-        masked = overflow.get(step, 0.0) > 0
-        if not 0 <= f <= 1 or not m >= 1 or broken.get(step, 0.0) != 0:
-            continue
-        low = wilson(f * m, m)[0]
-        one_size = f == 1 and not masked
-        largest = raw.get(step, math.inf) / math.sqrt(max(1.0, f * p.size)) * scale.get(step, 1.0)
-        hits[step] = f if low > share and not one_size and not largest < QUANTA else 0.0
-    return hits
+def _hits(run: Run, p: Parameter, share: float) -> Series:
+    """The samples that can be judged: the share at the largest magnitude where saturated, else 0."""
+    top = run.series[f"grad/at_max_frac/{p.name}"]
+    zeros, raw, scale, overflow, broken = (
+        _at(run.get(name), top.step, default)
+        for name, default in (
+            (f"grad/zero_frac/{p.name}", 0.0),
+            (f"grad/norm/{p.name}", math.inf),
+            ("amp/scale", 1.0),
+            ("grad/nonfinite", 0.0),
+            ("grad/applied_nonfinite", 0.0),
+        )
+    )
+    f, looked = top.value, min(p.size, SAMPLED) * (1 - zeros)
+    # The lower end of a Wilson interval exceeds p0 exactly where the score test rejects p0.
+    enough = f - share > z_of(0.95) * np.sqrt(share * (1 - share) / np.maximum(looked, 1))
+    one_size = (f == 1) & ~(overflow > 0)
+    tiny = raw / np.sqrt(np.maximum(1, f * p.size)) * scale < QUANTA
+    judged = (f >= 0) & (f <= 1) & (looked >= 1) & (broken == 0)
+    return Series.of("", np.where(enough & ~one_size & ~tiny, f, 0.0)[judged], top.step[judged])
 
 
-def _by_step(run: Run, name: str) -> dict[int, float]:
-    series = run.get(name)
-    return {} if series is None else dict(zip(series.step.tolist(), series.value.tolist(), strict=True))
+def _at(series: Series | None, steps: Ints, default: float = 0.0) -> Floats:
+    """Values recorded at exactly these steps; ``default`` where there is none."""
+    if series is None or not len(series):
+        return np.full(steps.size, default)
+    at = np.searchsorted(series.step, steps).clip(max=len(series) - 1)
+    return np.where(series.step[at] == steps, series.value[at], default)
 
 
 def _begin(bad: NDArray[np.bool_], samples: int) -> int:
     """Index of the first bad sample after the last ``samples`` good ones in a row."""
-    good = 0
-    begin = 0
-    for i, is_bad in enumerate(bad):
-        if is_bad and (good >= samples or i == good):
-            begin = i
-        good = 0 if is_bad else good + 1
-    return begin
+    at = np.flatnonzero(bad)
+    rests = np.flatnonzero(np.diff(at) > samples)
+    return int(at[rests[-1] + 1 if rests.size else 0])
 
 
-def _finding(hit: list[Sampled], of: int, begin: int, last: int, bad: NDArray[np.bool_], share: float) -> Finding:
-    largest = max(hit, key=lambda s: s.hits[last])
+def _finding(top: dict[Parameter, float], of: int, span: Ints, bad: NDArray[np.bool_], share: float) -> Finding:
+    begin, last = (int(step) for step in span)
+    worst = sorted(top, key=lambda p: -top[p])
     low, high = wilson(float(bad.sum()), bad.size)
     message = (
-        f"{largest.hits[last]:.0%} of the non-zero gradient entries of {largest.parameter.name} have exactly the "
-        f"largest magnitude at step {last} (a continuous gradient has one); {len(hit)} of {of} tensors are so, in "
-        f"{int(bad.sum())} of {bad.size} samples since step {begin} [{low:.0%}, {high:.0%}]: "
-        f"a clamp, or a value put in for inf"
+        f"{top[worst[0]]:.0%} of the non-zero gradient entries of {worst[0].name} have exactly the largest magnitude "
+        f"at step {last} (a continuous gradient has one); {len(top)} of {of} tensors are so, in {int(bad.sum())} "
+        f"of {bad.size} samples since step {begin} [{low:.0%}, {high:.0%}]: a clamp, or a value put in for inf"
     )
     evidence = tuple(
-        Evidence(f"grad/at_max_frac/{s.parameter.name}", s.hits[last], last, share, (low, high), "interval: of samples")
-        for s in sorted(hit, key=lambda s: -s.hits[last])[:3]
+        Evidence(f"grad/at_max_frac/{p.name}", top[p], last, share, (low, high), "interval: of samples")
+        for p in worst[:3]
     )
     return Finding(message, "", begin, evidence, REMEDIES)

@@ -41,8 +41,8 @@ def overflow_masked(run: Run, *, least: int = 3, share: float = 0.01) -> Iterato
     ## What it does
     At a sampled step, the raw gradient (as backward left it) holds n > 0 NaN or inf entries. A scaler must then skip
     the step. The sample is *masked* when the optimizer step that used this gradient was completed all the same, none
-    was skipped, and the gradient that the optimizer used is finite. Counted since the scale last fell or a step was
-    last skipped (a scaler that backs off sees its overflows), it fires when
+    was skipped, and both the loss and the gradient that the optimizer used are finite. Counted since the scale last
+    fell or a step was last skipped (a scaler that backs off sees its overflows), it fires when
 
     masked >= `least` and the lower end of the 95 % Wilson interval of masked / judged samples > `share`.
 
@@ -95,9 +95,9 @@ def overflow_masked(run: Run, *, least: int = 3, share: float = 0.01) -> Iterato
 
     ## Known limits
     Judges mixed precision only: without a GradScaler there is no `amp/scale`, and a sanitiser at work in bfloat16 or
-    float32 is seen by AMP003 through the raw gradient. Silent where a second optimizer skips in the same step.
-    Non-finite gradients of tensors that no scaled optimizer holds look masked. A sanitiser inside a tensor hook runs
-    before the raw gradient is read and cannot be seen.
+    float32 is not looked for. A loss that is itself NaN or inf is AMP003, masked or not. Silent where a second
+    optimizer skips in the same step. Non-finite gradients of tensors that no scaled optimizer holds look masked. A
+    sanitiser inside a tensor hook runs before the raw gradient is read and cannot be seen.
 
     ## References
     Micikevicius et al. 2018, "Mixed precision training", section 3.2 (loss scaling; skip the update on overflow).
@@ -132,6 +132,9 @@ def _judge(run: Run) -> Judged | None:
     reached = applied.step[applied.value != 0] if applied is not None else []
     overflow = raw.value != 0  # NaN counts: it is not 0
     masked = overflow & (done > 0) & (skipped == 0) & ~np.isin(raw.step, reached)
+    loss = run.get("train/loss")
+    if loss is not None:  # a loss that is itself NaN or inf is no overflow of the scale
+        masked &= ~np.isin(raw.step, loss.step[~np.isfinite(loss.value)])
     return Judged(raw.step[known], masked[known])
 
 
