@@ -1,0 +1,145 @@
+"""OBJ006 train-eval-loss-scale."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from corpus import real_curves
+from tocsin.findings import Finding, NotChecked
+from tocsin.rules.objective.train_eval_loss_scale import train_eval_loss_scale
+from tocsin.run import Run, Series
+
+PER, EPOCHS = 20, 14
+EPOCH = np.arange(1, EPOCHS + 1)
+
+
+def ring(run: Run, **options) -> list[Finding]:
+    return [train_eval_loss_scale.ring(run, f) for f in train_eval_loss_scale.check(run, **options)]
+
+
+def made(
+    val_of_level, seed: int = 0, tau: float = 5, floor: float = 0.5, noise: float = 0.1, train_of_level=None
+) -> Run:
+    """A training loss logged at every step, and ``val_of_level(level, epoch)`` at each epoch's end."""
+    rng = np.random.default_rng(seed)
+    x = np.arange(1, EPOCHS * PER + 1) / PER
+    level = floor + np.exp(-x / tau)
+    train = level if train_of_level is None else train_of_level(level)
+    val = val_of_level(level[PER - 1 :: PER], EPOCH) * np.exp(0.01 * rng.standard_normal(EPOCHS))
+    series = {
+        "train/loss": train * np.exp(noise * rng.standard_normal(x.size)),
+        "val/loss": Series.of("", val, step=PER * EPOCH),
+    }
+    return Run.of(series=series, exit="finished")
+
+
+def epoch_means(run: Run) -> Run:
+    """The same run with the training loss logged once an epoch."""
+    means = run.series["train/loss"].value.reshape(EPOCHS, PER).mean(axis=1)
+    return replace(run, series={**run.series, "train/loss": Series.of("", means, step=PER * EPOCH)})
+
+
+def test_report_001_is_no_overfitting():
+    run = real_curves.report_001()
+    (finding,) = ring(run)
+    assert (finding.step, finding.severity, finding.subject) == (1, "warning", "val/loss")
+    assert finding.message == (
+        "val/loss is 8.78 times train/loss from the first evaluation on (1.95 against 0.217 at step 1), with a scatter "
+        "of 1.8 % over 7 evaluations, and both move in proportion: another reduction, accumulation or other terms, "
+        "not overfitting"
+    )
+    assert (finding.evidence[0].value, finding.evidence[1].value) == (1.95422, 0.21666)
+    low, high = finding.evidence[0].interval
+    assert 8 < low < 8.78 < high < 10
+
+
+def test_once_it_holds_it_stays_unchanged():
+    run = real_curves.report_001()
+    found = [ring(run.prefix(k)) for k in range(1, 15)]
+    assert [len(f) for f in found] == [0] * 6 + [1] * 8
+    assert len({f[0].message for f in found if f}) == 1
+
+
+@pytest.mark.parametrize("factor", [1 / 16, 1 / 4, 2, 8, 50])
+@pytest.mark.parametrize("logged", ["steps", "epochs"])
+def test_factors_of_reduction_and_accumulation(factor, logged):
+    run = made(lambda level, _: factor * level)
+    (finding,) = ring(run if logged == "steps" else epoch_means(run))
+    assert finding.severity == "warning"
+    assert ("train/loss is" if factor < 1 else "val/loss is") in finding.message
+
+
+def test_a_moderately_larger_training_loss_is_a_note():
+    (finding,) = ring(made(lambda level, _: level / 2))
+    assert finding.severity == "note"
+    assert finding.message.endswith("or strong augmentation or dropout")
+
+
+# ---- nearest healthy neighbours
+
+
+@pytest.mark.parametrize("logged", ["steps", "epochs"])
+@pytest.mark.parametrize(
+    "val",
+    [
+        lambda level, _: 1.05 * level,
+        lambda level, _: level / 1.4,  # dropout in training
+        lambda level, _: level + 1.0,  # a constant difference
+        lambda level, epoch: level * (1 + 0.15 * epoch),  # a gap that grows from the first epoch
+        lambda level, epoch: 3 - 0 * level + 0 * epoch,  # flat
+    ],
+    ids=["equal", "dropout", "difference", "growing", "flat"],
+)
+def test_silent_on_gaps_that_are_not_a_factor(val, logged):
+    for seed in range(5):
+        run = made(val, seed)
+        assert ring(run if logged == "steps" else epoch_means(run)) == []
+
+
+def test_silent_when_both_curves_are_flat():
+    assert ring(made(lambda level, _: 4 * level, tau=0.05)) == []
+
+
+def test_silent_on_the_lag_of_a_fast_falling_epoch_mean():
+    """A pure exponential, 2.5-fold each epoch: its epoch means stand 1.6 times above the loss at the epoch's end."""
+    run = epoch_means(made(lambda level, _: level, tau=1.1, floor=0.0, noise=0.0))
+    ratio = run.series["train/loss"].value / run.series["val/loss"].value
+    assert ratio.min() > 1.5
+    assert ring(run) == []
+
+
+def test_silent_on_a_factor_that_sets_in_later():
+    assert ring(made(lambda level, epoch: np.where(epoch <= 2, 1, 9) * level)) == []
+
+
+@pytest.mark.parametrize("curve", real_curves.HEALTHY)
+def test_silent_on_real_healthy_curves(curve):
+    assert ring(real_curves.HEALTHY[curve]()) == []
+
+
+def test_silent_on_negative_losses_and_on_four_evaluations():
+    run = made(lambda level, _: 8 * level)
+    assert ring(run.prefix(4 * PER)) == []
+    below = {name: replace(s, value=s.value - 30) for name, s in run.series.items()}
+    assert ring(replace(run, series=below)) == []
+
+
+def test_without_an_evaluation_loss_it_is_not_checked():
+    (outcome,) = train_eval_loss_scale.check(Run.of(series={"train/loss": [3, 2, 1]}))
+    assert isinstance(outcome, NotChecked)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 10**6), st.floats(1e-3, 1e3), st.sampled_from(["val/loss", "train/loss"]))
+def test_law_scaling_one_loss_far_enough_always_rings_and_scaling_both_never(seed, unit, which):
+    run = made(lambda level, _: 1.02 * level, seed, noise=0.03)
+    both = {name: replace(s, value=s.value * unit) for name, s in run.series.items()}
+    assert ring(replace(run, series=both)) == []
+    one = {**run.series, which: replace(run.series[which], value=run.series[which].value * 32)}
+    found = ring(replace(run, series=one))
+    assert [f.step for f in found] == [PER]
