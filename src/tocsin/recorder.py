@@ -19,9 +19,8 @@ import sys
 import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from time import perf_counter
 from types import TracebackType
-from typing import Any, Self, cast
+from typing import Any, Self
 from weakref import WeakSet
 
 from torch import Tensor, nn
@@ -32,15 +31,14 @@ from tocsin.columns import Columns
 from tocsin.engine import Watchkeeper, gather, select_rules
 from tocsin.findings import SEVERITIES, Finding, Report, Severity
 from tocsin.governor import Governor
+from tocsin.ledger import Ledger, Row
 from tocsin.probes.hook import Meter
 from tocsin.probes.instruments import Instruments
-from tocsin.probes.predictions import Accumulator, as_tensor, opened
+from tocsin.probes.predictions import OpenEvaluations
 from tocsin.probes.transfer import to_host
-from tocsin.run import Event, Exit, Kind, looks_at_count, looks_at_evaluation
+from tocsin.run import Exit, Kind, looks_at_count, looks_at_evaluation
 from tocsin.surroundings import environment, plain_config, run_name
 
-Row = dict[str, "Tensor | float"]
-SETTLE_ROWS, SETTLE_S = 64, 0.25
 _watched: WeakSet[nn.Module] = WeakSet()
 
 
@@ -126,17 +124,13 @@ class Recorder:
         self._meter = Meter(self._broke)
         self._pid = -1
         self._before: bool | None = None
-        self._row: Row = {}
-        self._rows: list[tuple[int, int | None, float, Row]] = []
-        self._open: dict[tuple[str, str], Accumulator] = {}
-        self._metrics: dict[str, float] = {}
+        self._open = OpenEvaluations()
         self._evaluated: list[int] = []
         self._start_step = 0
         self._epochs = 0
-        self._step_epoch: int | None = None
         self._loss_names: dict[str, str] = {}
         self._lrs: dict[str, float] = {}
-        self._settled_at = self._charged = self._began = 0.0
+        self._charged = 0.0
 
     # What the user calls
 
@@ -173,7 +167,7 @@ class Recorder:
             labels: Class names in class order; numeric ones ("28 dB") say that the classes are ordered.
         """
         if self._live():
-            self._meter.run(f"evaluate {split}/{task}", self._evaluate, split, task, target, prediction, kind, labels)
+            self._meter.run(f"evaluate {split}/{task}", self._open.add, split, task, target, prediction, kind, labels)
             self._charge()
 
     def metrics(self, values: Mapping[str, Any]) -> None:
@@ -198,7 +192,9 @@ class Recorder:
         """The report as it stands."""
         if self.folder is None:
             return Report()
-        return gather([self._columns.run()], self._rules, self._keeper.rung.values(), self._keeper.not_checked.values())
+        return gather(
+            [self._ledger.columns.run()], self._rules, self._keeper.rung.values(), self._keeper.not_checked.values()
+        )
 
     def __enter__(self) -> Self:
         return self
@@ -240,17 +236,14 @@ class Recorder:
             optimizers=[type(o).__name__ for o in optimizers],
             scheduler=_numbers_of(scheduler),
         )
-        self._writer = record.open_record(
-            Path(run_dir) if run_dir is not None else Path("runs") / run_name(), config=config, environment=facts
-        )
-        self.folder = self._writer.folder
-        self._columns = Columns(self.folder.name, config, facts)
+        where = Path(run_dir) if run_dir is not None else Path("runs") / run_name()
+        writer = record.open_record(where, config=config, environment=facts)
+        self.folder = writer.folder
+        self._ledger = Ledger(writer, Columns(self.folder.name, config, facts), self.say)
         if start_step:
             self._resume(start_step)
-        if self._writer.renamed_from:
-            self.say(f"tocsin: {self._writer.renamed_from} is a finished run; recording into {self.folder}")
-        self._troubled = False
-        self._began = perf_counter()
+        if writer.renamed_from:
+            self.say(f"tocsin: {writer.renamed_from} is a finished run; recording into {self.folder}")
         self._instruments = Instruments(
             model, optimizers, self._meter, scaler=scaler, ema=ema, on_inputs=self._saw_inputs, on_step=self._stepped
         )
@@ -263,32 +256,30 @@ class Recorder:
     def _resume(self, start_step: int) -> None:
         """Take over what earlier attempts recorded up to the checkpoint's step."""
         try:
-            before = record.read(self._writer.folder).prefix(start_step)
+            before = record.read(self._ledger.writer.folder).prefix(start_step)
         except record.RecordError:
             return
-        self._columns.load(before)
+        self._ledger.columns.load(before)
         self._evaluated = sorted({e.step for e in before.evaluations})
         self._epochs = sum(e.kind == "end_epoch" for e in before.events)
         for step in before.looks():
             self._keeper.look(before.prefix(step), step=step)
-        self.step = self._start_step = start_step
+        self.step = self._ledger.step = self._start_step = start_step
 
     def _finish(self, exit: Exit, error: BaseException | None) -> None:  # noqa: A002
         self._close_evaluations()
         if self._instruments.armed or self._before:
             self._end_of_step()
-        self._put({"watch/cost_frac": self._governor.spent_s / max(1e-9, self._now())})
+        self._ledger.put({"watch/cost_frac": self._governor.spent_s / max(1e-9, self._ledger.now())})
         if error is not None:
             text = "".join(traceback.format_exception(error))[-20_000:]
-            self._event("exception", text, {"type": type(error).__name__})
-        self._settle()
-        self._keeper.look(self._columns.run(exit=exit), end=True)
-        self._writer.close(exit, None if error is None else f"{type(error).__name__}: {error}")
+            self._ledger.event("exception", text, {"type": type(error).__name__})
+        self._ledger.settle()
+        self._keeper.look(self._ledger.columns.run(exit=exit), end=True)
+        self._ledger.writer.close(exit, None if error is None else f"{type(error).__name__}: {error}")
         self._say_verdict(exit)
 
     def _say_verdict(self, exit: Exit) -> None:  # noqa: A002
-        if self._writer.trouble and not self._troubled:
-            self.say(f"tocsin: the record is incomplete: {self._writer.trouble}")
         self.say(f"tocsin: {exit} after {self.step} steps. {self.report.verdict} [{self.folder}]")
 
     # Steps
@@ -298,7 +289,7 @@ class Recorder:
         if self._before is None:
             self._before = probes.backward == 0 and not any(probes.steps)
             probes.unheard = False
-        if self._open or self._metrics:
+        if self._open:
             self._close_evaluations()
         if probes.scale.on and self._before and _on_host(terms):
             probes.scale.update()
@@ -312,65 +303,65 @@ class Recorder:
             if probes.scale.on:
                 probes.scale.update()
             self._end_of_step()
-        if not probes.armed and self._governor.grants(self.step + (not self._before), self._now()):
+        if not probes.armed and self._governor.grants(self.step + (not self._before), self._ledger.now()):
             self._arm()
         if probes.armed:
-            self._put(probes.term_values(terms, live=bool(self._before)))
+            self._ledger.put(probes.term_values(terms, live=bool(self._before)))
 
     def _next_step(self, terms: Mapping[str, Any]) -> None:
-        self._emit()
         self.step += 1
-        self._step_epoch = self._epoch()
+        self._ledger.begin(self.step, self._epoch())
         if self._instruments.inputs.forwards["eval"]:
             self._instruments.inputs.restart("eval")
+        row = self._ledger.row
         for name, value in terms.items():
             try:
-                self._row[self._loss_names[name]] = _scalar(value)
+                row[self._loss_names[name]] = _scalar(value)
             except KeyError:
                 self._loss_names[name] = "train/loss" if name == "total" else f"train/loss/{name}"
-                self._row[self._loss_names[name]] = _scalar(value)
+                row[self._loss_names[name]] = _scalar(value)
             except (ValueError, TypeError) as error:
                 self._meter.report(f"losses {name}", error)
         if self._instruments.activations.armed:
-            self._put(self._instruments.activation_values())
+            self._ledger.put(self._instruments.activation_values())
 
     def _end_of_step(self) -> None:
         """What backward and the optimizer did since the last call now belongs to ``self.step``."""
         if self.step == self._start_step:
             return
-        probes = self._instruments
-        self._row["count/backward"] = probes.backward
-        self._row["count/optimizer"] = probes.completed()
+        probes, row = self._instruments, self._ledger.row
+        row["count/backward"] = probes.backward
+        row["count/optimizer"] = probes.completed()
         if probes.scale.on:
-            self._row["count/skipped"] = probes.scale.skipped
-            self._row["amp/scale"] = probes.scale.value
+            row["count/skipped"] = probes.scale.skipped
+            row["amp/scale"] = probes.scale.value
         self._note_lrs()
         if probes.ready:
             self._collect()
 
     def _collect(self) -> None:
         probes = self._instruments
-        self._put(probes.collect())
+        self._ledger.put(probes.collect())
         if probes.scale.on:
             probes.scale.update()
         self._note_parameters()
         self._charge()
         self._governor.closed(self.step)
-        self._put({"watch/cost_frac": self._governor.spent_s / max(1e-9, self._now())})
+        self._ledger.put({"watch/cost_frac": self._governor.spent_s / max(1e-9, self._ledger.now())})
 
     def _stepped(self, optimizer: Optimizer) -> None:
         """A loop that never calls ``losses`` counts the steps of its first optimizer, from the second on."""
         probes = self._instruments
         if optimizer is not probes.optimizers[0] or probes.steps[0] < 2:
             return
-        if self._open or self._metrics:
+        if self._open:
             self._close_evaluations()
         while self.step < probes.steps[0]:
             self._look()
-            self._emit()
             self.step += 1
+            self._ledger.begin(self.step, self._epoch())
         self._end_of_step()
-        if not probes.armed and self._governor.grants(self.step + 1, self._now()):
+        if not probes.armed and self._governor.grants(self.step + 1, self._ledger.now()):
             self._arm()
 
     def _arm(self) -> None:
@@ -386,101 +377,45 @@ class Recorder:
                     lr = float(lr)
                 name = f"lr/opt/{k}/{j}" if several else f"lr/{j}"
                 if self._lrs.get(name) != lr:
-                    self._lrs[name] = self._row[name] = lr
+                    self._lrs[name] = self._ledger.row[name] = lr
 
     def _note_parameters(self) -> None:
         self._instruments.tensors.scan()
         table = self._instruments.tensors.table()
-        if table != self._columns.parameters:
-            self._columns.parameters = table
-            self._writer.parameters(table)
+        if table != self._ledger.columns.parameters:
+            self._ledger.columns.parameters = table
+            self._ledger.writer.parameters(table)
 
     def _saw_inputs(self, mode: str, values: Row) -> None:
         """Training forwards precede the call of their step; evaluation forwards follow the last one."""
-        step, epoch = (self.step + 1, self._epoch()) if mode == "train" else (self.step, self._step_epoch)
-        self._rows.append((step, epoch, self._now(), values))
-
-    # Rows
-
-    def _put(self, values: Mapping[str, Tensor | float]) -> None:
-        if any(name in self._row for name in values):
-            self._emit()
-        self._row.update(values)
-
-    def _emit(self) -> None:
-        if self._row:
-            self._rows.append((self.step, self._step_epoch, self._now(), self._row))
-            self._row = {}
-        now = perf_counter()
-        if len(self._rows) >= SETTLE_ROWS or now - self._settled_at > SETTLE_S:
-            self._settle()
-
-    def _settle(self) -> None:
-        """Bring waiting values to the host, in one transfer a device, and hand the rows on."""
-        if self._row:
-            self._rows.append((self.step, self._step_epoch, self._now(), self._row))
-            self._row = {}
-        rows, self._rows = self._rows, []
-        waiting = {
-            f"{k} {name}": v for k, row in enumerate(rows) for name, v in row[3].items() if isinstance(v, Tensor)
-        }
-        for key, value in to_host(waiting).items():
-            k, _, name = key.partition(" ")
-            rows[int(k)][3][name] = value
-        rows.sort(key=_step_of)  # inputs of the next step may have come before the last values of this one
-        done = cast("list[tuple[int, int | None, float, dict[str, float]]]", rows)
-        self._columns.extend(done)
-        self._writer.rows(done)
-        self._settled_at = perf_counter()
-        if self._writer.trouble and not self._troubled:
-            self._troubled = True
-            self.say(f"tocsin: cannot write the record, training goes on: {self._writer.trouble}")
+        if mode == "train":
+            self._ledger.put_at(self.step + 1, self._epoch(), values)
+        else:
+            self._ledger.put_at(self.step, self._ledger.epoch, values)
 
     def _epoch(self) -> int | None:
         return self._epochs + 1 if self._epochs else None
 
-    def _now(self) -> float:
-        return perf_counter() - self._began
-
     # Evaluations
-
-    def _evaluate(
-        self, split: str, task: str, target: Any, prediction: Any, kind: Kind | None, labels: Sequence[str] | None
-    ) -> None:
-        t, p = as_tensor(target), as_tensor(prediction)
-        key = (split, task)
-        if key not in self._open:
-            self._open[key] = opened(split, task, t, p, kind, labels)
-        self._open[key].add(t.to(p.device), p)
 
     def _take_metrics(self, values: Mapping[str, Any]) -> None:
         found = {str(name): _scalar(value) for name, value in values.items()}
         host = to_host(found)
-        self._metrics.update(host)
-        self._put(host)
+        self._open.metrics(host)
+        self._ledger.put(host)
 
     def _close_evaluations(self) -> None:
-        epoch = float(self._step_epoch or math.nan)
-        for accumulator in self._open.values():
-            metrics = {n: v for n, v in self._metrics.items() if n.startswith(accumulator.split) or "/" not in n}
-            closed = accumulator.close(self.step, epoch, self._now(), metrics)
-            self._columns.evaluations.append(closed)
-            self._writer.evaluation(closed)
+        epoch = float(self._ledger.epoch or math.nan)
+        for closed in self._open.close(self.step, epoch, self._ledger.now()):
+            self._ledger.evaluation(closed)
             if not self._evaluated or self._evaluated[-1] != self.step:
                 self._evaluated.append(self.step)
-        self._open.clear()
-        self._metrics = {}
 
     def _end_epoch(self) -> None:
         self._close_evaluations()
         self._epochs += 1
         self._instruments.inputs.restart("train")
-        self._event("end_epoch", "", {"epoch": self._epochs})
-
-    def _event(self, kind: str, text: str, data: Mapping[str, Any]) -> None:
-        event = Event(kind, text, self.step, self._now(), data)
-        self._columns.events.append(event)
-        self._writer.event(event)
+        self._ledger.event("end_epoch", "", {"epoch": self._epochs})
 
     # Looks
 
@@ -490,14 +425,14 @@ class Recorder:
         due = (evaluated and looks_at_evaluation(len(self._evaluated))) or looks_at_count(self.step)
         if not due:
             return
-        self._settle()
-        self._keeper.look(self._columns.run(exit="running").prefix(self.step), step=self.step)
+        self._ledger.settle()
+        self._keeper.look(self._ledger.columns.run(exit="running").prefix(self.step), step=self.step)
         if self._stop_on is not None:
             bar = SEVERITIES.index(self._stop_on)
             self._stop = next((f for f in self.findings if SEVERITIES.index(f.severity or "note") <= bar), None)
 
     def _rang(self, finding: Finding) -> None:
-        self._writer.finding(finding)
+        self._ledger.writer.finding(finding)
         if finding.severity != "note":
             self.say(f"tocsin: {finding.severity} {finding.code} {finding.name}: {finding.message}")
 
@@ -511,12 +446,8 @@ class Recorder:
     def _broke(self, probe: str, error: Exception) -> None:
         text = f"{probe} switched off: {type(error).__name__}: {error}"
         if self.folder is not None:
-            self._event("warning", text, {"probe": probe})
+            self._ledger.event("warning", text, {"probe": probe})
         self.say(f"tocsin: {text}")
-
-
-def _step_of(row: tuple[int, int | None, float, Row]) -> int:
-    return row[0]
 
 
 def _scalar(value: Any) -> Tensor | float:

@@ -32,7 +32,8 @@ def strided(tensor: Tensor, most: int) -> Tensor:
 def norm(tensor: Tensor) -> Tensor:
     """L2 norm, in float32 at least; NaN or inf when any entry is."""
     real = dense(tensor)
-    return torch.linalg.vector_norm(real, dtype=torch.promote_types(real.dtype, torch.float32))
+    size: Tensor = torch.linalg.vector_norm(real, dtype=torch.promote_types(real.dtype, torch.float32))
+    return size
 
 
 def norms(tensors: Sequence[Tensor]) -> Tensor:
@@ -61,7 +62,8 @@ def at_max_frac(tensor: Tensor) -> Tensor:
 
 def rms(tensor: Tensor) -> Tensor:
     """Root mean square over all entries, in float32 at least."""
-    return norm(tensor) / max(1, tensor.numel()) ** 0.5
+    mean: Tensor = norm(tensor) / max(1, tensor.numel()) ** 0.5
+    return mean
 
 
 def bits(tensor: Tensor) -> Tensor:

@@ -239,6 +239,45 @@ def opened(
     return Accumulator(split, task, kind or kind_of(target, prediction), tuple(str(x) for x in labels or ()))
 
 
+class OpenEvaluations:
+    """The evaluations that no training step has closed yet, and the metrics that join them."""
+
+    def __init__(self) -> None:
+        self._open: dict[tuple[str, str], Accumulator] = {}
+        self._metrics: dict[str, float] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._open or self._metrics)
+
+    def add(
+        self, split: str, task: str, target: Any, prediction: Any, kind: Kind | None, labels: Sequence[str] | None
+    ) -> None:
+        """One batch of a (split, task).
+
+        Raises:
+            UnreadableError: It fits no kind, or not the batches before it.
+        """
+        t, p = as_tensor(target), as_tensor(prediction)
+        if (split, task) not in self._open:
+            self._open[split, task] = opened(split, task, t, p, kind, labels)
+        self._open[split, task].add(t.to(p.device), p)
+
+    def metrics(self, values: dict[str, float]) -> None:
+        """Numbers of the user's own; they go to every open evaluation of their split."""
+        self._metrics.update(values)
+
+    def close(self, step: int, epoch: float, time: float) -> list[Evaluation]:
+        """All of them, finished."""
+        closed = []
+        for accumulator in self._open.values():
+            split = accumulator.split
+            mine = {n: v for n, v in self._metrics.items() if "/" not in n or n.startswith((f"{split}/", f"{split}_"))}
+            closed.append(accumulator.close(step, epoch, time, mine))
+        self._open.clear()
+        self._metrics = {}
+        return closed
+
+
 def _batch_moments(t: Tensor, p: Tensor) -> Tensor:
     """[8 rows + count, D]: means, centred sums of squares and product, minima, maxima."""
     mt, mp = t.mean(dim=0), p.mean(dim=0)
