@@ -124,6 +124,17 @@ def test_every_evidence_points_at_a_recorded_number(rule):
                 check_evidence(run, evidence)
 
 
+@every_rule
+def test_too_little_to_judge_is_not_clean(rule):
+    """A fault that was there from the first record on: after that record alone the rule rings or says "not checked"."""
+    for run in known_runs(rule):
+        begin = min(f.step for f in rung(rule, run) if f.severity != "note")
+        if begin > min([e.step for e in run.evaluations if e.step], default=1):
+            continue
+        first = check_run(replace(run.prefix(max(begin, 1)), exit="finished"), [rule])
+        assert first.findings or rule.code in first.not_checked, f"called clean at step {max(begin, 1)} of {run.name}"
+
+
 def check_evidence(run: Run, evidence: Evidence) -> None:
     kind, colon, rest = evidence.source.partition(":")
     if colon and kind == "evaluation":

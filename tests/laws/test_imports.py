@@ -10,7 +10,7 @@ import textwrap
 
 import tocsin
 
-NEEDS_TORCH = ("tocsin.recorder", "tocsin.probes", "tocsin.integrations", "tocsin.studies", "tocsin.ui")
+NEEDS_TORCH = tuple(f"tocsin.{room}" for room in ("recorder", "ledger", "probes", "integrations", "studies", "ui"))
 
 
 def python(code: str) -> str:
