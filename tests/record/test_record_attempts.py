@@ -77,6 +77,19 @@ def test_an_attempt_from_scratch_replaces_all(folder: Path):
     assert run.exit == "failed"
 
 
+def test_a_writer_left_open_in_this_process_does_not_bar_the_next(folder: Path):
+    left_open = opened(folder)
+    steps(left_open, 1, 3, 1.0)
+    second = opened(folder)
+    assert (second.folder, second.attempt) == (folder, 2)
+    steps(second, 1, 2, 2.0)
+    left_open.close("interrupted")
+    assert record.read(folder).exit == "running", "the end of the run is the later attempt's to say"
+    second.close("finished")
+    run = record.read(folder)
+    assert (run.exit, run.series["train/loss"].value.tolist()) == ("finished", [2.0, 2.0])
+
+
 def test_a_clock_set_back_between_attempts_does_not_turn_time_around(folder: Path):
     for start, after in ((2000.0, 0), (500.0, 10), (9e9, 20)):
         writer = opened(folder, start=start, after=after)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -141,6 +142,8 @@ def test_values_of_wrong_types_never_raise_anything_else(samples, tmp_path, data
         b'{"split": "v", "task": "t", "step": 1, "kind": "dance", "n": 1}',
         b'{"split": 3, "task": "t", "step": 1, "kind": "ids", "n": 1}',
         b"9" * 5000,
+        b'{"split": "\\ud800", "x": ' + b"[" * 900 + b"]" * 900 + b"}",
+        b'{"split": "v", "task": "t", "step": 1, "kind": "ids", "n": 1, "x": ' + b"[" * 70 + b"]" * 70 + b"}",
     ],
 )
 def test_a_bad_line_is_said_and_the_others_are_read(samples, tmp_path, line):
@@ -216,5 +219,13 @@ def test_folders_and_pipes_in_place_of_files(samples, tmp_path):
     for name in ("evaluations.jsonl", "rank0/000001.jsonl"):
         (tmp_path / "run" / name).unlink()
         (tmp_path / "run" / name).mkdir()
+    (tmp_path / "run" / "events.jsonl").unlink()
+    os.mkfifo(tmp_path / "run" / "events.jsonl")
     run = record.read(tmp_path / "run")
+    assert sum("Not a regular file" in sentence for sentence in run.unread) == 1
     assert sum("Is a directory" in sentence for sentence in run.unread) == 2
+    (tmp_path / "run" / "run.json").unlink()
+    os.mkfifo(tmp_path / "run" / "run.json")
+    with pytest.raises(record.RecordError, match="Not a regular file"):
+        record.read(tmp_path / "run")
+    assert record.find(tmp_path) == []

@@ -18,10 +18,10 @@ PROMISE_S = 1.0
 # Prints, unbuffered, "step time" after each row was given, so that what the writer had been given is known.
 TRAINS = """
 import os, sys, time
-assert "torch" not in sys.modules
 from tocsin import record
 from tocsin.run import Confusion, Evaluation, Event
 from tocsin.record import compaction, layout
+assert not {"torch", "duckdb"} & set(sys.modules)
 layout.SEGMENT_BYTES, compaction.COMPACT_BYTES = 4000, 1
 writer = record.open_record(sys.argv[1], config={}, environment={})
 stop_at = int(sys.argv[2])
@@ -90,7 +90,7 @@ def test_kill_at_random_times_leaves_a_readable_run(tmp_path: Path, record_prope
         for k in range(8):
             folder = tmp_path / f"run{batch}-{k}"
             # every fourth is killed about its close, while it compacts; the others while they train
-            lifetime = chance.uniform(1.0, 1.6) if k % 4 == 0 else chance.uniform(0.0, 2.5)
+            lifetime = chance.uniform(1.0, 1.6) if k % 4 == 0 else chance.uniform(0.0, 2.2)
             running.append((lifetime, folder, start(folder, 500 if k % 4 == 0 else 100_000)))
         for _, folder, _ in running:
             wait_for_rows(folder)

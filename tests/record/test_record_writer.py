@@ -96,13 +96,15 @@ def test_numbers_of_other_libraries_are_taken_and_odd_ones_counted(folder: Path)
     writer.rows([(2, None, 0.0, {"a": "words", "b": 1.0})])
     writer.rows([(3, None, 0.0, {"a": None})])
     writer.event(Event("note", data={"odd": object(), "set": {1}, "array": np.arange(2), "huge": 10**5000}))
+    writer.rows([(5, None)])
+    writer.rows([(6, None, 0.0, 3.0)])
     writer.rows([(4, None, 0.0, {"a": 4.0})])
     writer.close("finished")
     run = record.read(folder)
     assert run.series["a"].value.tolist() == [float(np.float32(0.1)), 4.0]
     assert run.series["b"].step.tolist() == [1]
     assert run.events[0].data["array"] == [0, 1]
-    assert writer.dropped == 3
+    assert writer.dropped == 5
     assert writer.trouble is None
 
 
@@ -281,6 +283,21 @@ def test_a_signal_handler_may_write_too(folder: Path):
     run = record.read(folder)
     assert len(run.series["train/loss"]) == 3000
     assert run.events
+
+
+def test_writing_while_writing_does_not_deadlock(folder: Path):
+    writer = opened(folder)
+
+    def handler_in_the_middle_of_a_call() -> None:
+        with writer._lock:
+            writer.rows(row(1))
+            writer.event(Event("warning"))
+
+    thread = threading.Thread(target=handler_in_the_middle_of_a_call, daemon=True)
+    thread.start()
+    thread.join(10)
+    assert not thread.is_alive()
+    writer.close("finished")
 
 
 def test_an_unclosed_writer_is_flushed_at_exit(folder: Path):

@@ -1,6 +1,6 @@
 """Our record on disk: append while the run goes on, read at any time, compact at close.
 
-A run is a plain folder (``docs/decisions`` says why)::
+A run is a plain folder, self-describing, copyable with rsync::
 
     run.json                schema, config, environment, start, attempts; end and exit are written at close
     rank0/000001.jsonl      one line a row {"step", "epoch", "t", "v": {name: value}}; rotated; later *.parquet

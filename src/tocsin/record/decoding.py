@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields
@@ -11,14 +10,14 @@ from typing import Any, TypeVar, get_args
 
 import numpy as np
 
-from tocsin.record.layout import LINE_BYTES, MAX_STEP
+from tocsin.record.layout import LINE_BYTES, MAX_STEP, open_regular, parse
 from tocsin.run import Confusion, Evaluation, Event, Floats, Ints, Kind, Moments, Parameter
 
 T = TypeVar("T")
 MAX_CLASSES = 2**20
 MAX_ATTEMPTS = 10**6
 _MOMENTS = [f.name for f in fields(Moments) if f.type == "float"]
-BAD = (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError)
+BAD = (ValueError, TypeError, KeyError, AttributeError, OverflowError)
 
 
 class Lines:
@@ -37,7 +36,7 @@ class Lines:
         self.torn = False
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
-        with self.path.open("rb", buffering=2**18) as file:
+        with open_regular(self.path) as file:
             while line := file.readline(LINE_BYTES + 1):
                 if line == b"\n":
                     continue
@@ -65,20 +64,9 @@ class Lines:
 
 def _object(line: bytes) -> dict[str, Any] | None:
     try:
-        data: Any = json.loads(line.decode("utf-8"))
-    except (ValueError, RecursionError):
+        return parse(line)
+    except ValueError:
         return None
-    if b"\\ud" in line or b"\\uD" in line:  # half a surrogate pair is a str that no terminal can print
-        data = _printable(data)
-    return data if isinstance(data, dict) else None
-
-
-def _printable(value: Any) -> Any:
-    if isinstance(value, str):
-        return value.encode("utf-8", "replace").decode("utf-8")
-    if isinstance(value, dict):
-        return {_printable(k): _printable(v) for k, v in value.items()}
-    return [_printable(v) for v in value] if isinstance(value, list) else value
 
 
 def real(value: Any) -> float:

@@ -51,7 +51,7 @@ def _run(where: Path, told: dict[str, Any], ranks: dict[int, _Rank], last_write:
     columns = {_named(rank, name): c for rank, part in ranks.items() for name, c in part.columns.items() if c.step.size}
     name = told.get("name")
     return Run(
-        name=name if isinstance(name, str) and name else where.resolve().name,
+        name=name if isinstance(name, str) and 0 < len(name) <= 200 else where.resolve().name,
         series={name: epochs.series(name, column) for name, column in columns.items()},
         evaluations=tuple(
             epochs.evaluation(replace(e, split=_named(rank, e.split)))

@@ -39,7 +39,7 @@ def read_segment(rank_folder: Path, number: int) -> Segment:
     parquet, jsonl = (segment_path(rank_folder, number, kind) for kind in ("parquet", "jsonl"))
     unread: tuple[str, ...] = ()
     for attempt in range(2):  # a run that closes meanwhile turns JSONL into Parquet between two looks
-        if parquet.exists():
+        if parquet.is_file():
             try:
                 return Segment(read_parquet(parquet))
             except ValueError as error:

@@ -96,7 +96,11 @@ class Writer:
         """
         if self._forked or not rows:
             return
-        points = sum([len(row[3]) for row in rows])
+        try:
+            points = sum([len(row[3]) for row in rows])
+        except (TypeError, IndexError):  # no rows at all
+            self.dropped += 1
+            return
         with self._lock:
             if self.dead or self._points + points > QUEUE_POINTS:
                 self.dropped += points
