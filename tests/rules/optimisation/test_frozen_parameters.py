@@ -125,6 +125,13 @@ def test_law_rings_exactly_when_twenty_steps_passed_without_a_change(stopped, st
     assert [f.step for f in found] == ([stopped + 1] if passed >= 20 else [])
 
 
+def test_samples_that_span_too_few_steps_are_not_checked():
+    """Silence must not mean "not looked": under a tight budget there may be only the first eight samples."""
+    _, why = judge(OPT001, run_of(BODY, n=20), {})
+    assert why.reason.startswith("the samples span 19 optimizer steps, 20 are needed")
+    assert judge(OPT001, run_of((), n=21), {}) == ([], None)
+
+
 class TestHealthyNeighbours:
     def test_frozen_on_purpose(self):
         assert found_in(run_of(BODY, change={"requires_grad": False}, count=0, norm=None)) == []
@@ -138,7 +145,8 @@ class TestHealthyNeighbours:
         assert check_run(Run.of(series={**run.series, **late}, parameters=run.parameters), [OPT001]).findings == []
 
     def test_learning_rate_0(self):
-        assert found_in(run_of(BODY + HEAD, series={"lr/0": Series.of("lr/0", [0.0], [1])})) == []
+        found, why = judge(OPT001, run_of(BODY + HEAD, series={"lr/0": Series.of("lr/0", [0.0], [1])}), {})
+        assert (found, why.reason) == ([], "every learning rate is 0")
 
     def test_one_group_at_learning_rate_0(self):
         """Which tensor is in which group is not recorded, so gradients that arrive prove nothing."""
@@ -186,7 +194,7 @@ def test_odd_numbers_do_not_break_it(bad):
             Run.of(series={**run.series, name: Series.of(name, values, series.step)}, parameters=run.parameters),
             {},
         )
-        assert why is None
+        assert why is None or why.reason.startswith("the samples span 0 optimizer steps")
 
 
 def train(folder, fault, *, every=1):

@@ -95,7 +95,9 @@ class TestHealthyNeighbours:
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -1.0])
 def test_odd_numbers_do_not_break_it(bad):
     run = run_of(np.full(N, bad))
-    assert judge(OPT003, run, {}) == ([], None)
+    found, why = judge(OPT003, run, {})
+    assert not found
+    assert why.reason == "0 samples with an optimizer step, 8 are needed"
 
 
 def train(folder, clip, *, loss="square", autocast=False):

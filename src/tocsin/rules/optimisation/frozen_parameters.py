@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tocsin.findings import Evidence, Finding, Remedy, Severity, rule
+from tocsin.findings import Evidence, Finding, NotChecked, Remedy, Severity, rule
 from tocsin.run import Floats, Ints, Parameter, Run, Series
 
 HALF_TYPES = {"bfloat16", "float16"}
-LARGE = 0.1  # share of the trainable entries
+LARGE, MOST = 0.1, 0.5  # shares of the trainable entries
 NEGLIGIBLE = 1e-5  # some hundred float32 roundings
 BITS = {"bfloat16": 8, "float16": 11}
 
@@ -98,7 +98,7 @@ CAUSES = {
     explains=("GEN002", "OBJ002", "OBJ003", "PRD001", "PRD002", "PRD003", "PRD004"),
     live=True,
 )
-def frozen_parameters(run: Run, *, steps: int = 20) -> Iterator[Finding]:
+def frozen_parameters(run: Run, *, steps: int = 20) -> Iterator[Finding | NotChecked]:
     """Trainable parameters do not change although the optimizer steps.
 
     ## What it does
@@ -113,7 +113,8 @@ def frozen_parameters(run: Run, *, steps: int = 20) -> Iterator[Finding]:
     1e-5 of the whole; an update that rounds to nothing in bfloat16 or float16; none of these. Tensors are grouped by
     module. It is an error when they hold >= 10 % of the trainable entries, else a warning, and a note where the cause
     is harmless: a negligible gradient or none of the above in a small part, an embedding or expert that no sample
-    routed a gradient to. A small part without gradient (an unused pooler) must wait for 5 `steps` or the run's end.
+    routed a gradient to. Tensors without gradient that hold less than half of the entries (an unused pooler, a head
+    whose turn has not come) must stand still for 5 `steps`, or to the run's end.
 
     ## Why is this bad?
     The network you train is not the network you built: the loss still falls, because the rest adapts to random
@@ -163,14 +164,20 @@ def frozen_parameters(run: Run, *, steps: int = 20) -> Iterator[Finding]:
     """
     moving_from = _lr_above_zero_from(run)
     if moving_from is None:
+        yield NotChecked("every learning rate is 0")
         return
     trainable = [p for p in run.parameters if p.requires_grad and run.get(f"param/changed/{p.name}") is not None]
     frozen = [f for p in trainable if (f := _frozen(run, p, steps, moving_from)) is not None]
+    seen = max((_seen(run, p) for p in trainable), default=0)
+    if seen < steps:
+        yield NotChecked(
+            f"the samples span {seen} optimizer steps, {steps} are needed: train longer, or watch(every=1)"
+        )
     subjects: set[str] = set()
     for cause in CAUSES:
         group = [f for f in frozen if f.cause == cause]
         share = sum(f.parameter.size for f in group) / max(1, sum(p.size for p in trainable))
-        if cause == "no gradient" and share < LARGE and run.exit == "running":
+        if cause == "no gradient" and share < MOST and run.exit == "running":
             group = [f for f in group if f.completed >= 5 * steps]
         if group:
             subject = _prefix([f.parameter.name for f in group])
@@ -200,6 +207,12 @@ def _frozen(run: Run, p: Parameter, steps: int, moving_from: int) -> Frozen | No
     stretch = Frozen(p, changed, begin, last, completed, skipped, "")
     cause = _cause(run, stretch)
     return Frozen(p, changed, begin, last, completed, skipped, cause) if cause else None
+
+
+def _seen(run: Run, p: Parameter) -> int:
+    """Optimizer steps, completed or skipped, between the first and the last sample of a tensor."""
+    step = run.series[f"param/changed/{p.name}"].step
+    return sum(_grown(run.get(f"count/{kind}"), int(step[0]), int(step[-1])) for kind in ("optimizer", "skipped"))
 
 
 def _lr_above_zero_from(run: Run) -> int | None:

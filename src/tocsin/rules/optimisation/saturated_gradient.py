@@ -97,7 +97,10 @@ def saturated_gradient(
         bad[np.searchsorted(steps, h.step)] += h.value > 0
     many = bad >= tensors
     late = many[-samples:]
-    if late.size < samples or not wilson(float(late.sum()), late.size)[0] > 0.5:
+    if late.size < samples:
+        yield NotChecked(f"{late.size} samples with an optimizer step, {samples} are needed")
+        return
+    if not wilson(float(late.sum()), late.size)[0] > 0.5:
         return
     begin, last = _begin(many, samples), int(np.flatnonzero(many)[-1])
     top = {p: float(_at(h, steps[last : last + 1])[0]) for p, h in hits.items()}
