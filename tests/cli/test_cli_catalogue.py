@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from cli.conftest import REAL_RULES
 from tocsin import __version__
 from tocsin.names import NAMES
 
@@ -77,6 +78,18 @@ def test_rules_as_json(cli):
 def test_a_rule_shows_its_page(cli, word):
     outcome = cli("rule", word)
     assert (outcome.code, outcome.out) == (0, PAGE)
+
+
+def test_every_real_rule_has_a_page_that_prints(cli, catalogue):
+    real = list(REAL_RULES().values())
+    catalogue(*real)
+    assert len(real) >= 10
+    for rule in real:
+        outcome = cli("rule", rule.code)
+        assert outcome.code == 0
+        assert outcome.out.split()[:2] == [rule.code, rule.name]
+        assert max(map(len, outcome.out.splitlines())) <= 80
+    assert all(rule.name in cli("rules").out for rule in real)
 
 
 def test_a_rule_as_json_holds_its_page(cli):

@@ -145,6 +145,12 @@ class Gone:
         return False
 
 
+def test_no_stdout_at_all_is_no_error(cli, recorded, monkeypatch):
+    folder = recorded("loud", 50)
+    monkeypatch.setattr(output.sys, "stdout", None)
+    assert main(["check", str(folder)]) == 1
+
+
 def test_a_reader_that_has_left_is_no_error(cli, recorded, monkeypatch):
     folder = recorded("loud", 50)
     monkeypatch.setattr(output.sys, "stdout", Gone())

@@ -78,8 +78,8 @@ def test_json_alone_on_stdout(cli, trainer):
 def test_the_studies_are_listed(cli, trainer):
     outcome = cli("train", "--list")
     assert outcome.out == (
-        "toy: A study that trains nothing.\n  presets: quick, standard\n"
-        "  --fault loud: its loss is ten times too large\n"
+        "study         toy\n              A study that trains nothing.\n"
+        "--preset      quick, standard\n--fault loud  its loss is ten times too large\n"
     )
     assert json.loads(cli("train", "--list", "--json").out) == {
         "schema": "tocsin.studies/1",
@@ -138,14 +138,21 @@ def test_a_report_that_cannot_be_written_does_not_fail_the_training(cli, trainer
     monkeypatch.setattr("tocsin.cli.train.write_html", full)
     outcome = cli("train", "toy", "--fault", "loud")
     assert outcome.code == 0
-    assert outcome.err == "tocsin: report.html: cannot write the report: No space left on device\n"
+    assert outcome.err == "tocsin: no HTML report: report.html: cannot write the report: No space left on device\n"
     assert "Not learning: LOW001" in outcome.out
     assert "report  " not in outcome.out
 
 
 def test_a_training_that_left_no_record_has_still_completed(cli, trainer, monkeypatch):
     monkeypatch.setattr("tocsin.api.read", lambda path: (_ for _ in ()).throw(ReadError(f"{path}: no run found")))
-    outcome = cli("train", "toy", "--exit-code", "--json")
+    outcome = cli("train", "toy", "--json")
     assert outcome.code == 0
     assert json.loads(outcome.out)["report"] is None
     assert outcome.err.endswith("tocsin: runs/toy-calm-reed-7: no run found\n")
+    assert cli("train", "toy", "--exit-code").code == 2
+
+
+def test_a_mistake_in_pyproject_is_said_before_training(cli, trainer):
+    Path("pyproject.toml").write_text("[tool.tocsin]\nselct = []\n")
+    assert cli("train", "toy").code == 2
+    assert not trainer.called_with

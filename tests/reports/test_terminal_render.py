@@ -118,7 +118,8 @@ SHOWN = "[bold red]x[/] \\x1b[2J\\x1b]0;owned\\x07 \\u202egnp.exe \\ud800   fake
 def test_hostile_text_is_shown_not_obeyed():
     finding = Finding(
         HOSTILE, HOSTILE, 1, (Evidence(HOSTILE, HOSTILE, 1, text=HOSTILE),),
-        (Remedy(HOSTILE, patch={HOSTILE: HOSTILE}),), "error", code="X001", name=HOSTILE, run=HOSTILE, explains=("X002",),
+        (Remedy(HOSTILE, patch={HOSTILE: HOSTILE}),), "error", code="X001",
+        name=HOSTILE, run=HOSTILE, explains=("X002",),
     )  # fmt: skip
     symptom = replace(finding, code="X002", step=2)
     report = Report((HOSTILE, "b"), (finding, symptom), (HOSTILE,), (NotChecked(HOSTILE, HOSTILE),), (HOSTILE,))

@@ -69,6 +69,7 @@ def parsed(settings: Sequence[str]) -> dict[str, Any]:
 
 def list_studies(as_json: bool) -> None:
     """Write the studies, their presets and their faults."""
+    from tocsin.cli.table import table
     from tocsin.studies import load, names
 
     with installed():
@@ -77,8 +78,9 @@ def list_studies(as_json: bool) -> None:
         say_json("tocsin.studies/1", {"studies": [_described(study) for study in studies]})
         return
     for study in studies:
-        say(f"{study.name}: {study.summary}\n  presets: {', '.join(study.presets)}")
-        say("\n".join(f"  --fault {fault}: {what}" for fault, what in study.faults.items()))
+        about = [("study", study.name), ("", study.summary), ("--preset", ", ".join(study.presets))]
+        faults = [(f"--fault {fault}", what) for fault, what in study.faults.items()]
+        say(table(("what", "about"), [*about, *faults], header=False))
 
 
 def _described(study: Study) -> dict[str, Any]:

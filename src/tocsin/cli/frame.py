@@ -47,7 +47,9 @@ def frame(title: str, progress: Progress, history: History, width: int) -> Group
         parts += [_balance(progress, balance), Text()]
     if history.epochs:
         parts += [_epochs(progress, history, width), Text(), _metric(progress, history, width)]
-    return Group(*parts, _findings(progress))
+    if progress.findings or progress.step < max(1, progress.steps):  # at the end the verdict follows
+        parts.append(_findings(progress))
+    return Group(*parts)
 
 
 def shares(losses: Mapping[str, float], weights: Mapping[str, float]) -> dict[str, float]:

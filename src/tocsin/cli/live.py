@@ -16,13 +16,13 @@ if TYPE_CHECKING:
     from tocsin.studies.training import Progress
 
 Show = Callable[["Progress"], None]
-REDRAW_S = 0.25
+REDRAW_S = 1.0  # a picture costs about 4 ms of CPU time, which the training must not feel
 
 
 @contextmanager
-def shown(title: str, stream: TextIO) -> Iterator[Show]:
+def shown(title: str, stream: TextIO | None) -> Iterator[Show]:
     """What to call with each progress report; ``stream`` is where it shows."""
-    if interactive(stream):
+    if stream is not None and interactive(stream):
         with _screen(title, stream) as show:
             yield shielded(show)
     else:

@@ -19,7 +19,7 @@ WIDEST = 120
 @contextmanager
 def steady() -> Iterator[None]:
     """Let no character be unprintable, and no closed pipe be an error, while a verb writes."""
-    for stream in (sys.stdout, sys.stderr):
+    for stream in (sys.stdout, sys.stderr):  # each is None where the shell closed it
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")
     try:
@@ -44,8 +44,10 @@ def warn(message: str) -> None:
     write(sys.stderr, f"tocsin: {plain(message)}\n")
 
 
-def write(stream: TextIO, text: str) -> None:
-    """Write and flush; when the reader has gone, quietly nothing, now and at exit."""
+def write(stream: TextIO | None, text: str) -> None:
+    """Write and flush; when there is no reader (any more), quietly nothing, now and at exit."""
+    if stream is None:
+        return
     try:
         stream.write(text)
         stream.flush()
@@ -75,4 +77,5 @@ def colored(stream: TextIO | None = None) -> bool:
 
 def interactive(stream: TextIO | None = None) -> bool:
     """Whether a terminal that can redraw itself is on the other side."""
-    return (stream or sys.stdout).isatty() and os.environ.get("TERM") != "dumb"
+    shown = stream or sys.stdout
+    return shown is not None and shown.isatty() and os.environ.get("TERM") != "dumb"

@@ -11,9 +11,9 @@ from tocsin.cli.output import colored, width
 from tocsin.reports.terminal import paint
 
 
-def table(headings: Sequence[str], rows: Iterable[Sequence[str | Text]]) -> str:
+def table(headings: Sequence[str], rows: Iterable[Sequence[str | Text]], *, header: bool = True) -> str:
     """The table as wide as the terminal; texts are taken literally."""
-    grid = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    grid = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold", show_header=header)
     for heading in headings:
         grid.add_column(heading, no_wrap=heading != headings[-1])
     for row in rows:

@@ -12,10 +12,10 @@ import typer
 from tocsin import api
 from tocsin.cli.check import exit_code, judged, show
 from tocsin.cli.choosing import chosen, installed, list_studies, parsed
-from tocsin.cli.errors import INTERRUPTED, UserError
-from tocsin.cli.live import shown
+from tocsin.cli.errors import INTERRUPTED, USAGE_ERROR, UserError
 from tocsin.cli.output import nearby, say, say_json, warn
 from tocsin.cli.report import write_html
+from tocsin.cli.settings import find_settings
 from tocsin.findings import Report
 from tocsin.reports.plain import plain
 
@@ -48,13 +48,15 @@ def train(
 
     Findings ring while it runs; the verdict and an HTML report follow at its end.
     Exits 0 whenever training completed, whatever rang.
-    """  # fmt: skip
+    """
     if list_:
-        return list_studies(as_json)
+        list_studies(as_json)
+        return
     if study is None:
         raise UserError("train needs a study; `tocsin train --list` shows them")
     if resume and run_dir is None:
         raise UserError("--resume needs --run-dir, the folder of the run to go on with")
+    find_settings()  # a mistake in pyproject.toml is said before the training, not after it
     overrides = parsed(settings or ())
     if epochs is not None:
         overrides["training.epochs"] = epochs
@@ -63,10 +65,13 @@ def train(
     folder = nearby(_train(chosen(study, preset, fault), choice, how, as_json))
     report, html = _judge(folder)
     _tell({"study": study, **choice, "run": str(folder)}, report, html, as_json)
-    raise typer.Exit(exit_code(report) if exit_on and report is not None else 0)
+    if exit_on:
+        raise typer.Exit(USAGE_ERROR if report is None else exit_code(report))
 
 
 def _train(study: Study, choice: dict[str, Any], how: dict[str, Any], as_json: bool) -> Path:
+    from tocsin.cli.live import shown
+
     with installed():
         from tocsin.studies.folders import new_run_dir
         from tocsin.studies.study import StudyError
@@ -97,14 +102,17 @@ def _interrupted(run_dir: Path) -> str:
 
 def _judge(folder: Path) -> tuple[Report | None, Path | None]:
     """The report on a recorded run and its HTML file; what cannot be had is said, for training has completed."""
-    report, html = None, None
     try:
         runs = api.read(folder)
         report = judged(runs)
-        html = write_html(report, runs, folder / "report.html")
-    except (api.ReadError, UserError) as error:
+    except api.ReadError as error:
         warn(str(error))
-    return report, html
+        return None, None
+    try:
+        return report, write_html(report, runs, folder / "report.html")
+    except Exception as error:
+        warn(f"no HTML report: {error}")
+        return report, None
 
 
 def _tell(choice: dict[str, Any], report: Report | None, html: Path | None, as_json: bool) -> None:
@@ -115,6 +123,7 @@ def _tell(choice: dict[str, Any], report: Report | None, html: Path | None, as_j
     if report is not None:
         say("")
         show(report)
+    say("")
     say(f"run     {plain(choice['run'])}")
     if html is not None:
         say(f"report  {plain(html)}")

@@ -9,6 +9,7 @@ from rich.console import Console, Group, RenderableType
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
+from rich.theme import Theme
 
 from tocsin.findings import Evidence, Finding, NotChecked, Remedy, Report
 from tocsin.reports.plain import figure, plain
@@ -37,6 +38,7 @@ def paint(parts: Iterable[RenderableType], *, width: int, color: bool) -> str:
     console = Console(
         file=io.StringIO(), width=width, force_terminal=color, color_system="standard" if color else None,
         no_color=not color, highlight=False, markup=False, emoji=False, legacy_windows=False, _environ={},
+        theme=Theme({"markdown.code": "cyan"}),
     )  # fmt: skip
     texts = []
     for part in parts:
@@ -83,8 +85,8 @@ def _facts(cause: Finding, below: tuple[Finding, ...]) -> Table:
     grid = _grid()
     _rows(grid, "evidence", (Text(evidence_line(e)) for e in cause.evidence))
     _rows(grid, "explains", (_symptom(f) for f in below))
-    _rows(grid, "safe fix", (_remedy(r) for r in cause.remedies if r.safe))
-    _rows(grid, "unsafe fix", (_remedy(r) for r in cause.remedies if not r.safe))
+    for remedy in sorted(cause.remedies, key=lambda remedy: not remedy.safe):
+        grid.add_row("safe fix" if remedy.safe else "unsafe fix", _remedy(remedy))
     return grid
 
 
