@@ -480,3 +480,25 @@ def test_ema_distance_is_recorded(tmp_path: Path) -> None:
             opt.step()
     distance = values(read(tmp_path / "r"), "ema/distance")
     assert np.all(np.diff(distance) > 0)
+
+
+def test_live_equals_afterwards_when_parameters_are_unfrozen_and_given_to_the_optimizer_late(tmp_path: Path) -> None:
+    net = small_model()
+    net[0].requires_grad_(False)
+    opt = torch.optim.SGD([*net[3].parameters(), *net[5].parameters()], 0.1)
+    with tocsin.watch(net, opt, run_dir=tmp_path / "r", every=1, say=quiet) as run:
+        for k, (x, y) in enumerate(batches(150)):
+            if k == 40:
+                net[0].requires_grad_(True)
+            if k == 110:
+                opt.add_param_group({"params": list(net[0].parameters())})
+            opt.zero_grad()
+            loss = nn.functional.cross_entropy(net(x), y)
+            run.losses(total=loss)
+            loss.backward()
+            opt.step()
+    after = check_runs(tocsin.read(tmp_path / "r"))
+    assert run.report.to_json()["findings"] == after.to_json()["findings"]
+    left_out = next(f for f in after.findings if f.code == "OPT001")
+    assert "optimizer" in left_out.message
+    assert (left_out.step, left_out.healed_at is not None) == (42, True)  # compared with the sample at 41

@@ -28,7 +28,7 @@ class Columns:
         self.environment = environment
         self.evaluations: list[Evaluation] = []
         self.events: list[Event] = []
-        self.parameters: list[Parameter] = []
+        self.tables: list[tuple[int, tuple[Parameter, ...]]] = []
         self._step, self._time, self._epoch = array("q"), array("d"), array("d")
         self._series: dict[str, tuple[array[int], array[float]]] = {}
 
@@ -50,7 +50,7 @@ class Columns:
 
     def load(self, run: Run) -> None:
         """Take over an earlier attempt of this run."""
-        self.evaluations, self.events, self.parameters = list(run.evaluations), list(run.events), list(run.parameters)
+        self.evaluations, self.events, self.tables = list(run.evaluations), list(run.events), list(run.tables)
         for name, series in run.series.items():
             columns = (series.step.tolist(), series.epoch.tolist(), series.time.tolist(), series.value.tolist())
             for step, epoch, time, value in zip(*columns, strict=True):
@@ -71,7 +71,8 @@ class Columns:
             series=series,
             evaluations=tuple(self.evaluations),
             events=tuple(self.events),
-            parameters=tuple(self.parameters),
+            parameters=self.tables[-1][1] if self.tables else (),
+            tables=tuple(self.tables),
             config=self.config,
             environment=self.environment,
             source="tocsin",

@@ -237,13 +237,13 @@ class Recorder:
             scheduler=_numbers_of(scheduler),
         )
         where = Path(run_dir) if run_dir is not None else Path("runs") / run_name()
-        writer = record.open_record(where, config=config, environment=facts)
+        writer = record.open_record(where, config=config, environment=facts, after=start_step)
         self.folder = writer.folder
         self._ledger = Ledger(writer, Columns(self.folder.name, config, facts), self.say)
         if start_step:
             self._resume(start_step)
         if writer.renamed_from:
-            self.say(f"tocsin: {writer.renamed_from} is a finished run; recording into {self.folder}")
+            self.say(f"tocsin: {writer.renamed_from} is finished or still running; recording into {self.folder}")
         self._instruments = Instruments(
             model, optimizers, self._meter, scaler=scaler, ema=ema, on_inputs=self._saw_inputs, on_step=self._stepped
         )
@@ -381,10 +381,11 @@ class Recorder:
 
     def _note_parameters(self) -> None:
         self._instruments.tensors.scan()
-        table = self._instruments.tensors.table()
-        if table != self._ledger.columns.parameters:
-            self._ledger.columns.parameters = table
-            self._ledger.writer.parameters(table)
+        table = tuple(self._instruments.tensors.table())
+        tables = self._ledger.columns.tables
+        if not tables or table != tables[-1][1]:
+            tables.append((self.step, table))
+            self._ledger.writer.parameters(table, self.step)
 
     def _saw_inputs(self, mode: str, values: Row) -> None:
         """Training forwards precede the call of their step; evaluation forwards follow the last one."""

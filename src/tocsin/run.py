@@ -271,7 +271,8 @@ class Run:
         series: Series by canonical name.
         evaluations: In order of closing.
         events: In order of time.
-        parameters: Trainable tensors and their place in the optimizers (our own records only).
+        parameters: Tensors of the model and their place in the optimizers, as last scanned (our own records only).
+        tables: The table of parameters each time that it changed, with the step from which it holds.
         config: The configuration as given, nested; ``config_typed`` is False where the source keeps only text.
         environment: Versions, device, command, seeds.
         exit: How it ended; "running" while it is watched, "killed" without an exit record.
@@ -292,6 +293,7 @@ class Run:
     path: Path | None = None
     source: str = "memory"
     unread: tuple[str, ...] = ()
+    tables: tuple[tuple[int, tuple[Parameter, ...]], ...] = ()
 
     @classmethod
     def of(cls, name: str = "run", /, *, series: Mapping[str, Any] | None = None, **fields: Any) -> Run:
@@ -386,7 +388,8 @@ class Run:
             self,
             series={name: cut for name, s in self.series.items() if len(cut := s.until(step))},
             evaluations=tuple(e for e in self.evaluations if e.step <= step),
-            events=tuple(e for e in self.events if e.step <= step and e.kind != "exit"),
+            events=tuple(e for e in self.events if e.step <= step and e.kind not in ("exit", "exception")),
+            parameters=next((table for at, table in reversed(self.tables) if at <= step), self.parameters),
             exit="running",
         )
 

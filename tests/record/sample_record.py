@@ -40,6 +40,6 @@ def fill(writer: record.Writer, steps: int = 40) -> None:
     writer.event(Event("end_epoch", step=20, time=2.0, data={"epoch": 1}))
     writer.event(Event("end_epoch", step=40, time=4.0, data={"epoch": 2}))
     writer.finding(FINDING)
-    writer.parameters(PARAMETERS[:1])
-    writer.parameters(PARAMETERS)
+    writer.parameters(PARAMETERS[:1], 0)
+    writer.parameters(PARAMETERS, 1)
     assert writer.flush()

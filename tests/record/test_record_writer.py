@@ -139,7 +139,7 @@ def fill_without_flush(writer):
     writer.evaluation(CLASSES)
     writer.event(Event("exception", "boom"))
     writer.finding(FINDING)
-    writer.parameters(PARAMETERS)
+    writer.parameters(PARAMETERS, 0)
 
 
 def test_an_unwritable_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -130,9 +130,9 @@ def event(data: dict[str, Any]) -> Event:
     return Event(kind, said, integer(data["step"]), real(data.get("time", "nan")), _mapping(data.get("data", {})))
 
 
-def parameters(data: dict[str, Any]) -> tuple[Parameter, ...]:
-    """The inverse of ``encoding.parameters_data``."""
-    return tuple(_parameter(_mapping(p)) for p in _sequence(data["parameters"]))
+def parameters(data: dict[str, Any]) -> tuple[int, tuple[Parameter, ...]]:
+    """The inverse of ``encoding.parameters_data``: the step and the table."""
+    return integer(data["step"], 2**62), tuple(_parameter(_mapping(p)) for p in _sequence(data["parameters"]))
 
 
 def _parameter(data: Mapping[str, Any]) -> Parameter:

@@ -114,6 +114,6 @@ def finding_data(finding: Finding) -> dict[str, Any]:
     return data
 
 
-def parameters_data(parameters: Sequence[Parameter]) -> dict[str, Any]:
-    """JSON data of one table of parameters."""
-    return {"parameters": [plain(p) for p in parameters]}
+def parameters_data(parameters: Sequence[Parameter], step: int) -> dict[str, Any]:
+    """JSON data of the table of parameters that holds from ``step`` on."""
+    return {"step": step, "parameters": [plain(p) for p in parameters]}

@@ -21,7 +21,7 @@ class _Rank:
     columns: dict[str, Column] = field(default_factory=dict)
     evaluations: list[Evaluation] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
-    parameters: tuple[Parameter, ...] = ()
+    tables: tuple[tuple[int, tuple[Parameter, ...]], ...] = ()
     unread: list[str] = field(default_factory=list)
 
 
@@ -64,7 +64,8 @@ def _run(where: Path, told: dict[str, Any], ranks: dict[int, _Rank], last_write:
             for event in part.events
             if rank == 0 or event.kind != "end_epoch"
         ),
-        parameters=first.parameters,
+        parameters=first.tables[-1][1] if first.tables else (),
+        tables=first.tables,
         config=told["config"],
         environment=told["environment"],
         exit=manifest.exit_of(told, last_write),
@@ -94,7 +95,7 @@ def _read_rank(where: Path, rank: int, told: dict[str, Any]) -> _Rank:
     found.evaluations = _standing(evaluations, past)
     found.events = _standing(_read_lines(base / layout.EVENTS, decoding.event, found.unread), past)
     tables = _read_lines(base / layout.PARAMETERS, decoding.parameters, found.unread)
-    found.parameters = tables[-1][1] if tables else ()
+    found.tables = tuple(table for attempt, table in tables if table[0] < past.until(attempt))
     return found
 
 

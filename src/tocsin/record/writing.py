@@ -124,10 +124,10 @@ class Writer:
         """Record one finding as it rang, at once."""
         self._say(layout.FINDINGS, lambda: encoding.finding_data(finding), urgent=True)
 
-    def parameters(self, parameters: Sequence[Parameter]) -> None:
-        """Record the table of parameters as it stands; the latest table is the one that is read."""
+    def parameters(self, parameters: Sequence[Parameter], step: int) -> None:
+        """Record the table of parameters as it stands from ``step`` on."""
         table = tuple(parameters)
-        self._say(layout.PARAMETERS, lambda: encoding.parameters_data(table), urgent=False)
+        self._say(layout.PARAMETERS, lambda: encoding.parameters_data(table, step), urgent=False)
 
     def _say(self, file: str, data: Callable[[], dict[str, Any]], *, urgent: bool) -> None:
         if self.dead:
