@@ -7,6 +7,7 @@ import pytest
 import scipy.stats as sps
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn import metrics
 from sklearn.linear_model import LinearRegression
 
 from tocsin import stats
@@ -233,3 +234,49 @@ def test_least_squares_is_sklearns():
     assert coefficients == pytest.approx(fit.coef_)
     assert r2 == pytest.approx(fit.score(columns, y))
     assert math.isnan(stats.least_squares(columns, np.ones(50))[1])
+
+
+def test_paired_size_gives_the_variance_of_a_chance_correlation():
+    rng = np.random.default_rng(13)
+    for rho in (0.0, 0.6, 0.85):
+        pairs = [(ar1(rng, 300, rho), ar1(rng, 300, rho)) for _ in range(150)]
+        spread = np.std([np.corrcoef(x, y)[0, 1] for x, y in pairs])
+        assert np.mean([stats.paired_size(x, y) for x, y in pairs]) == pytest.approx(1 / spread**2, rel=0.3)
+    assert stats.paired_size([], []) == 0
+    assert stats.paired_size([1.0, 2.0], [2.0, 1.0]) == 2
+
+
+@given(seed=st.integers(0, 10_000), classes=st.integers(2, 6), n=st.integers(1, 60))
+@settings(max_examples=40, deadline=None)
+def test_class_scores_are_sklearns(seed, classes, n):
+    rng = np.random.default_rng(seed)
+    target, said = rng.integers(classes, size=(2, n))
+    scores = stats.class_scores(
+        np.bincount(target, minlength=classes),
+        np.bincount(said, minlength=classes),
+        np.bincount(target[target == said], minlength=classes),
+    )
+    seen, with_target = np.union1d(target, said), np.unique(target)
+    assert scores["accuracy"]["accuracy"] == pytest.approx(metrics.accuracy_score(target, said))
+    recalls = metrics.recall_score(target, said, labels=with_target, average="macro", zero_division=0)
+    assert scores["accuracy"]["balanced"] == pytest.approx(recalls)
+    for measure, score in (("f1", metrics.f1_score), ("precision", metrics.precision_score)):
+        expected = {
+            f"macro over {classes} classes": {"labels": range(classes), "average": "macro"},
+            "macro over classes with targets": {"labels": with_target, "average": "macro"},
+            "macro over classes seen": {"labels": seen, "average": "macro"},
+            "micro": {"labels": range(classes), "average": "micro"},
+            "weighted": {"labels": range(classes), "average": "weighted"},
+        }
+        if classes == 2:
+            expected |= {f"class {k} positive": {"pos_label": k, "average": "binary"} for k in (0, 1)}
+        found = {d: score(target, said, zero_division=0, **options) for d, options in expected.items()}
+        assert scores[measure] == pytest.approx(found)
+    assert stats.class_scores([0, 0], [0, 0], [0, 0]) == {}
+
+
+def test_class_scores_of_the_published_majority_classifier():
+    support = [41391, 417, 5513, 1715, 2925]
+    scores = stats.class_scores(support, [sum(support), 0, 0, 0, 0], [support[0], 0, 0, 0, 0])
+    assert scores["f1"]["macro over 5 classes"] == pytest.approx(0.1774, abs=1e-4)
+    assert scores["recall"]["macro over 5 classes"] == pytest.approx(0.2)

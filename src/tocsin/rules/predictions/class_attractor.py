@@ -11,7 +11,7 @@ import numpy as np
 
 from tocsin import stats
 from tocsin.findings import Evidence, Finding, Remedy, rule, since
-from tocsin.run import Confusion, Evaluation, Run
+from tocsin.run import Confusion, Evaluation, Ints, Run
 
 
 @dataclass(frozen=True)
@@ -60,14 +60,15 @@ def class_attractor(
     an attractor when in each of these evaluations
 
     - it is predicted too often: the lower bound of sum_i C_ij / n is at least `ratio` e_j;
-    - from many classes: at least `sources` other classes i have C_ij / n_i >= 2 e_j with a lower bound above e_j. Only
-      classes with n_i >= `peer` n_j count: a prior explains why a rare class falls to a frequent one;
+    - from many classes: at least `sources` other classes i have C_ij / n_i >= 2 e_j, and the lower bound (Newcombe) of
+      C_ij / n_i - C_ji / n_j lies above e_j: alike classes are confused both ways. Only classes with n_i >= `peer` n_j
+      count: a prior explains why a rare class falls to a frequent one;
     - and much: over these source classes together, the lower bound of sum C_ij / sum n_i is at least e_j + `excess`.
 
-    Bounds are Wilson's at level alpha_k / K, alpha_k = 6 (.05) / (pi^2 k^2) for the k-th evaluation, so that sampling
-    noise alone makes a false alarm in at most 5 % of runs, however many classes and looks. A classifier that gives one
-    class for everything is PRD002, not an attractor.
-    Several attractors of a task make one finding, and may take turns. With fewer than 3 evaluations it is a note.
+    The other bounds are Wilson's; all at level alpha_k / K, alpha_k = 6 (.05) / (pi^2 k^2) for the k-th evaluation, so
+    that sampling noise alone makes a false alarm in at most 5 % of runs, however many classes and looks. A classifier
+    that gives one class for everything is PRD002, not an attractor. Several attractors of a task make one finding, and
+    may take turns. With fewer than 3 evaluations it is a note.
 
     ## Why is this bad?
     Samples of many classes leave by one door: the class's own score looks fine (recall near 1) and the others' errors
@@ -111,7 +112,8 @@ def class_attractor(
     each class has a handful of samples. Takes samples for independent: too sure on frames of one track.
 
     ## References
-    Wilson 1927. The "28 dB black hole" (8-30 dB to 28 dB, 13-49 % of each) of a public modulation-recognition log.
+    Wilson 1927; Newcombe 1998, method 10. The "28 dB black hole" (8-30 dB to 28 dB, 13-49 % of each) of a public
+    modulation-recognition log.
     """
     for key, evaluations in run.of_kind("classes", "ids").items():
         alpha = stats.spend(len(evaluations))
@@ -141,25 +143,39 @@ def _attractors(
 def _attractor(
     confusion: Confusion, j: int, expected: float, least: int, peer: float, level: float
 ) -> Attractor | None:
-    column = (confusion.prediction == j) & (confusion.target != j)
-    taken = np.zeros(confusion.classes, dtype=np.int64)
-    taken[confusion.target[column]] = confusion.count[column]
+    support, taken, given = confusion.support, _cells(confusion, j, into=True), _cells(confusion, j, into=False)
     sources = tuple(
         int(i)
         for i in np.flatnonzero(taken)
-        if confusion.support[i] >= peer * confusion.support[j]
-        and taken[i] >= 2 * expected * confusion.support[i]
-        and stats.wilson(taken[i], confusion.support[i], level)[0] > expected
+        if i != j
+        and support[i] >= peer * support[j]
+        and taken[i] >= 2 * expected * support[i]
+        and _surplus(taken[i], support[i], given[i], support[j], level) > expected
     )
     if len(sources) < least:
         return None
-    got, of = int(taken[list(sources)].sum()), int(confusion.support[list(sources)].sum())
+    got, of = int(taken[list(sources)].sum()), int(support[list(sources)].sum())
     predicted = int(confusion.predicted[j])
     low = stats.wilson(predicted, confusion.n, level)[0]
     label, band = confusion.label(j), _band(confusion, sources, j)
     return Attractor(
         label, len(sources), band, got / of, stats.wilson(got, of, level), expected, predicted / confusion.n, low
     )
+
+
+def _cells(confusion: Confusion, j: int, *, into: bool) -> Ints:
+    """Samples of each class predicted as j, or of j predicted as each class, shape (K,)."""
+    ours, others = (confusion.prediction, confusion.target) if into else (confusion.target, confusion.prediction)
+    cells = np.zeros(confusion.classes, dtype=np.int64)
+    cells[others[ours == j]] = confusion.count[ours == j]
+    return cells
+
+
+def _surplus(taken: float, support: float, given: float, own: float, level: float) -> float:
+    """Lower bound of the share of a class that j takes over what j gives back to it: two alike classes swap."""
+    if not own:
+        return stats.wilson(taken, support, level)[0]
+    return stats.proportion_difference(taken, support, given, own, level)[0]
 
 
 def _finding(key: str, stretch: list[Evaluation], judged: list[list[Attractor]]) -> Finding:

@@ -21,7 +21,7 @@ class Shift:
 
 
 @rule("PRD007", needs=("evaluations:regression",), severity="warning")
-def mean_shift(run: Run, *, shift: float = 0.2, level: float = 0.05) -> Iterator[Finding]:
+def mean_shift(run: Run, *, shift: float = 0.2, small: float = 0.1, level: float = 0.01) -> Iterator[Finding]:
     """The predictions are off by a constant, and that costs more than their wrong spread.
 
     ## What it does
@@ -32,10 +32,12 @@ def mean_shift(run: Run, *, shift: float = 0.2, level: float = 0.05) -> Iterator
     Judges settled predictions only: the last 3 evaluations once the evaluation loss no longer falls (its 95 % trend
     interval contains 0) or the run is over. Rings when in each of them, with the same sign,
 
-    - b^2 > (s - r)^2: the shift costs more than the scale;
-    - the interval of b lies beyond +-`shift`. Its standard error is sqrt((1 + s^2 - 2 r s) / n), where n is the number
-      of independent errors p - t in the recorded sample (n itself where there is none), and its level alpha_k / D for
-      the k-th evaluation and D outputs, alpha_k = 6 `level` / (pi^2 k^2).
+    - b^2 > (s - r)^2 and abs(b) >= `shift`: it costs more than the scale does, and it matters;
+    - the interval of b at level `level` / D (D outputs) excludes abs(b) <= `small`. Its standard error is
+      sqrt((1 + s^2 - 2 r s) / n), n the number of independent errors p - t in the recorded sample (all where there is
+      none).
+
+    The level is not divided by the looks: they score the same samples, so they share one sampling error.
 
     ## Why is this bad?
     Subtracting one number repairs it, while a low or negative R2 invites blame of the spread: in a published run with
@@ -66,7 +68,8 @@ def mean_shift(run: Run, *, shift: float = 0.2, level: float = 0.05) -> Iterator
     ## Options
     - `shift` (.2): target standard deviations, .04 of R2: Cohen's "small" effect. Healthy small networks on synthetic
       cloud scenes stayed within .12 (means over 4 seeds, eight losses and regularisers).
-    - `level` (.05): chance of a false alarm over the whole run, per task, for normal errors.
+    - `small` (.1): .01 of R2, which no one would recalibrate for.
+    - `level` (.01): 99 % interval.
 
     ## Known limits
     Without a recorded sample, autocorrelated errors make the interval too narrow. On a skewed target a median-seeking
@@ -76,19 +79,19 @@ def mean_shift(run: Run, *, shift: float = 0.2, level: float = 0.05) -> Iterator
     Murphy 1988, Mon. Wea. Rev. 116, eq. 11-12 (decomposition).
     """
     for key, evaluations in run.of_kind("regression").items():
-        look = partial(_shifts, least=shift, alpha=stats.spend(len(evaluations), level))
+        look = partial(_shifts, shift=shift, small=small, level=level)
         signs, stretch = run.persisting(evaluations, look)
         if signs:
             yield _finding(key, stretch, {index: look(stretch[-1])[index, sign] for index, sign in signs})
 
 
-def _shifts(evaluation: Evaluation, *, least: float, alpha: float) -> dict[tuple[int, bool], Shift]:
+def _shifts(evaluation: Evaluation, *, shift: float, small: float, level: float) -> dict[tuple[int, bool], Shift]:
     """The shifted outputs of one evaluation, by index and whether they lie above the target."""
     found = {}
     for index, moments in enumerate(evaluation.moments):
-        low, high = _interval(moments, 1 - alpha / len(evaluation.moments))
+        low, high = _interval(moments, 1 - level / len(evaluation.moments))
         scale = 0.0 if moments.s == 0 else moments.s - moments.r
-        if max(low, -high) > least and moments.b**2 > scale**2:
+        if max(low, -high) > small and abs(moments.b) >= max(shift, abs(scale)):
             found[index, moments.b > 0] = Shift(moments, (low, high))
     return found
 

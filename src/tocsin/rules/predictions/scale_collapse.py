@@ -36,9 +36,11 @@ def scale_collapse(
     contains 0) or the run is over. Rings when in each of them
 
     - r beats chance: p <= `level` against circular shifts of the recorded sample, kept in evaluation order;
-    - the interval of r / s lies above `slope`, at level alpha_k / D for the k-th evaluation and D outputs, with
-      alpha_k = 6 `level` / (pi^2 k^2) and Bartlett's number of independent pairs in place of n;
+    - the interval of r / s at level `level` / D (D outputs) lies above `slope`, with Bartlett's number of independent
+      pairs in place of n;
     - it matters: (s - r)^2 >= `gain`.
+
+    The level is not divided by the looks: they score the same samples, so they share one sampling error.
 
     ## Why is this bad?
     The answer is there and is thrown away: p' = mean t + (r / s)(p - mean p), one line, raises R2 to r^2. A small
@@ -84,7 +86,7 @@ def scale_collapse(
     """
     judged = False
     for key, evaluations in run.of_kind("regression").items():
-        look = partial(_collapses, least=slope, p=level, level=stats.spend(len(evaluations), level), gain=gain)
+        look = partial(_collapses, least=slope, level=level, gain=gain)
         judged |= any(_in_order(moments) for moments in evaluations[-1].moments)
         outputs, stretch = run.persisting(evaluations, look)
         if outputs:
@@ -97,12 +99,12 @@ def _in_order(moments: Moments) -> bool:
     return len(moments.sample_target) >= 20
 
 
-def _collapses(evaluation: Evaluation, *, least: float, p: float, level: float, gain: float) -> dict[int, Collapse]:
+def _collapses(evaluation: Evaluation, *, least: float, level: float, gain: float) -> dict[int, Collapse]:
     """The collapsed outputs of one evaluation, by index."""
     found = {}
     for index, moments in enumerate(evaluation.moments):
         collapse = _collapse(moments, 1 - level / len(evaluation.moments))
-        if collapse and collapse.p <= p and collapse.slope[0] > least and (moments.s - moments.r) ** 2 >= gain:
+        if collapse and collapse.p <= level and collapse.slope[0] > least and (moments.s - moments.r) ** 2 >= gain:
             found[index] = collapse
     return found
 
@@ -137,8 +139,8 @@ def _finding(key: str, stretch: list[Evaluation], outputs: list[int], now: dict[
 def _said(collapse: Collapse) -> str:
     m, (low, high) = collapse.moments, collapse.slope
     return (
-        f"predictions vary {m.s:.2g} times as much as the target where r = {m.r:.2f} calls for {m.r:.2g} "
-        f"(slope {m.r / m.s:.2g}, {low:.2g} to {high:.2g}); "
+        f"the predictions' sd is {m.s:.2g} of the target's where their correlation calls for {m.r:.2g} "
+        f"(slope {m.r / m.s:.3g}, {low:.3g} to {high:.3g}); "
         f"an affine refit would raise R2 from {m.r2:.2f} to {m.r**2:.2f}"
     )
 

@@ -1,0 +1,187 @@
+"""PRD002: fires on one class or value for everything, silent where that is right or cannot be told."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tocsin.engine import check_run, check_runs, find_rule
+from tocsin.run import Confusion, Evaluation, Moments, Run
+
+RULE = find_rule("PRD002")
+
+
+def findings(run):
+    return check_run(run, [RULE]).findings
+
+
+def confusions(matrices, kind="classes", labels=(), first=50):
+    return tuple(
+        Evaluation("val", "snr", first * (i + 1), kind, int(np.sum(m)), confusion=Confusion.of(m, labels))
+        for i, m in enumerate(matrices)
+    )
+
+
+def always(target, supports):
+    dense = np.zeros((len(supports), len(supports)), int)
+    dense[:, target] = supports
+    return dense
+
+
+def regressions(pairs):
+    return tuple(
+        Evaluation("val", "main", i + 1, "regression", len(t), moments=(Moments.of(t, p),))
+        for i, (t, p) in enumerate(pairs)
+    )
+
+
+def ended(evaluations, end="finished", **series):
+    return Run.of("r", evaluations=tuple(evaluations), exit=end, series=series)
+
+
+@pytest.mark.parametrize("looks", [4, 5, 8, 12])
+def test_one_class_at_every_evaluation_rings_at_the_latest_at_the_end(looks):
+    labels = tuple(f"{2 * k} dB" for k in range(16))
+    (found,) = findings(ended(confusions([always(14, [40] * 16)] * looks, labels=labels)))
+    assert (found.severity, found.subject, found.step) == ("error", "val/snr", 50)
+    assert found.message == (
+        "val/snr: all 640 predictions are 28 dB (6.2 % of the targets); "
+        f"so in each of the {looks} evaluations since step 50"
+    )
+    assert found.evidence[0].value == 1.0
+
+
+def test_rings_live_on_a_flat_loss():
+    run = ended(confusions([always(1, [40, 40, 40])] * 20, first=1), **{"val/loss": 1 + 0.01 * np.sin(np.arange(20.0))})
+    (found,) = findings(run)
+    assert (found.step, found.rang_at) == (1, 8)
+
+
+def test_the_published_all_majority_evaluation():
+    (found,) = findings(ended(confusions([always(0, [4276, 43, 570, 177, 292])] * 3)))
+    assert found.severity == "error"
+    assert "all 5358 predictions are class 0 (80 % of the targets)" in found.message
+
+
+def test_it_explains_the_attractor_and_the_shift_that_it_looks_like():
+    report = check_runs([ended(confusions([always(14, [40] * 16)] * 4))], select=["PRD"])
+    assert [f.code for f in report.roots] == ["PRD002"]
+    t = np.random.default_rng(0).normal(size=400)
+    report = check_runs([ended(regressions([(t, np.full(400, 5.0))] * 4))], select=["PRD"])
+    assert [f.code for f in report.findings] == ["PRD002", "PRD007"]
+    assert [f.code for f in report.roots] == ["PRD002"]
+
+
+def test_the_class_may_change_from_one_evaluation_to_the_next():
+    assert findings(ended(confusions([always(k, [40] * 4) for k in (0, 3, 1, 2)])))
+
+
+def test_regression_constant_and_nearly_so():
+    t = np.random.default_rng(0).normal(21.4, 20, 300)
+    wobble = 8 + 0.0014 * np.random.default_rng(1).uniform(-1, 1, 300)
+    (found,) = findings(ended(regressions([(t, wobble)] * 3)))
+    assert found.message == (
+        "val/main: all 300 predictions are 8 (range 0.0001 of the target's sd); "
+        "so in each of the 3 evaluations since step 1"
+    )
+    noise = np.random.default_rng(2).normal(size=300)
+    assert not findings(ended(regressions([(t, 20 + 0.034 * 20 * noise)] * 3)))  # spread of 3 %: weak, not constant
+
+
+def test_binary_and_multilabel_outputs():
+    assert findings(ended(confusions([[[100, 0], [80, 0]]] * 3, kind="binary", labels=("0", "1"))))
+    rows = np.array([[0, 0, 90, 110], [60, 20, 30, 90], [120, 80, 0, 0]])
+    evaluations = [Evaluation("val", "tags", s, "multilabel", 200, labels_confusion=rows) for s in (1, 2, 3)]
+    (found,) = findings(ended(evaluations))
+    assert found.severity == "warning"
+    assert found.message.startswith(
+        "val/tags: 2 of 3 outputs never vary over 200 inputs: "
+        "label 0 is always 0 (55 % of the targets), label 2 is always 1 (60 % of the targets)"
+    )
+
+
+def test_a_class_that_dominates_the_targets_makes_it_a_warning():
+    (found,) = findings(ended(confusions([[[5000, 0], [200, 0]]] * 3, kind="binary")))
+    assert found.severity == "warning"
+
+
+def test_a_dead_output_beside_a_working_one_is_a_warning():
+    t = np.random.default_rng(0).normal(size=(2, 200))
+    moments = (Moments.of(t[0], 0.8 * t[0]), Moments.of(t[1], np.zeros(200)))
+    (found,) = findings(ended([Evaluation("val", "m", s, "regression", 200, moments=moments) for s in (1, 2, 3)]))
+    assert found.severity == "warning"
+    assert "1 of 2 outputs never vary over 200 inputs: output 1 is always 0" in found.message
+
+
+def learned(n=60):
+    return np.array([[n, 3, 2], [4, n, 3], [2, 2, n]])
+
+
+@pytest.mark.parametrize(
+    "evaluations",
+    [
+        confusions([learned()] * 4),
+        confusions([always(0, [500, 0, 0])] * 4),
+        confusions([always(0, [10, 10, 10])] * 4),
+        confusions([always(0, [2000, 15, 15])] * 4),
+        confusions([always(0, [40] * 4)] * 2 + [learned()] * 2),
+        confusions([always(0, [40] * 4)], first=0),
+        confusions([learned()] * 3 + [always(0, [40] * 3), learned(), always(0, [40] * 3)]),
+        regressions([(np.zeros(100), np.ones(100))] * 4),
+        regressions([(np.arange(10.0), np.ones(10))] * 4),
+        regressions([(np.full(50, np.nan), np.ones(50))] * 4),
+    ],
+    ids=["varied", "one target", "tiny", "rare", "early", "untrained", "flicker", "flat target", "short", "nan"],
+)
+def test_healthy_neighbours_are_silent(evaluations):
+    assert not findings(ended(evaluations))
+
+
+def test_an_early_death_proves_nothing():
+    dead = confusions([always(0, [40] * 4)] * 2)
+    assert not findings(ended(dead, "killed"))
+    assert not findings(ended(dead, "running"))
+    assert findings(ended(dead, "finished"))
+
+
+@given(
+    supports=st.lists(st.integers(0, 300), min_size=2, max_size=8),
+    target=st.integers(0, 7),
+    strays=st.integers(0, 30),
+)
+@settings(max_examples=50, deadline=None)
+def test_rings_exactly_when_enough_samples_of_other_classes_all_land_in_one(supports, target, strays):
+    target %= len(supports)
+    dense = always(target, supports)
+    other = (target + 1) % len(supports)
+    moved = min(strays, supports[other])
+    dense[other, target] -= moved
+    dense[other, other] += moved
+    total, others = sum(supports), sum(supports) - supports[target]
+    expected = moved == 0 and others >= 35 and np.count_nonzero(supports) > 1
+    if moved and total and moved / total <= 0.001:
+        return
+    assert bool(findings(ended(confusions([dense] * 3)))) == expected
+
+
+def healthy_run(seed):
+    """A weak but sound classifier: few or many classes, imbalance up to .9, from chance to skill, argmax decisions."""
+    rng = np.random.default_rng(seed)
+    classes, n = int(rng.integers(2, 20)), int(rng.choice([50, 200, 1000]))
+    prior = np.full(classes, 1 / classes) if seed % 2 else rng.dirichlet(np.full(classes, 2.0))
+    target, matrices = rng.choice(classes, n, p=prior), []
+    looks = int(rng.integers(4, 16))
+    for i in range(looks):
+        skill = rng.uniform(1, 4) * (1 - np.exp(-4 * i / looks))
+        logits = np.log(prior + 1e-9) + rng.gumbel(size=(n, classes))
+        logits[np.arange(n), target] += skill
+        dense = np.zeros((classes, classes), int)
+        np.add.at(dense, (target, logits.argmax(1)), 1)
+        matrices.append(dense if i else always(0, dense.sum(1)))
+    return ended(confusions(matrices), **{"val/loss": 2 * 0.9 ** np.arange(looks) + rng.normal(size=looks) * 0.02})
+
+
+def test_healthy_runs_are_silent(record_property):
+    alarms = [seed for seed in range(60) if findings(healthy_run(seed))]
+    record_property("figure", f"PRD002: {len(alarms)} of 60 healthy synthetic runs rang")
+    assert not alarms

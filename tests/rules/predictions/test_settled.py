@@ -1,0 +1,63 @@
+"""``Run.settled`` and ``Run.persisting``: which evaluations the prediction rules may judge, and since when."""
+
+import numpy as np
+import pytest
+
+from tocsin.run import Evaluation, Run
+
+
+def run_of(steps, end="running", **series):
+    evaluations = tuple(Evaluation("val", "main", step, "ids", 10) for step in steps)
+    return Run.of(evaluations=evaluations, exit=end, series=series)
+
+
+def steps(run):
+    return [e.step for e in run.settled(run.evaluations)]
+
+
+FLAT = 1 + 0.01 * np.tile([1.0, -1.0, 0.4, -0.6], 5)
+
+
+@pytest.mark.parametrize("end", ["finished", "unknown"])
+def test_an_ended_run_gives_its_last_three_or_what_it_has(end):
+    assert steps(run_of(range(1, 8), end)) == [5, 6, 7]
+    assert steps(run_of([4, 9], end)) == [4, 9]
+    assert steps(run_of([0], end)) == []
+
+
+@pytest.mark.parametrize("end", ["failed", "interrupted", "killed"])
+def test_a_run_cut_short_needs_three(end):
+    assert steps(run_of([0, 1, 2], end)) == []
+    assert steps(run_of([0, 1, 2, 3], end)) == [1, 2, 3]
+
+
+def test_a_running_run_needs_a_loss_that_no_longer_falls():
+    assert steps(run_of(range(1, 21))) == []
+    assert steps(run_of(range(1, 21), **{"val/loss": FLAT})) == [18, 19, 20]
+    assert steps(run_of(range(1, 8), **{"val/loss": FLAT[:7]})) == []
+    assert steps(run_of(range(1, 21), **{"val/loss": 3 - 0.1 * np.arange(20)})) == []
+    assert steps(run_of(range(1, 21), **{"train/loss": FLAT})) == []
+    assert steps(run_of(range(1, 21), **{"val/loss": np.full(20, np.nan)})) == []
+
+
+def test_a_long_fall_before_the_plateau_does_not_hide_it():
+    loss = np.concatenate([5 - 0.3 * np.arange(12), 1.5 + FLAT[:14] * 0.1])
+    assert steps(run_of(range(1, 27), **{"val/loss": loss})) == [24, 25, 26]
+
+
+def test_the_tasks_own_loss_comes_first():
+    falling = 3 - 0.1 * np.arange(20)
+    assert steps(run_of(range(1, 21), **{"val/loss": falling, "val/loss/main": FLAT})) == [18, 19, 20]
+
+
+def test_persisting_gives_common_signs_and_their_unbroken_stretch():
+    run = run_of(range(1, 7), "finished")
+    shown = {1: "ab", 2: "a", 3: "ab", 4: "ab", 5: "abc", 6: "bac"}
+
+    def shows(evaluation):
+        return dict.fromkeys(shown[evaluation.step], True)
+
+    signs, stretch = run.persisting(run.evaluations, shows)
+    assert (signs, [e.step for e in stretch]) == (["b", "a"], [3, 4, 5, 6])
+    assert run.persisting(run.evaluations, lambda e: {e.step: 1}) == ([], [])
+    assert run.persisting([], shows) == ([], [])
