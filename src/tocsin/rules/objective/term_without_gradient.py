@@ -86,12 +86,13 @@ def term_without_gradient(
     an **error** when adjusted R2 > `r2`, and the 99.9 % interval of the weight w_j lies above 0 with
     w_j sd(l_j) > `share` sd(total). The same fit with another live term in place of `total` finds a term hidden
     inside a composite one. If the fit is as good and w_j is about 0, the term is only logged: silent. If the terms
-    do not account for the total but w_j is still significantly above 0: a **warning**. Otherwise "not checked".
+    do not account for the total but w_j is still significantly above 0: a **warning**, after 2 `window` calls.
+    Otherwise "not checked".
 
     A term *with* a path whose gradient at the shared trunk is exactly 0 at every one of >= 8 samples, while another
     term's is not, is a warning if some tensor of an optimizer also receives exactly no gradient, else a note (heads
-    on detached features are often deliberate). A term that never had a path and never changed, or that lost its path
-    after having one, is a note.
+    on detached features are often deliberate). A term that lost its path after having one is a note, and so is, when
+    the run ends, a term that never had a path and never changed.
 
     ## Why is this bad?
     `argmax`, `detach`, `.item()`, `no_grad`, `round`, or an exception handler that returns 0 cut the graph without

@@ -90,26 +90,40 @@ def saturated_gradient(
     if len(eligible) < tensors:
         yield NotChecked(f"fewer than {tensors} tensors of {entries} entries or more were measured")
         return
-    hits = {p: _hits(run, p, share) for p in eligible}
-    steps = np.unique(np.concatenate([h.step for h in hits.values()]))
-    bad = np.zeros(steps.size, dtype=int)
-    for h in hits.values():
-        bad[np.searchsorted(steps, h.step)] += h.value > 0
-    many = bad >= tensors
-    late = many[-samples:]
+    recent = sorted({int(t) for p in eligible for t in _top(run, p).step[-samples:]})[-4 * samples :]
+    _, _, late = _judge(run, eligible, recent[0], share, tensors)
+    late = late[-samples:]
     if late.size < samples:
         yield NotChecked(f"{late.size} samples with an optimizer step, {samples} are needed")
         return
     if not wilson(float(late.sum()), late.size)[0] > 0.5:
         return
-    begin, last = _begin(many, samples), int(np.flatnonzero(many)[-1])
+    hits, steps, bad = _judge(run, eligible, 0, share, tensors)
+    begin, last = _begin(bad, samples), int(np.flatnonzero(bad)[-1])
     top = {p: float(_at(h, steps[last : last + 1])[0]) for p, h in hits.items()}
-    yield _finding({p: f for p, f in top.items() if f > 0}, len(eligible), steps[[begin, last]], many[begin:], share)
+    yield _finding({p: f for p, f in top.items() if f > 0}, len(eligible), steps[[begin, last]], bad[begin:], share)
 
 
-def _hits(run: Run, p: Parameter, share: float) -> Series:
+def _top(run: Run, p: Parameter) -> Series:
+    return run.series[f"grad/at_max_frac/{p.name}"]
+
+
+def _judge(
+    run: Run, eligible: list[Parameter], since: int, share: float, tensors: int
+) -> tuple[dict[Parameter, Series], Ints, NDArray[np.bool_]]:
+    """Hits by tensor, the steps of all samples from ``since`` on, and whether enough tensors were saturated there."""
+    hits = {p: _hits(run, p, since, share) for p in eligible}
+    steps = np.unique(np.concatenate([h.step for h in hits.values()]))
+    count = np.zeros(steps.size, dtype=np.int64)
+    for h in hits.values():
+        count[np.searchsorted(steps, h.step)] += h.value > 0
+    return hits, steps, count >= tensors
+
+
+def _hits(run: Run, p: Parameter, since: int, share: float) -> Series:
     """The samples that can be judged: the share at the largest magnitude where saturated, else 0."""
-    top = run.series[f"grad/at_max_frac/{p.name}"]
+    top = _top(run, p)
+    top = top[int(np.searchsorted(top.step, since)) :]
     zeros, raw, scale, overflow, broken = (
         _at(run.get(name), top.step, default)
         for name, default in (
