@@ -61,7 +61,7 @@ def eps_as_text(rng):
 @faulty("OBJ001")
 def giant_term(rng):
     """One term is 99.99 % of the loss; the other's task stays at chance."""
-    kind, peaks = np.full(STEPS, 1.61) + 0.02 * rng.standard_normal(STEPS), curve(rng, STEPS, 3.2e4, 1.6e4)
+    kind, peaks = np.full(STEPS, 1.61) + 0.02 * rng.standard_normal(STEPS), curve(rng, STEPS, 3.2e4, 1.6e4, 0.6)
     series = {"train/loss": kind + peaks, "train/loss/kind": kind, "train/loss/peaks": peaks, **probes(rng, STEPS)}
     evaluations = []
     for e in range(1, EPOCHS + 1):
