@@ -41,6 +41,13 @@ def test_wilson_is_scipys(n, share, confidence):
     assert stats.wilson(hits, n, confidence) == pytest.approx((expected.low, expected.high), abs=1e-9)
 
 
+def test_wilson_bounds_are_wilsons_one_by_one():
+    hits, n = np.array([0, 3, 9, 50, 0]), np.array([10, 10, 9, 1000, 0])
+    low, high = stats.wilson_bounds(hits, n, 0.99)
+    one_by_one = np.array([stats.wilson(k, m, 0.99) for k, m in zip(hits, n, strict=True)])
+    assert np.column_stack([low, high]) == pytest.approx(one_by_one, nan_ok=True)
+
+
 def test_wilson_of_nothing_is_nan():
     assert all(map(math.isnan, stats.wilson(0, 0)))
     assert all(map(math.isnan, stats.proportion_difference(1, 2, 0, 0)))

@@ -64,6 +64,16 @@ def wilson(hits: float, n: float, confidence: float = 0.95) -> Interval:
     return max(0.0, centre - half), min(1.0, centre + half)
 
 
+def wilson_bounds(hits: ArrayLike, n: ArrayLike, confidence: float = 0.95) -> tuple[Floats, Floats]:
+    """Wilson's lower and upper bounds of many proportions at once; NaN where n is 0."""
+    z2, k, size = z_of(confidence) ** 2, np.asarray(hits, np.float64), np.asarray(n, np.float64)
+    size = np.where(size > 0, size, np.nan)
+    share, weight = k / size, 1 + z2 / size
+    centre = (share + z2 / (2 * size)) / weight
+    half = np.sqrt(z2 * (share * (1 - share) / size + z2 / (4 * size**2))) / weight
+    return np.maximum(centre - half, 0.0), np.minimum(centre + half, 1.0)
+
+
 def proportion_difference(hits1: float, n1: float, hits2: float, n2: float, confidence: float = 0.95) -> Interval:
     """Interval of p1 - p2 from two Wilson intervals (Newcombe 1998, method 10)."""
     if n1 <= 0 or n2 <= 0:

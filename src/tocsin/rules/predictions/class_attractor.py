@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tocsin import stats
 from tocsin.findings import Evidence, Finding, Remedy, rule, since
@@ -60,15 +61,15 @@ def class_attractor(
     an attractor when in each of these evaluations
 
     - it is predicted too often: the lower bound of sum_i C_ij / n is at least `ratio` e_j;
-    - from many classes: at least `sources` other classes i have C_ij / n_i >= 2 e_j, and the lower bound (Newcombe) of
-      C_ij / n_i - C_ji / n_j lies above e_j: alike classes are confused both ways. Only classes with n_i >= `peer` n_j
-      count: a prior explains why a rare class falls to a frequent one;
+    - from many classes: at least `sources` other classes i have C_ij / n_i >= 2 e_j, and the 99 % interval (Newcombe)
+      of C_ij / n_i - C_ji / n_j lies above e_j: alike classes are confused both ways. Only classes with
+      n_i >= `peer` n_j count: a prior explains why a rare class falls to a frequent one;
     - and much: over these source classes together, the lower bound of sum C_ij / sum n_i is at least e_j + `excess`.
 
-    The other bounds are Wilson's; all at level alpha_k / K, alpha_k = 6 (.05) / (pi^2 k^2) for the k-th evaluation, so
-    that sampling noise alone makes a false alarm in at most 5 % of runs, however many classes and looks. A classifier
-    that gives one class for everything is PRD002, not an attractor. Several attractors of a task make one finding, and
-    may take turns. With fewer than 3 evaluations it is a note.
+    The bounds are Wilson's at level alpha_k / K, alpha_k = 6 (.05) / (pi^2 k^2) for the k-th evaluation, so that
+    sampling noise alone makes a false alarm in at most 5 % of runs, however many classes and looks. A classifier that
+    gives one class for everything is PRD002, not an attractor. Several attractors of a task make one finding, and may
+    take turns. With fewer than 3 evaluations it is a note.
 
     ## Why is this bad?
     Samples of many classes leave by one door: the class's own score looks fine (recall near 1) and the others' errors
@@ -144,20 +145,16 @@ def _attractor(
     confusion: Confusion, j: int, expected: float, least: int, peer: float, level: float
 ) -> Attractor | None:
     support, taken, given = confusion.support, _cells(confusion, j, into=True), _cells(confusion, j, into=False)
-    sources = tuple(
-        int(i)
-        for i in np.flatnonzero(taken)
-        if i != j
-        and support[i] >= peer * support[j]
-        and taken[i] >= 2 * expected * support[i]
-        and _surplus(taken[i], support[i], given[i], support[j], level) > expected
-    )
+    often = (support >= peer * support[j]) & (taken >= 2 * expected * support) & (taken > 0)
+    often[j] = False
+    takes = np.flatnonzero(often)
+    sources = takes[_surplus(taken[takes], support[takes], given[takes], int(support[j])) > expected]
     if len(sources) < least:
         return None
-    got, of = int(taken[list(sources)].sum()), int(support[list(sources)].sum())
+    got, of = int(taken[sources].sum()), int(support[sources].sum())
     predicted = int(confusion.predicted[j])
     low = stats.wilson(predicted, confusion.n, level)[0]
-    label, band = confusion.label(j), _band(confusion, sources, j)
+    label, band = confusion.label(j), _band(confusion, sources.tolist(), j)
     return Attractor(
         label, len(sources), band, got / of, stats.wilson(got, of, level), expected, predicted / confusion.n, low
     )
@@ -171,11 +168,15 @@ def _cells(confusion: Confusion, j: int, *, into: bool) -> Ints:
     return cells
 
 
-def _surplus(taken: float, support: float, given: float, own: float, level: float) -> float:
-    """Lower bound of the share of a class that j takes over what j gives back to it: two alike classes swap."""
+def _surplus(taken: Ints, support: Ints, given: Ints, own: int) -> NDArray[np.float64]:
+    """Lower bound of the share that j takes of each class over what j gives back to it: two alike classes swap."""
+    low, _ = stats.wilson_bounds(taken, support, 0.99)
     if not own:
-        return stats.wilson(taken, support, level)[0]
-    return stats.proportion_difference(taken, support, given, own, level)[0]
+        return low
+    _, high = stats.wilson_bounds(given, np.full(given.shape, own), 0.99)
+    takes, gives = taken / support, given / own
+    difference: NDArray[np.float64] = takes - gives - np.hypot(takes - low, high - gives)
+    return difference
 
 
 def _finding(key: str, stretch: list[Evaluation], judged: list[list[Attractor]]) -> Finding:
@@ -211,7 +212,7 @@ def _evidence(key: str, step: int, a: Attractor) -> Evidence:
     return Evidence(f"evaluation:{key}", a.received, step, limit=a.expected, interval=a.interval, text=text)
 
 
-def _band(confusion: Confusion, sources: tuple[int, ...], target: int) -> str:
+def _band(confusion: Confusion, sources: list[int], target: int) -> str:
     """The source classes in words: a range where the labels are ordered numbers and few are missing between."""
     values = _ordered(confusion)
     if values:
