@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import tocsin
-from tocsin.engine import check_run
+from tocsin.engine import check_run, find_rule
 from tocsin.findings import Rule
 from tocsin.run import Run
 
@@ -61,6 +61,19 @@ def test_the_rule_of_the_guide_is_a_whole_rule():
         exec(compile(block, "<example>", "exec"), inner)  # noqa: S102
         assert bool(check_run(inner["run"], [rule]).findings) is rings
     assert rule.name == "loss-repeats"
+
+
+def test_the_settings_of_the_guide_are_settings(tmp_path):
+    from tocsin.cli.settings import find_settings
+
+    text = (ROOT / "docs/guides/severity.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"^```toml\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+    (tmp_path / "pyproject.toml").write_text(block, encoding="utf-8")
+    settings = find_settings(tmp_path)
+    assert settings.ignore == ("GEN001",)
+    assert settings.baseline == tmp_path / "known.json"
+    for name, options in settings.options.items():
+        assert set(options) <= set(find_rule(name).options)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=[str(p.relative_to(ROOT)) for p in PAGES])
