@@ -19,7 +19,7 @@ PER = 20
 
 
 def ring(run: Run, **options) -> list[Finding]:
-    return [overfit.ring(run, f) for f in overfit.check(run, **options)]
+    return [overfit.ring(run, f) for f in overfit.check(run, **options) if isinstance(f, Finding)]
 
 
 def every_look(run: Run) -> list[Finding]:

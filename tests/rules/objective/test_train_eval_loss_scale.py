@@ -19,7 +19,11 @@ EPOCH = np.arange(1, EPOCHS + 1)
 
 
 def ring(run: Run, **options) -> list[Finding]:
-    return [train_eval_loss_scale.ring(run, f) for f in train_eval_loss_scale.check(run, **options)]
+    return [
+        train_eval_loss_scale.ring(run, f)
+        for f in train_eval_loss_scale.check(run, **options)
+        if isinstance(f, Finding)
+    ]
 
 
 def made(

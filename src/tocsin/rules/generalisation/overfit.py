@@ -105,14 +105,15 @@ def overfit(run: Run, *, rise: float = 0.05, confidence: float = 0.99) -> Iterat
         yield NotChecked(f"needs {names.describe_need('val/loss')}")
         return
     loss, train = run.series[main].finite, run.series["train/loss"].finite
+    if len(loss) <= _LENGTHS[0]:
+        yield NotChecked(f"needs {_LENGTHS[0] + 1} values of {main}, it has {len(loss)}")
+        return
     risen = _rise(loss, train, rise, confidence)
     if risen is not None:
         yield _finding(run, main, risen, train)
 
 
 def _rise(loss: Series, train: Series, rise: float, confidence: float) -> Rise | None:
-    if len(loss) < 7:
-        return None
     lowest = int(np.argmin(loss.value))
     minimum = float(loss.value[lowest])
     scale = max(abs(minimum), 0.1 * (float(loss.value[0]) - minimum))

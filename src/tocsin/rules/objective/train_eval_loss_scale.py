@@ -33,7 +33,7 @@ class Pairs:
 
 @dataclass(frozen=True)
 class Factor:
-    """Evaluation loss over training loss: its mean, interval and coefficient of variation, and the log-log slope."""
+    """Evaluation loss over training loss: its mean, range and coefficient of variation, and the log-log slope."""
 
     ratio: float
     low: float
@@ -53,9 +53,10 @@ def train_eval_loss_scale(
     With `e_k` the main evaluation loss, `t_k` the mean training loss of the last quarter before that evaluation and
     `r_k = e_k / t_k`, rings when for the first `n >= 5` evaluations
 
-    `sd(r) / mean(r) < scatter` and the interval of `mean(ln r)` lies beyond `ln factor` on one side of 0, and
-    the slope of `ln e` on `ln t` has an interval that reaches 1 within 0.1 (noise in `t` flattens a slope) but not the
-    slope of a constant *difference*, `mean(t) / mean(e)`, and both curves move (each trend's interval excludes 0).
+    `sd(r) / mean(r) < scatter`, and all `r > factor` or all `r < 1 / factor` (the range of n values is an interval of
+    their median at the level 1 - 2^(1-n)), and the slope of `ln e` on `ln t` has an interval that reaches 1 within 0.1
+    (noise in `t` flattens a slope) but not the slope of a constant *difference*, `mean(t) / mean(e)`, and both curves
+    move (each trend's interval excludes 0).
 
     The same factor must hold against the training loss just *after* each evaluation: a training loss that falls fast
     within an epoch would otherwise look like a factor. `n` is tried at about four lengths in each doubling; once it
@@ -95,9 +96,9 @@ def train_eval_loss_scale(
 
     ## Known limits
     Silent on losses that are not positive, on curves that do not move, and on a factor that sets in later. Wrong where
-    the evaluation set is harder by a constant factor at every level of the loss. Measured: 0 warnings in 1800
-    synthetic runs (growing gaps, constant differences of either sign, dropout factors below 1.5, flat curves, equal
-    losses), per step or as epoch means.
+    the evaluation set is harder by a constant factor at every level of the loss. Measured: 0 warnings in 1800 synthetic
+    runs (growing gaps, constant differences of either sign, dropout factors below 1.5, flat curves, equal losses), per
+    step or as epoch means; of 300 whose training loss was 1.4-3.3 times larger in near proportion, 35 notes, 1 warning.
 
     ## References
     Sen 1968 (interval of the slope). A public report on a direction-finding network: 0.217 in training, 1.954 in
@@ -108,6 +109,8 @@ def train_eval_loss_scale(
         yield NotChecked(f"needs {names.describe_need('val/loss')}")
         return
     pairs = _pairs(run.series["train/loss"].finite, run.series[main].finite)
+    if pairs.step.size < _LENGTHS[0]:
+        yield NotChecked(f"needs {_LENGTHS[0]} evaluations with a positive {main}, and training before each")
     for n in (k for k in _LENGTHS if k <= pairs.step.size):
         found = _factor(pairs.first(n), factor, scatter, confidence)
         if found is not None:
@@ -143,10 +146,11 @@ def _factor(pairs: Pairs, factor: float, scatter: float, confidence: float) -> F
     cv = float(ratio.std(ddof=1) / ratio.mean())
     if not cv < scatter:
         return None
-    low, high = stats.mean_interval(np.log(ratio), confidence)
+    low, high = float(ratio.min()), float(ratio.max())
     with np.errstate(divide="ignore", invalid="ignore"):
         later = float(np.nanmean(np.log(pairs.evaluated / pairs.after)))
-    beyond = min(low, later) > math.log(factor) or max(high, later) < -math.log(factor)
+    edge = math.log(factor)
+    beyond = (low > factor and later > edge) or (high < 1 / factor and later < -edge)
     if not beyond:
         return None
     order = np.arange(ratio.size, dtype=np.float64)
@@ -154,19 +158,15 @@ def _factor(pairs: Pairs, factor: float, scatter: float, confidence: float) -> F
     slope = stats.trend(np.log(pairs.before), np.log(pairs.evaluated), confidence)
     shifted = float(pairs.before.mean() / pairs.evaluated.mean())
     near_one = slope.low <= 1 + _NEAR and slope.high >= 1 - _NEAR
-    if not (
-        near_one
-        and not slope.low <= shifted <= slope.high
-        and (all(m.falling for m in moves) or all(m.rising for m in moves))
-    ):
+    moving = all(m.falling for m in moves) or all(m.rising for m in moves)
+    if not near_one or slope.low <= shifted <= slope.high or not moving:
         return None
-    return Factor(float(np.exp(np.log(ratio).mean())), math.exp(low), math.exp(high), cv, slope, ratio.size)
+    return Factor(float(np.exp(np.log(ratio).mean())), low, high, cv, slope, ratio.size)
 
 
 def _finding(run: Run, main: str, pairs: Pairs, found: Factor, factor: float) -> Finding:
-    larger, smaller, times = (
-        (main, "train/loss", found.ratio) if found.ratio > 1 else ("train/loss", main, 1 / found.ratio)
-    )
+    times = max(found.ratio, 1 / found.ratio)
+    larger, smaller = (main, "train/loss") if found.ratio > 1 else ("train/loss", main)
     step = int(pairs.step[0])
     message = (
         f"{larger} is {times:.3g} times {smaller} from the first evaluation on ({pairs.evaluated[0]:.3g} against "
@@ -175,38 +175,25 @@ def _finding(run: Run, main: str, pairs: Pairs, found: Factor, factor: float) ->
     )
     regularised = found.ratio < 1 and times < _REGULARISED
     message += ", or strong augmentation or dropout" if regularised else ", not overfitting"
-    first, train = run.series[main].finite, run.series["train/loss"].finite
-    at = int(np.searchsorted(first.step, step, "right")) - 1
-    beside = max(int(np.searchsorted(train.step, step, "right")) - 1, 0)
     return Finding(
         message,
         subject=main,
         step=step,
         severity="note" if regularised else None,
         evidence=(
-            Evidence(
-                main,
-                float(first.value[at]),
-                step,
-                factor,
-                (found.low, found.high),
-                "evaluation loss over training loss [interval]",
-            ),
-            Evidence(
-                "train/loss",
-                float(train.value[beside]),
-                int(train.step[beside]),
-                1.0,
-                (found.slope.low, found.slope.high),
-                "log-log slope [interval]",
-            ),
+            _cite(run, main, step, factor, (found.low, found.high), "evaluation loss over training loss [range]"),
+            _cite(run, "train/loss", step, 1.0, (found.slope.low, found.slope.high), "log-log slope [interval]"),
         ),
         remedies=(
-            Remedy(
-                "Evaluate some training batches with the evaluation function: at one step both losses must agree",
-                safe=True,
-            ),
+            Remedy("Evaluate some training batches with the evaluation function: both losses must agree", safe=True),
             Remedy("Log the mean over samples in both places, before any division for accumulation", safe=True),
             Remedy("Check that the loss, backward and optimizer step are inside the batch loop"),
         ),
     )
+
+
+def _cite(run: Run, name: str, step: int, limit: float, interval: stats.Interval, text: str) -> Evidence:
+    """The last recorded point of a series at or before a step."""
+    series = run.series[name].finite
+    at = int(np.searchsorted(series.step, step, "right")) - 1
+    return Evidence(name, float(series.value[at]), int(series.step[at]), limit, interval, text)
