@@ -138,7 +138,8 @@ def test_a_blip_that_heals_is_a_note():
     (finding,) = ring(Run.of(series={"train/loss": loss}))
     assert (finding.severity, finding.subject, finding.step) == ("note", "train/loss", 61)
     assert (
-        finding.message == "3 of 200 values of train/loss are not finite (step 61, 62, 131), and it recovered each time"
+        finding.message
+        == "3 of 200 values of train/loss were not finite (step 61, 62, 131), and it recovered each time"
     )
 
 
@@ -147,6 +148,13 @@ def test_a_blip_at_a_look_does_not_ring_live():
     loss[62:64] = NAN  # step 64 is a look
     keeper = check_run(Run.of(series={"train/loss": loss}), [non_finite])
     assert [f.severity for f in keeper.findings] == ["note"]
+
+
+def test_a_blip_stays_a_note_whatever_comes_after():
+    loss = bad_from(150)
+    loss[60] = NAN
+    keeper = check_run(Run.of(series={"train/loss": loss}), [non_finite])
+    assert [(f.severity, f.step, f.healed_at) for f in keeper.findings] == [("error", 150, None), ("note", 61, None)]
 
 
 def test_overflows_that_a_scaler_skips_are_benign():

@@ -15,6 +15,7 @@ from tocsin.run import Evaluation, Floats, Ints, Run
 
 _BLOCK = 16
 _LONG = 16
+_SURE = 0.99  # of a metric's trend: there may be several, and one that rises by chance would silence the rule
 _MOST = 512
 _REGULARISERS = re.compile(
     r"(^|[_.\-/ ])(reg\w*|l1|l2|wd|decay|penalty|gp|kl\w*|entropy|commit\w*|aux\w*|balanc\w*|load|moe|router|z|tv"
@@ -255,12 +256,12 @@ def _metric_improves(run: Run, term: str) -> bool:
     for name, series in run.series.items():
         sign = names.direction(name)
         named = sign and not name.startswith("train/loss") and word.search(name.lower().partition("/")[2])
-        if named and stats.trend(series.finite.step, sign * series.finite.value).rising:
+        if named and stats.trend(series.finite.step, sign * series.finite.value, _SURE).rising:
             return True
     for evaluations in run.of_kind().values():
         scores = [(e.step, _score(e)) for e in evaluations if e.task.lower() == term.lower()]
         seen = np.array([s for s in scores if np.isfinite(s[1])], dtype=np.float64).reshape(-1, 2)
-        if stats.trend(seen[:, 0], seen[:, 1]).rising:
+        if stats.trend(seen[:, 0], seen[:, 1], _SURE).rising:
             return True
     return False
 

@@ -312,19 +312,22 @@ def _apart(stretch: Stretch) -> Finding:
 
 
 def _healed(run: Run) -> Iterator[Finding]:
-    """A note on each loss that was bad and is finite again."""
+    """A note on each loss that was bad and was finite again."""
     for name in ["train/loss", *names.eval_losses(run.series)]:
         series = run.get(name)
-        if series is None or _bad(name, series)[-1] or not _bad(name, series).any():
+        good = np.flatnonzero(~_bad(name, series)) if series is not None else np.empty(0)
+        if series is None or not good.size or not _bad(name, series)[: good[-1]].any():
             continue
-        at = np.flatnonzero(_bad(name, series))
+        at = np.flatnonzero(_bad(name, series)[: good[-1]])
+        after = int(good[good > at[0]][0])
         steps = ", ".join(str(s) for s in series.step[at[:4]]) + (", ..." if at.size > 4 else "")
-        before = Evidence(name, text=f"{at.size} values not finite, first at step {series.step[at[0]]}")
-        after = next(i for i in range(int(at[0]), len(series)) if np.isfinite(series.value[i]))
         yield Finding(
-            f"{at.size} of {len(series)} values of {name} are not finite (step {steps}), and it recovered each time",
+            f"{at.size} of {len(series)} values of {name} were not finite (step {steps}), and it recovered each time",
             subject=name,
             step=int(series.step[at[0]]),
             severity="note",
-            evidence=(before, Evidence(name, float(series.value[after]), int(series.step[after]), text="finite again")),
+            evidence=(
+                Evidence(name, text=f"{at.size} values not finite, first at step {series.step[at[0]]}"),
+                Evidence(name, float(series.value[after]), int(series.step[after]), text="finite again"),
+            ),
         )
