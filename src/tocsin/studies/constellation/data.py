@@ -1,0 +1,138 @@
+"""Synthetic frames of known modulation and SNR, made in batches, each from its own seed.
+
+Synchronous scenario: one sample a symbol, no pulse shape, no offset in phase, frequency or time, additive white
+Gaussian noise. The SNR is that of a sample: noise power = signal power / 10^(SNR/10), the signal power being the
+ensemble's (1), not the frame's.
+
+Shapes: B frames, N samples, 2 = (I, Q).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from tocsin.studies.constellation import random_bits
+from tocsin.studies.constellation.config import Data
+from tocsin.studies.constellation.image import CHUNK, histogram, normalise_power
+from tocsin.studies.constellation.modulation import DIGITAL, constellation
+
+GENERATOR = "synchronous/1"  # raise it whenever a frame of the same seed would change
+SPLITS = {"train": 0, "val": 1 << 40, "test": 2 << 40}  # first frame index of each split: they can never meet
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Images as counts, and their labels.
+
+    Attributes:
+        counts: Samples a cell, int16 [B, H, W].
+        modulation: Class index [B] into ``Data.modulations``.
+        snr: Class index [B] into ``Data.snr_db``.
+        overflow: Samples outside the image's range, [B].
+    """
+
+    counts: Tensor
+    modulation: Tensor
+    snr: Tensor
+    overflow: Tensor
+
+
+class Frames:
+    """The data set: any frame of any split, by (modulation, SNR, index)."""
+
+    def __init__(self, data: Data, device: torch.device | str = "cpu") -> None:
+        self.data = data
+        self.device = torch.device(device)
+        points = [constellation(name) for name in data.modulations]
+        table = np.zeros((len(points), max(p.size for p in points)), dtype=np.complex64)
+        for row, symbols in zip(table, points, strict=True):
+            row[: symbols.size] = symbols
+        self._table = torch.from_numpy(np.stack([table.real, table.imag])).to(self.device)
+        self._order = torch.tensor([p.size for p in points], device=self.device)
+        # Seeds hang on the name and the decibels, not on positions in a list that a preset may shorten.
+        self._names = torch.tensor([DIGITAL.index(name) for name in data.modulations], device=self.device)
+        self._snr_db = torch.tensor(data.snr_db, device=self.device)
+
+    @property
+    def cells(self) -> int:
+        """Number of (modulation, SNR) pairs."""
+        return len(self.data.modulations) * len(self.data.snr_db)
+
+    def keys(self, modulation: Tensor, snr: Tensor, index: Tensor) -> Tensor:
+        """The seed of each frame: a hash of (root, modulation, SNR in dB, index), shape (B,)."""
+        return random_bits.key(self.data.root, self._names[modulation], self._snr_db[snr], index)
+
+    def symbols(self, modulation: Tensor, keys: Tensor) -> Tensor:
+        """Symbol numbers, int64, shape (B, N)."""
+        positions = torch.arange(self.data.samples, device=self.device)
+        return random_bits.integers(random_bits.words(keys, 2 * positions), self._order[modulation][:, None])
+
+    def iq(self, modulation: Tensor, snr: Tensor, index: Tensor) -> Tensor:
+        """Received frames before any normalisation, float32, shape (B, 2, N)."""
+        keys = self.keys(modulation, snr, index)
+        chosen = self.symbols(modulation, keys) + (modulation * self._table.shape[2])[:, None]
+        signal = self._table.flatten(1)[:, chosen]
+        positions = torch.arange(self.data.samples, device=self.device)
+        noise = torch.stack(random_bits.complex_normal(random_bits.words(keys, 2 * positions + 1)))
+        sigma = 10.0 ** (-self._snr_db[snr].to(torch.float32) / 20)
+        return (signal + noise * sigma[None, :, None]).transpose(0, 1)
+
+    def counts(self, modulation: Tensor, snr: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
+        """Image counts int16 [B, bins, bins] and samples out of range [B], made a few frames at a time."""
+        parts = [
+            histogram(normalise_power(self.iq(m, s, i)), self.data.bins, self.data.extent)
+            for m, s, i in zip(*(torch.split(column, CHUNK) for column in (modulation, snr, index)), strict=True)
+        ]
+        return torch.cat([p[0] for p in parts]), torch.cat([p[1] for p in parts])
+
+    def batch(self, cell: Tensor, index: Tensor) -> Batch:
+        """The frames ``index`` [B] of the cells [B], where cell = modulation * number of SNRs + SNR."""
+        modulation, snr = cell // len(self.data.snr_db), cell % len(self.data.snr_db)
+        counts, overflow = self.counts(modulation, snr, index)
+        return Batch(counts, modulation, snr, overflow)
+
+    def training(self, epoch: int, size: int, seed: int) -> Iterator[Batch]:
+        """One epoch (from 1): as many frames of every cell, that no other epoch has, in an order of its own."""
+        per_cell = self.data.train_per_cell
+        total = self.cells * per_cell
+        order = _permutation(total, seed, epoch).to(self.device)
+        for part in torch.split(order, size):
+            yield self.batch(part % self.cells, SPLITS["train"] + (epoch - 1) * per_cell + part // self.cells)
+
+    def held_out(self, split: str, size: int) -> Iterator[Batch]:
+        """The frames of the ``val`` or ``test`` split, in a fixed order."""
+        per_cell = {"val": self.data.val_per_cell, "test": self.data.test_per_cell}[split]
+        for part in torch.split(torch.arange(self.cells * per_cell, device=self.device), size):
+            yield self.batch(part % self.cells, SPLITS[split] + part // self.cells)
+
+
+def _permutation(total: int, seed: int, epoch: int) -> Tensor:
+    number = random_bits.key(seed, torch.tensor([epoch])).item()
+    return torch.randperm(total, generator=torch.Generator().manual_seed(int(number) & ((1 << 63) - 1)))
+
+
+def manifest(data: Data) -> dict[str, Any]:
+    """What the data set is, and a fingerprint of what the generator makes of it.
+
+    The fingerprint covers the symbols and noise words of the first frame of every cell and split. They are integers,
+    so the same data set has the same fingerprint on every machine and device.
+    """
+    frames = Frames(data)
+    cell = torch.arange(frames.cells)
+    modulation, snr = cell // len(data.snr_db), cell % len(data.snr_db)
+    digest = hashlib.sha256()
+    for first in SPLITS.values():
+        keys = frames.keys(modulation, snr, torch.full_like(cell, first))
+        digest.update(frames.symbols(modulation, keys)[:, :16].numpy().tobytes())
+        digest.update(random_bits.words(keys, 2 * torch.arange(16) + 1).numpy().tobytes())
+    described = {"generator": GENERATOR, **data.model_dump(mode="json"), "splits": SPLITS}
+    digest.update(json.dumps(described, sort_keys=True).encode())
+    return {**described, "sha256": digest.hexdigest()}

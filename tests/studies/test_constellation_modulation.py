@@ -1,0 +1,83 @@
+"""Constellations against their definitions, and the random bits against the published generator."""
+
+import numpy as np
+import pytest
+import torch
+
+from tocsin.studies.constellation import random_bits
+from tocsin.studies.constellation.modulation import DIGITAL, SYNCHRONOUS, constellation
+
+ORDERS = {
+    "4ASK": 4, "8ASK": 8, "BPSK": 2, "QPSK": 4, "OQPSK": 4, "8PSK": 8, "16PSK": 16, "32PSK": 32, "16APSK": 16,
+    "32APSK": 32, "64APSK": 64, "128APSK": 128, "16QAM": 16, "32QAM": 32, "64QAM": 64, "128QAM": 128, "256QAM": 256,
+}  # fmt: skip
+CORNERS = {"32QAM": 2, "128QAM": 8}
+
+
+def test_there_are_seventeen_and_the_synchronous_scenario_leaves_out_oqpsk() -> None:
+    assert set(DIGITAL) == set(ORDERS)
+    assert len(DIGITAL) == 17
+    assert set(DIGITAL) - set(SYNCHRONOUS) == {"OQPSK"}
+    assert np.allclose(constellation("OQPSK"), constellation("QPSK"))
+
+
+@pytest.mark.parametrize("name", DIGITAL)
+def test_unit_power_zero_mean_distinct_points(name: str) -> None:
+    points = constellation(name)
+    assert points.size == ORDERS[name]
+    assert np.mean(np.abs(points) ** 2) == pytest.approx(1.0, abs=1e-12)
+    assert abs(points.mean()) < 1e-12
+    gaps = np.abs(points[:, None] - points[None, :]) + 10 * np.eye(points.size)
+    assert gaps.min() > 0.03
+
+
+@pytest.mark.parametrize(("name", "rings"), [
+    ("16APSK", {1.0: 4, 2.85: 12}),
+    ("32APSK", {1.0: 4, 2.84: 12, 5.27: 16}),
+    ("64APSK", {1.0: 8, 2.2: 16, 3.6: 20, 5.2: 20}),
+    ("128APSK", {1.0: 16, 1.715: 16, 2.118: 16, 2.681: 16, 2.75: 16, 3.819: 48}),
+])  # fmt: skip
+def test_apsk_radii_and_ring_counts(name: str, rings: dict[float, int]) -> None:
+    radius = np.abs(constellation(name))
+    values, counts = np.unique(np.round(radius / radius.min(), 6), return_counts=True)
+    assert dict(zip(values.tolist(), counts.tolist(), strict=True)) == rings
+
+
+@pytest.mark.parametrize(
+    ("name", "power"), [("32QAM", 20), ("128QAM", 82), ("16QAM", 10), ("64QAM", 42), ("256QAM", 170)]
+)
+def test_qam_minimum_distance_is_that_of_odd_levels(name: str, power: int) -> None:
+    """The mean power of the odd-level grid is a known integer (cross QAM without its corners: 20 and 82)."""
+    points = constellation(name)
+    gaps = np.abs(points[:, None] - points[None, :]) + 10 * np.eye(points.size)
+    assert gaps.min() == pytest.approx(2 / np.sqrt(power), rel=1e-9)
+
+
+def test_all_are_symmetric_about_both_axes() -> None:
+    for name in DIGITAL:
+        points = np.round(constellation(name), 9)
+        assert set(points + 0.0) == set(points.conj() + 0.0), name
+        assert set(points + 0.0) == set(-points.conj() + 0.0), name
+
+
+def test_unknown_modulation_lists_the_choices() -> None:
+    with pytest.raises(ValueError, match="choose from 4ASK"):
+        constellation("FSK")
+
+
+def test_split_mix_64_against_its_published_words() -> None:
+    """The first outputs of SplitMix64 seeded with 1234567, as published with the reference code."""
+    words = random_bits.words(torch.tensor([1234567]), torch.arange(5))[0]
+    assert [w % 2**64 for w in words.tolist()] == [
+        6457827717110365317, 3203168211198807973, 9817491932198370423, 4593380528125082431, 16408922859458223821,
+    ]  # fmt: skip
+
+
+def test_complex_normal_has_unit_power_and_normal_marginals() -> None:
+    from scipy import stats
+
+    real, imag = random_bits.complex_normal(random_bits.words(torch.arange(64), torch.arange(2048)))
+    assert float((real.square() + imag.square()).mean()) == pytest.approx(1.0, abs=0.01)
+    for part in (real, imag):
+        assert stats.kstest(part.reshape(-1).numpy(), stats.norm(scale=0.5**0.5).cdf).pvalue > 1e-3
+    assert abs(float((real * imag).mean())) < 0.01
