@@ -195,6 +195,9 @@ class Report:
         return fragment(self)
 
 
+SETTLED = "settled predictions (3 evaluations and an evaluation loss that no longer falls, or the end of the run)"
+
+
 def since(stretch: Sequence[Evaluation]) -> str:
     """How long an unbroken, non-empty stretch of evaluations is, in words for a message."""
     times = "the only evaluation" if len(stretch) == 1 else f"each of the {len(stretch)} evaluations"

@@ -212,7 +212,14 @@ def test_tiny_sets_and_runs_without_metrics():
     tiny = Confusion.of(np.diag([5, 5, 5]))
     assert not findings(logging("val/f1", [0.0] * 10, tiny))
     for run in (Run.of(), Run.of(series={"train/loss": [1.0, 2.0]})):
-        assert "run.metrics" in check_run(run, [RULE]).not_checked["EVL001"].reason
+        assert "needs an accuracy" in check_run(run, [RULE]).not_checked["EVL001"].reason
+
+
+def test_two_values_are_no_pattern_and_no_clean_bill_either():
+    for run in (logging("val/f1", [0.0] * 2), Run.of(series={"val/f1": [0.0] * 2, "val/loss": FALL[:2]})):
+        keeper = check_run(run, [RULE])
+        assert not keeper.findings
+        assert "EVL001" in keeper.not_checked
 
 
 @given(seed=st.integers(0, 1000), name=st.sampled_from(sorted(HONEST)), percent=st.booleans())

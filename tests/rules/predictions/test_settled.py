@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from tocsin.run import Evaluation, Run
+from tocsin.engine import check_run, find_rule
+from tocsin.run import Confusion, Evaluation, Moments, Run
 
 
 def run_of(steps, end="running", **series):
@@ -61,3 +62,16 @@ def test_persisting_gives_common_signs_and_their_unbroken_stretch():
     assert (signs, [e.step for e in stretch]) == (["b", "a"], [3, 4, 5, 6])
     assert run.persisting(run.evaluations, lambda e: {e.step: 1}) == ([], [])
     assert run.persisting([], shows) == ([], [])
+
+
+@pytest.mark.parametrize("code", ["PRD001", "PRD002", "PRD004", "PRD007"])
+def test_what_has_not_settled_is_not_checked(code):
+    moments, t = (), np.random.default_rng(0).normal(size=100)
+    if code in ("PRD004", "PRD007"):
+        moments = (Moments.of(t, t),)
+    kind, matrix = ("regression", None) if moments else ("classes", Confusion.of(np.eye(5, dtype=int) * 40))
+    evaluations = tuple(Evaluation("val", "m", k, kind, 200, confusion=matrix, moments=moments) for k in (1, 2, 3))
+    for end, checked in {"running": False, "finished": True}.items():
+        keeper = check_run(Run.of(evaluations=evaluations, exit=end), [find_rule(code)])
+        assert not keeper.findings
+        assert bool(keeper.not_checked) != checked

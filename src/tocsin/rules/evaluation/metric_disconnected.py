@@ -137,20 +137,23 @@ def metric_disconnected(
     Macro-F1 of a constant class k of K: 2 p_k / (K (1 + p_k)). A public report: F1 0.0000 for ten epochs while the
     loss went from 20.3 to 2.6; always the majority class would have given .1774.
     """
-    looked = False
+    judged = False
     for name, measure, points in _comparable(run):
-        looked = True
+        judged, least = True, _LEAST_SCALE if measure in _SCALES else repeats
         stretch = _off_scale(points) if measure in _SCALES else _off(points, tolerance)
-        if len(stretch) >= (_LEAST_SCALE if measure in _SCALES else repeats):
+        if len(stretch) >= least:
             yield _mismatch(run, name, stretch)
+        elif stretch:
+            yield NotChecked(f"{name} differs in {len(stretch)} evaluations, too few to tell: needs {least}")
     for series in _unattended(run):
-        looked = True
-        stuck = _trailing_default(series)
+        judged, stuck = True, _trailing_default(series)
         loss = _falling_loss(run, series, stuck) if len(stuck) >= zeros else None
         if loss is not None:
             yield _default(stuck, loss)
-    if not looked:
-        yield NotChecked("needs a logged accuracy, F1, precision, recall, R2 or error (run.metrics)")
+        elif 0 < len(stuck) < zeros:
+            yield NotChecked(f"{series.name} is {stuck.value[0]:g} in {len(stuck)} evaluations: needs {zeros} to tell")
+    if not judged:
+        yield NotChecked("needs an accuracy, F1, precision, recall, R2 or error of the predictions (run.metrics)")
 
 
 def _words(text: str) -> list[str]:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tocsin import stats
-from tocsin.findings import Evidence, Finding, Remedy, rule, since
+from tocsin.findings import SETTLED, Evidence, Finding, NotChecked, Remedy, rule, since
 from tocsin.run import Confusion, Evaluation, Ints, Run
 
 
@@ -50,7 +50,7 @@ _NUMBER = re.compile(r"\s*([+-]?\d+(?:\.\d+)?)\s*(\D*)")
 )
 def class_attractor(
     run: Run, *, ratio: float = 2.5, excess: float = 0.2, sources: int = 3, peer: float = 0.5
-) -> Iterator[Finding]:
+) -> Iterator[Finding | NotChecked]:
     """One class receives far more than its share of the samples of several other classes.
 
     ## What it does
@@ -116,12 +116,20 @@ def class_attractor(
     Wilson 1927; Newcombe 1998, method 10. The "28 dB black hole" (8-30 dB to 28 dB, 13-49 % of each) of a public
     modulation-recognition log.
     """
+    judged = False
     for key, evaluations in run.of_kind("classes", "ids").items():
+        judged |= any(_classes(evaluation) > max(sources, ratio) for evaluation in run.settled(evaluations))
         alpha = stats.spend(len(evaluations))
         look = partial(_attractors, ratio=ratio, excess=excess, least=sources, peer=peer, alpha=alpha)
         _, stretch = run.persisting(evaluations, look)
         if stretch:
             yield _finding(key, stretch, [look(evaluation)["attractors"] for evaluation in stretch[-3:]])
+    if not judged:
+        yield NotChecked(f"needs {SETTLED} of at least {sources + 1} classes")
+
+
+def _classes(evaluation: Evaluation) -> int:
+    return 0 if evaluation.confusion is None else int(np.count_nonzero(evaluation.confusion.support))
 
 
 def _attractors(
@@ -131,7 +139,7 @@ def _attractors(
     confusion = evaluation.confusion
     if confusion is None or confusion.n == 0 or confusion.predicted.max() >= _CONSTANT * confusion.n:
         return {}
-    n, present = confusion.n, int(np.count_nonzero(confusion.support))
+    n, present = confusion.n, _classes(evaluation)
     expected = np.maximum(confusion.support / n, 1 / present)
     by_size = np.argsort(-confusion.predicted, kind="stable")[:_MOST]
     candidates = by_size[confusion.predicted[by_size] / n >= ratio * expected[by_size]]

@@ -9,7 +9,7 @@ from functools import partial
 import numpy as np
 
 from tocsin import stats
-from tocsin.findings import Evidence, Finding, Remedy, rule, since
+from tocsin.findings import SETTLED, Evidence, Finding, NotChecked, Remedy, rule, since
 from tocsin.run import Confusion, Evaluation, Moments, Run
 
 
@@ -38,7 +38,7 @@ class Output:
 )
 def constant_prediction(
     run: Run, *, strays: float = 0.001, recall: float = 0.1, spread: float = 0.001, dominant: float = 0.9
-) -> Iterator[Finding]:
+) -> Iterator[Finding | NotChecked]:
     """The model gives one class or one value for every input, whatever the target is.
 
     ## What it does
@@ -96,10 +96,14 @@ def constant_prediction(
     .1774 = 2 p / (1 + p) / 5.
     """
     look = partial(_outputs, strays=strays, recall=recall, spread=spread)
+    judged = False
     for key, evaluations in run.of_kind().items():
+        judged |= any(look(evaluation) for evaluation in run.settled(evaluations))
         stuck, stretch = run.persisting(evaluations, lambda e: {k: v for k, v in look(e).items() if v.constant})
         if stuck:
             yield _finding(key, stretch, look(stretch[-1]), stuck, dominant)
+    if not judged:
+        yield NotChecked(f"needs {SETTLED} on targets that vary, enough of them to tell constant from chance")
 
 
 def _outputs(evaluation: Evaluation, *, strays: float, recall: float, spread: float) -> dict[str, Output]:
@@ -126,7 +130,9 @@ def _class(confusion: Confusion, strays: float, recall: float) -> Output | None:
     top = int(np.argmax(confusion.predicted))
     others = n - int(confusion.support[top])
     moved = int(confusion.count[(confusion.target != top) & (confusion.prediction != top)].sum())
-    constant = n - confusion.predicted[top] <= strays * n and stats.wilson(moved, others)[1] < recall
+    constant = n - confusion.predicted[top] <= strays * n
+    if constant and not stats.wilson(moved, others)[1] < recall:
+        return None  # too few samples of other classes to tell
     share, prior = confusion.predicted[top] / n, confusion.support[top] / n
     return Output(bool(constant), confusion.label(top), float(share), float(prior))
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from tocsin import stats
-from tocsin.findings import Evidence, Finding, Remedy, rule, since
+from tocsin.findings import SETTLED, Evidence, Finding, NotChecked, Remedy, rule, since
 from tocsin.run import Evaluation, Moments, Run
 
 
@@ -21,7 +21,9 @@ class Shift:
 
 
 @rule("PRD007", needs=("evaluations:regression",), severity="warning")
-def mean_shift(run: Run, *, shift: float = 0.2, small: float = 0.1, level: float = 0.01) -> Iterator[Finding]:
+def mean_shift(
+    run: Run, *, shift: float = 0.2, small: float = 0.1, level: float = 0.01
+) -> Iterator[Finding | NotChecked]:
     """The predictions are off by a constant, and that costs more than their wrong spread.
 
     ## What it does
@@ -78,11 +80,16 @@ def mean_shift(run: Run, *, shift: float = 0.2, small: float = 0.1, level: float
     ## References
     Murphy 1988, Mon. Wea. Rev. 116, eq. 11-12 (decomposition).
     """
+    judged = False
     for key, evaluations in run.of_kind("regression").items():
+        settled = [moments for evaluation in run.settled(evaluations) for moments in evaluation.moments]
+        judged |= any(not math.isnan(_interval(moments, 1 - level)[0]) for moments in settled)
         look = partial(_shifts, shift=shift, small=small, level=level)
         signs, stretch = run.persisting(evaluations, look)
         if signs:
             yield _finding(key, stretch, {index: look(stretch[-1])[index, sign] for index, sign in signs})
+    if not judged:
+        yield NotChecked(f"needs {SETTLED} with at least 10 independent errors on a target that varies")
 
 
 def _shifts(evaluation: Evaluation, *, shift: float, small: float, level: float) -> dict[tuple[int, bool], Shift]:

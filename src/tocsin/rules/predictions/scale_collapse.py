@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from tocsin import stats
-from tocsin.findings import Evidence, Finding, NotChecked, Remedy, rule, since
+from tocsin.findings import SETTLED, Evidence, Finding, NotChecked, Remedy, rule, since
 from tocsin.run import Evaluation, Moments, Run
 
 
@@ -87,12 +87,12 @@ def scale_collapse(
     judged = False
     for key, evaluations in run.of_kind("regression").items():
         look = partial(_collapses, least=slope, level=level, gain=gain)
-        judged |= any(_in_order(moments) for moments in evaluations[-1].moments)
+        judged |= any(_in_order(moments) for e in run.settled(evaluations) for moments in e.moments)
         outputs, stretch = run.persisting(evaluations, look)
         if outputs:
             yield _finding(key, stretch, outputs, look(stretch[-1]))
     if not judged:
-        yield NotChecked("needs at least 20 pairs of target and prediction in evaluation order")
+        yield NotChecked(f"needs {SETTLED} with at least 20 pairs of target and prediction in evaluation order")
 
 
 def _in_order(moments: Moments) -> bool:
