@@ -74,7 +74,8 @@ NAMES: tuple[Name, ...] = (
     Name("param/norm", "L2 norm of all trainable parameters."),
     Name(
         "update/ratio/<tensor>",
-        "RMS of one optimizer step's update over RMS of the tensor, on a strided sample of its entries; inf or NaN for a tensor that was all 0.",
+        "RMS of one optimizer step's update over RMS of the tensor, on a strided sample of its entries; "
+        "inf or NaN for a tensor that was all 0.",
     ),
     Name("act/rms/<module>", "Root mean square of a module's output."),
     Name("act/zero_frac/<module>", "Share of a module's output that is exactly 0."),
