@@ -210,7 +210,10 @@ def hostile() -> tuple[Report, Run]:
             bad: [1.0, float("nan"), float("inf"), -1e308, 1e308],
             "train/loss": [3.0, 2.0, 1.0, 2.0, float("-inf")],
             f"val/{bad}": [0.5, 0.6],
-            "val/loss": [1.0, 2.0],
+            "val/loss": Series.of("val/loss", [1.0, 2.0, 2.0], [-(2**62), 2**62, 2**62 + 1]),
+            "grad/norm": [1e-29, 1e29, 1e30, 1.0, 1e-300],
+            "lr/0": [5e-324, 1e-320, 1e-30, 1e-30],
+            "amp/scale": [1e308, 1e308],
         },
         evaluations=(
             Evaluation(

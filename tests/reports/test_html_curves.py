@@ -71,7 +71,16 @@ def test_gaps_are_null_and_named():
     assert drawable(s, np.arange(7)) == {
         "x": [1, 2, 3, 4, 5, 6, 7],
         "y": [1.0, None, None, 2.0, None, None, 3.1235],
-        "bad": [[2, 3, "NaN"], [5, 6, "-inf, inf"]],
+        "bad": [[2, 3, "NaN"], [5, 6, "+inf, -inf"]],
+    }
+
+
+def test_what_no_axis_can_hold_is_a_gap_too_and_what_none_can_resolve_is_zero():
+    s = Series.of("x", [1e308, -1e31, 1.0, 5e-324, -1e-31])
+    assert drawable(s, np.arange(5)) == {
+        "x": [1, 2, 3, 4, 5],
+        "y": [None, None, 1.0, 0.0, 0.0],
+        "bad": [[1, 2, "beyond 1e30"]],
     }
 
 

@@ -8,53 +8,18 @@ import json
 import subprocess
 import sys
 from dataclasses import replace
-from html.parser import HTMLParser
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reports import page_samples as samples
+from reports.page_parser import Page
 from tocsin.findings import Finding, Report
 from tocsin.reports.html import embedded, fragment, render
 from tocsin.run import Run
 
 MOST_BYTES = 1_500_000
-
-
-class Page(HTMLParser):
-    """Elements and text of a page, as a browser's parser would split them."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__(convert_charrefs=True)
-        self.elements: list[tuple[str, dict[str, str | None]]] = []
-        self.raw: dict[str, list[str]] = {"script": [], "style": []}
-        self.words: list[str] = []
-        self.inside = ""
-        self.feed(text)
-        self.close()
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.elements.append((tag, dict(attrs)))
-        self.inside = tag
-        if tag in self.raw:
-            self.raw[tag].append("")
-
-    def handle_endtag(self, tag: str) -> None:
-        self.inside = ""
-
-    def handle_data(self, data: str) -> None:
-        if self.inside in self.raw:
-            self.raw[self.inside][-1] += data
-        else:
-            self.words.append(data)
-
-    @property
-    def text(self) -> str:
-        return " ".join(" ".join(self.words).split())
-
-    def count(self, tag: str) -> int:
-        return sum(name == tag for name, _ in self.elements)
 
 
 @pytest.fixture(scope="module")
@@ -143,7 +108,9 @@ def test_nothing_that_a_run_says_becomes_markup():
     assert "{{ 7*7 }}" in page.text
     text.encode("utf-8")
     assert not set(text) & set("\x1b\x00\u202e\u2028\ud800")
-    assert json.loads(page.raw["script"][0])["curves"]
+    drawn = json.loads(page.raw["script"][0])
+    assert drawn["curves"]
+    assert all(line["name"].isprintable() for plot in drawn["plots"] for line in plot["lines"])
 
 
 def test_embedded_json_cannot_close_its_element_and_comes_back_unchanged():

@@ -16,6 +16,7 @@ MAIN_SHARE = 0.6
 LEAST_A_CURVE = 24
 DENSE = 900
 SPARE = 240
+LARGEST, SMALLEST = 1e30, 1e-30  # what an axis of uPlot can be divided into; beyond 1e33 it never ends
 
 
 def thin(series: Series, points: int, keep: Iterable[int] = ()) -> Ints:
@@ -62,25 +63,37 @@ def _extreme(bucket: Ints, value: Floats, ufunc: np.ufunc, finite: Any) -> Ints:
 
 def _first_of_each(bucket: Ints, at: Ints) -> Ints:
     """Of the ascending indices ``at``, the first in each bucket."""
-    return at[np.diff(bucket[at], prepend=-1) != 0]
+    first: Ints = at[np.diff(bucket[at], prepend=-1) != 0]
+    return first
 
 
 def drawable(series: Series, at: Ints) -> dict[str, Any]:
-    """The chosen points as JSON data: ``x``, ``y`` (null where not finite) and ``bad`` = [first, last, what] runs."""
+    """The chosen points as JSON data: ``x``, ``y`` with five digits, and ``bad`` = [first step, last step, what].
+
+    What is not finite or beyond 1e30 is null in ``y`` and named in ``bad``; below 1e-30 is drawn as 0.
+    """
     step, value = series.step[at], series.value[at]
+    fits = np.abs(value) <= LARGEST
     return {
         "x": step.tolist(),
-        "y": [float(f"{v:.5g}") if math.isfinite(v) else None for v in value.tolist()],
-        "bad": list(_bad_runs(step, value)),
+        "y": [_rounded(v) if ok else None for v, ok in zip(value.tolist(), fits.tolist(), strict=True)],
+        "bad": list(_bad_runs(step, value, np.flatnonzero(~fits))),
     }
 
 
-def _bad_runs(step: Ints, value: Floats) -> Iterator[list[Any]]:
-    bad = np.flatnonzero(~np.isfinite(value))
+def _rounded(value: float) -> float:
+    return float(f"{value:.5g}") if abs(value) >= SMALLEST else 0.0
+
+
+def _bad_runs(step: Ints, value: Floats, bad: Ints) -> Iterator[list[Any]]:
     for run in np.split(bad, np.flatnonzero(np.diff(bad) > 1) + 1):
         if run.size:
-            kinds = {"NaN" if math.isnan(v) else "inf" if v > 0 else "-inf" for v in value[run].tolist()}
+            kinds = {_kind(v) for v in value[run].tolist()}
             yield [int(step[run[0]]), int(step[run[-1]]), ", ".join(sorted(kinds))]
+
+
+def _kind(value: float) -> str:
+    return "NaN" if math.isnan(value) else f"{value:+.0g}" if math.isinf(value) else "beyond 1e30"
 
 
 def medians(series: Series, blocks: int = 150) -> Series | None:

@@ -10,13 +10,14 @@ from typing import Any
 import numpy as np
 
 from tocsin.findings import Evidence, Finding
-from tocsin.reports.curves import Curves, medians
+from tocsin.reports.curves import LARGEST, SMALLEST, Curves, medians
 from tocsin.reports.plain import figure, plain
 from tocsin.run import Evaluation, Run, Series
 
 MAIN = ("lr", "grad/norm", "grad/applied_norm", "amp/scale")
 MOST_LINES = 8
 MOST_PANELS = 4
+MOST_NAME = 100
 WIDE_RANGE = 50.0
 
 
@@ -46,14 +47,15 @@ class Plot:
     group: str = ""
 
     def json(self) -> dict[str, Any]:
-        """Plain data for the page."""
-        return asdict(self)
+        """Plain data for the page, names in printable characters."""
+        lines = [{**line, "name": plain(line["name"], MOST_NAME)} for line in self.lines]
+        return {**asdict(self), "title": plain(self.title), "group": plain(self.group), "lines": lines}
 
     @property
     def says(self) -> str:
         """The panel in words, for who cannot see it."""
         marked = [m["text"] for m in self.marks] + [m["text"] for m in (*self.limits, *self.bands)]
-        names = ", ".join(plain(line["name"], 80) for line in self.lines)
+        names = ", ".join(plain(line["name"], MOST_NAME) for line in self.lines)
         return f"{names} against step" + (f"; marked: {', '.join(marked)}" if marked else "")
 
 
@@ -65,8 +67,8 @@ def panel(
     steps = list(keep)
     for name, s in list(series.items())[:MOST_LINES]:
         plot.lines.append({"name": name, "curve": curves.want(s, keep=steps), "style": "line"})
-    values = np.concatenate([s.finite.value for s in series.values()] or [np.empty(0)])
-    plot.positive = bool(values.size and values.min() > 0)
+    values = np.concatenate([s.value[np.abs(s.value) <= LARGEST] for s in series.values()] or [np.empty(0)])
+    plot.positive = bool(values.size and values.min() >= SMALLEST)
     plot.log = plot.positive and bool(np.log(values.max()) - np.log(values.min()) > math.log(WIDE_RANGE))
     left_out = len(series) - MOST_LINES
     plot.title += f" (first {MOST_LINES} of {len(series)})" if left_out > 0 else ""

@@ -235,6 +235,7 @@
     resized.observe(holder);
     if (figure.dataset.plot) {
       toolbar(figure, data.plots[figure.dataset.plot]);
+      if (figure.getBoundingClientRect().top < innerHeight) build(figure, data.plots[figure.dataset.plot]);
       seen.observe(figure);
     }
   }
