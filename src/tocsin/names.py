@@ -79,7 +79,10 @@ NAMES: tuple[Name, ...] = (
     ),
     Name("act/rms/<module>", "Root mean square of a module's output."),
     Name("act/zero_frac/<module>", "Share of a module's output that is exactly 0."),
-    Name("input/mean/<mode>", "Mean of the model's first floating input; mode is train or eval."),
+    Name(
+        "input/mean/<mode>",
+        "Mean of the model's first floating input, on at most 65,536 evenly spread entries; mode is train or eval.",
+    ),
     Name("input/sd/<mode>", "Standard deviation of that input."),
     Name("input/min/<mode>", "Minimum of that input."),
     Name("input/max/<mode>", "Maximum of that input."),

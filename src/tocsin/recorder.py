@@ -407,6 +407,8 @@ class Recorder:
 
     def _close_evaluations(self) -> None:
         epoch = float(self._ledger.epoch or math.nan)
+        if not self._instruments.armed:  # one more sample of the parameters: it spans the epoch whatever the budget
+            self._ledger.put(self._instruments.parameter_values())
         for closed in self._open.close(self.step, epoch, self._ledger.now()):
             self._ledger.evaluation(closed)
             if not self._evaluated or self._evaluated[-1] != self.step:

@@ -15,6 +15,7 @@ from tocsin.probes import measures
 from tocsin.probes.hook import Hook, Meter
 
 FORWARDS = 8
+MOMENT_ENTRIES = 65536
 Emit = Callable[[str, dict[str, Tensor | float]], None]
 
 
@@ -56,7 +57,8 @@ class Inputs:
             return {}
         values: dict[str, Tensor | float] = {f"input/fingerprint/{mode}": measures.fingerprint(first)}
         if floating is not None:
-            wide = first.float() if first.dtype in (torch.float16, torch.bfloat16) else first
+            wide = measures.strided(first, MOMENT_ENTRIES)
+            wide = wide.float() if wide.dtype in (torch.float16, torch.bfloat16) else wide
             low, high = torch.aminmax(wide)
             sd, mean = torch.std_mean(wide, correction=0)
             values |= {f"input/mean/{mode}": mean, f"input/sd/{mode}": sd}

@@ -109,6 +109,12 @@ class Instruments:
         self._watch_backward(host)
         return host
 
+    def parameter_values(self) -> dict[str, float]:
+        """Whether the parameters moved since the previous sample, their norm and health; needs no hook."""
+        values = self.meter.run("parameters", self.state.read, default={})
+        found: dict[str, float] = self.meter.run("transfer", to_host, values, default={})
+        return found
+
     def activation_values(self) -> dict[str, float]:
         """What the activation hooks of the last window saw."""
         values = self.meter.run("activations", self.activations.read, default={})

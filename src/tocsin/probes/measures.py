@@ -24,9 +24,12 @@ def dense(tensor: Tensor) -> Tensor:
 
 
 def strided(tensor: Tensor, most: int) -> Tensor:
-    """At most ``most`` entries of ``tensor``, evenly spread in memory order, shape (m,); a view where possible."""
+    """At most ``most`` entries of ``tensor``, evenly spread in memory order, shape (m,); a view where possible.
+
+    The stride is odd, so that it does not walk down one column of an image or a matrix of even width.
+    """
     flat = dense(tensor).reshape(-1)
-    return flat[:: max(1, -(-flat.numel() // most))]
+    return flat[:: -(-flat.numel() // most) | 1]
 
 
 def norm(tensor: Tensor) -> Tensor:
