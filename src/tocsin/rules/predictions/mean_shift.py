@@ -75,8 +75,9 @@ def mean_shift(
 
     ## Known limits
     Without a recorded sample, autocorrelated errors make the interval too narrow; with one, short and persistent
-    records still do (2 alarms in 400 healthy synthetic runs, in runs of 30 errors with lag-1 correlation .9). On a skewed target a median-seeking
-    loss gives such a shift by design. Silent where the wrong spread costs more (PRD004 or over-dispersion).
+    records still may (2 alarms in 400 healthy synthetic runs, both with 30 errors of lag-1 correlation .7-.9). On a
+    skewed target a median-seeking loss gives such a shift by design. Silent where the wrong spread costs more (PRD004
+    or over-dispersion).
 
     ## References
     Murphy 1988, Mon. Wea. Rev. 116, eq. 11-12 (decomposition).
