@@ -93,6 +93,16 @@ def test_axis_is_logarithmic_only_for_positive_values_over_a_wide_range():
     assert [main_panels(r, Curves())[0].log for r in (wide, zero, narrow)] == [True, False, False]
 
 
+def test_schedules_and_counters_are_linear_and_a_learning_rate_is_held_to_the_end():
+    run = Run.of(series={"lr/0": [1e-2, 1e-5], "train/loss": np.ones(50)})
+    curves = Curves()
+    plot = next(p for p in main_panels(run, curves) if p.title == "Learning rate")
+    assert not plot.log
+    assert plot.lines[0]["style"] == "step"
+    drawn = curves.drawn()[plot.lines[0]["curve"]]
+    assert (drawn["x"], drawn["y"]) == ([1, 2, 50], [1e-2, 1e-5, 1e-5])
+
+
 def test_only_what_several_runs_share_is_laid_over_each_other(run):
     other = Run.of("other", series={"train/loss": [3.0, 2.0], "val/special": [1.0]})
     plots = overlays([run, other], Curves())
@@ -119,6 +129,13 @@ def test_glyph_keeps_the_order_of_value_limit_and_interval():
 )
 def test_no_glyph_where_nothing_can_be_compared(evidence):
     assert glyph(evidence) is None
+
+
+def test_an_interval_of_another_quantity_is_not_put_on_the_axis_of_the_value():
+    g = glyph(Evidence("val/loss", 1.8, 960, 0.9, (0.17, 0.42)))
+    assert g is not None
+    assert g.low is g.high is None
+    assert g.limit < g.value
 
 
 def test_glyph_of_an_open_interval_stays_on_its_axis():

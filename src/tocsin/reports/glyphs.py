@@ -24,9 +24,14 @@ class Glyph:
 
 
 def glyph(e: Evidence) -> Glyph | None:
-    """The glyph of one evidence; None where fewer than two finite numbers are there to compare."""
+    """The glyph of one evidence; None where fewer than two finite numbers are there to compare.
+
+    An interval that does not hold the value is of another quantity (a slope, a difference): it has no place here.
+    """
     value = e.value if isinstance(e.value, float | int) and not isinstance(e.value, bool) else None
     low, high = e.interval if e.interval is not None else (None, None)
+    if value is not None and low is not None and high is not None and not low <= value <= high:
+        low = high = None
     finite = [float(v) for v in (value, e.limit, low, high) if v is not None and math.isfinite(v)]
     if len(finite) < 2:
         return None

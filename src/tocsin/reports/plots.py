@@ -14,7 +14,8 @@ from tocsin.reports.curves import LARGEST, SMALLEST, Curves, medians
 from tocsin.reports.plain import figure, plain
 from tocsin.run import Evaluation, Run, Series
 
-MAIN = ("lr", "grad/norm", "grad/applied_norm", "amp/scale")
+MAIN = ("grad/norm", "grad/applied_norm", "amp/scale")
+LINEAR = ("lr", "count/")  # a schedule that ends at 0 would be drawn as its last step, a counter as its first
 MOST_LINES = 8
 MOST_PANELS = 4
 MOST_NAME = 100
@@ -27,7 +28,7 @@ class Plot:
 
     Attributes:
         title: What is drawn.
-        lines: ``{"name", "curve", "style"}``; style is "line" or "raw" (a faint line under its median).
+        lines: ``{"name", "curve", "style"}``; style is "line", "step" or "raw" (faint, under its median).
         log: Whether it opens with a logarithmic axis; ``positive``: whether it may have one.
         marks: Vertical lines ``{"x", "text", "weak"}``.
         limits: Horizontal lines ``{"y", "text"}``.
@@ -66,10 +67,12 @@ def panel(
     plot = Plot(title, group=group)
     steps = list(keep)
     for name, s in list(series.items())[:MOST_LINES]:
-        plot.lines.append({"name": name, "curve": curves.want(s, keep=steps), "style": "line"})
+        style = "step" if s.name.startswith("lr") else "line"
+        plot.lines.append({"name": name, "curve": curves.want(s, keep=steps), "style": style})
     values = np.concatenate([s.value[np.abs(s.value) <= LARGEST] for s in series.values()] or [np.empty(0)])
     plot.positive = bool(values.size and values.min() >= SMALLEST)
-    plot.log = plot.positive and bool(np.log(values.max()) - np.log(values.min()) > math.log(WIDE_RANGE))
+    wide = plot.positive and bool(np.log(values.max()) - np.log(values.min()) > math.log(WIDE_RANGE))
+    plot.log = wide and not any(name.startswith(LINEAR) for name in series)
     left_out = len(series) - MOST_LINES
     plot.title += f" (first {MOST_LINES} of {len(series)})" if left_out > 0 else ""
     return plot
@@ -81,13 +84,14 @@ def main_panels(run: Run, curves: Curves) -> list[Plot]:
         ("Loss", _having(run, "train/loss", *(n for n in run.series if n.endswith("/loss") and n != "train/loss"))),
         ("Loss terms", run.family("train/loss")),
         *_metric_panels(run),
-        ("Learning rate", _having(run, "lr", *(n for n in run.series if n.startswith("lr/")))),
+        (
+            "Learning rate",
+            {n: held(s, run.last_step) for n, s in run.series.items() if n.split("/")[0] == "lr" and len(s)},
+        ),
         ("Gradient norm", _having(run, "grad/norm", "grad/applied_norm")),
         ("Loss scale", _having(run, "amp/scale")),
     ]
     plots = [panel(title, series, curves, group=run.name) for title, series in chosen if series]
-    for plot in plots:
-        plot.log &= plot.title != "Learning rate"  # a schedule that ends at 0 would be drawn as its last step
     if plots and (noisy := run.get("train/loss")) is not None:
         _add_median(plots[0], noisy, curves)
     return plots
@@ -97,15 +101,22 @@ def main_names(run: Run) -> list[str]:
     """Names of the series that ``main_panels`` draws first for one run, for laying several runs over each other."""
     metrics = [name for _, series in _metric_panels(run) for name in series]
     losses = [n for n in run.series if n.endswith("/loss")]
-    return [*losses, *metrics, *(n for n in run.series if n in MAIN or n.startswith("lr/"))]
+    return [*losses, *metrics, *(n for n in run.series if n in MAIN)]
 
 
 def overlays(runs: list[Run], curves: Curves, most: int = 8) -> list[Plot]:
     """One panel for each main series that at least two runs share, a line a run."""
     names = dict.fromkeys(name for run in runs for name in main_names(run))
-    shared = {n: {r.name: s for r in runs if (s := r.get(n)) is not None} for n in names}
+    shared = {n: {r.name: s for r in runs if (s := r.get(n)) is not None and len(s) > 1} for n in names}
     chosen = [(n, s) for n, s in shared.items() if len(s) > 1]
     return [panel(name, series, curves, group="overlay") for name, series in chosen[:most]]
+
+
+def held(series: Series, last_step: int) -> Series:
+    """A series that is recorded when it changes, with its last value held to the end of the run."""
+    if last_step <= series.step[-1]:
+        return series
+    return Series.of(series.name, np.append(series.value, series.value[-1]), np.append(series.step, last_step))
 
 
 def _having(run: Run, *names: str) -> dict[str, Series]:

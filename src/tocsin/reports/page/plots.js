@@ -9,7 +9,7 @@
   const number = (v) => {
     if (!finite(v)) return "--";
     const size = Math.abs(v);
-    return size !== 0 && (size < 1e-3 || size >= 1e6) ? v.toExponential(2) : String(+v.toPrecision(4));
+    return size !== 0 && (size < 1e-3 || size >= 1e6) ? v.toExponential(2).replace(/\.?0+e/, "e") : String(+v.toPrecision(4));
   };
 
   function yRange(spec) {
@@ -23,7 +23,8 @@
       const also = [...spec.limits.map((l) => l.y), ...spec.bands.flatMap((b) => [b.low, b.high])].filter(near);
       const all = [low, high, ...also];
       const [a, b] = [Math.min(...all), Math.max(...all)];
-      return log ? uPlot.rangeLog(a, b === a ? a * 10 : b, 10, false) : uPlot.rangeNum(a, b === a ? a + (Math.abs(a) || 1) * 0.1 : b, 0.08, true);
+      if (a === b) return log ? [a / 3, a * 3] : [a - (Math.abs(a) || 1) * 0.1, a + (Math.abs(a) || 1) * 0.1];
+      return log ? uPlot.rangeLog(a, b, 10, false) : uPlot.rangeNum(a, b, 0.08, true);
     };
   }
 
@@ -88,7 +89,7 @@
           const w = Math.max(u.valToPos(last, "x", true) - x0, 2 * b.px);
           u.ctx.fillStyle = colour("--error");
           u.ctx.globalAlpha = 0.09;
-          u.ctx.fillRect(x0, b.top, w, b.height);
+          if (spec.lines.length <= 3) u.ctx.fillRect(x0, b.top, w, b.height); // of many lines, one gap is not the panel's
           u.ctx.globalAlpha = 1;
           u.ctx.fillRect(x0, b.bottom - 4 * b.px, w, 4 * b.px);
         }
@@ -117,16 +118,6 @@
         const flip = at + u.ctx.measureText(mark.text).width + 6 * b.px > b.right;
         words.push([mark.text, at + (flip ? -5 : 5) * b.px, b.top + (13 + 14 * row) * b.px, ink, flip ? "right" : "left"]);
       });
-      for (const p of spec.points) {
-        const [x, y] = [u.valToPos(p.x, "x", true), u.valToPos(p.y, "y", true)];
-        u.ctx.beginPath();
-        u.ctx.arc(x, y, 4.5 * b.px, 0, 2 * Math.PI);
-        u.ctx.fillStyle = colour("--paper");
-        u.ctx.strokeStyle = red;
-        u.ctx.lineWidth = 2 * b.px;
-        u.ctx.fill();
-        u.ctx.stroke();
-      }
       for (const l of spec.lines) {
         const bad = data.curves[l.curve].bad;
         if (bad.length) {
@@ -136,6 +127,18 @@
       }
       for (const w of words) text(u, ...w);
     });
+    for (const p of spec.points) { // not clipped: a point on the frame is shown whole
+      const [x, y, px] = [u.valToPos(p.x, "x", true), u.valToPos(p.y, "y", true), devicePixelRatio];
+      const { left, top, width, height } = u.bbox;
+      if (!(x >= left && x <= left + width && y >= top && y <= top + height)) continue;
+      u.ctx.beginPath();
+      u.ctx.arc(x, y, 4.5 * px, 0, 2 * Math.PI);
+      u.ctx.fillStyle = colour("--paper");
+      u.ctx.strokeStyle = colour("--error");
+      u.ctx.lineWidth = 2 * px;
+      u.ctx.fill();
+      u.ctx.stroke();
+    }
   }
 
   // On a logarithmic axis a grid line a decade is enough, where there are two.
@@ -153,6 +156,7 @@
       label: l.name, stroke: raw ? ink + "66" : ink, width: raw ? 1 : points > 300 ? 1.25 : 1.75, spanGaps: false,
       points: { show: points <= 60, size: 5, fill: ink, stroke: ink },
       value: (u, v) => number(v),
+      ...(l.style === "step" ? { paths: uPlot.paths.stepped({ align: 1 }) } : {}),
     };
   }
 
