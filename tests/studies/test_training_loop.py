@@ -66,7 +66,7 @@ def test_a_run_leaves_a_record_checkpoints_and_tables(tmp_path: Path) -> None:
     assert set(ends[0].losses) == {"total", "modulation", "snr"}
     assert set(ends[0].weights) == {"modulation", "snr"}
     assert ends[-1].remaining_s == 0
-    rows = (folder / "tables" / "by_snr.csv").read_text().splitlines()
+    rows = (folder / "tables" / "test_by_snr.csv").read_text().splitlines()
     assert len(rows) == 4
     assert rows[0].startswith("class,n,")
     best = checkpoints.load(folder / "checkpoints" / "best.pt")

@@ -136,5 +136,6 @@ class Constellation:
             joint = modulation * len(self.config.data.snr_db) + snr
             found["oracle_joint_accuracy"] = float((oracle[0] == joint).mean())
             found["oracle_gap"] = found["oracle_joint_accuracy"] - found["joint_accuracy"]
-        self.tables = tables(made, self.config.data.modulations, self.config.data.snr_db)
+        made_tables = tables(made, self.config.data.modulations, self.config.data.snr_db)
+        self.tables = {f"{split}_{name}": rows for name, rows in made_tables.items()}
         return {f"{split}/{name}": value for name, value in found.items()}
