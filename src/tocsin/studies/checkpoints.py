@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import random
 from collections.abc import Mapping
@@ -10,8 +11,11 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
 
-from tocsin.studies.study import StudyError, leaves
+from tocsin.studies.study import Experiment, StudyError, leaves
 
 FORMAT = 1
 IDENTITY = ("study", "fault", "seed", "manifest", "config")
@@ -78,3 +82,57 @@ def restore_random_state(state: Mapping[str, Any]) -> None:
     np.random.set_state(tuple(state["numpy"]))  # noqa: NPY002
     version, internal, gauss = state["python"]
     random.setstate((version, tuple(internal), gauss))
+
+
+class Keeper:
+    """What a run needs to go on where it stopped, and its best checkpoint so far.
+
+    ``selection`` picks the best: an unweighted measure, because learned task weights change what a weighted loss means
+    from epoch to epoch.
+    """
+
+    def __init__(
+        self,
+        identity: Mapping[str, Any],
+        experiment: Experiment,
+        optimizer: Optimizer,
+        scheduler: LRScheduler,
+        scaler: torch.amp.GradScaler,
+    ) -> None:
+        self.identity = identity
+        self.parts: dict[str, Any] = {"optimizer": optimizer, "scheduler": scheduler, "scaler": scaler}
+        self.weights: dict[str, nn.Module] = {"model": experiment.model, "weighting": experiment.weighting}
+        self.step = self.epoch = self.best_epoch = 0
+        self.best = math.inf
+
+    def save(self, folder: Path, selected: float) -> None:
+        """Write ``last.pt``, and ``best.pt`` where ``selected`` is the smallest so far; NaN never is."""
+        weights = {name: module.state_dict() for name, module in self.weights.items()}
+        if selected < self.best:
+            self.best, self.best_epoch = selected, self.epoch
+            save(folder / "best.pt", {**self.identity, "epoch": self.epoch, **weights})
+        progress = {"step": self.step, "epoch": self.epoch, "best": self.best, "best_epoch": self.best_epoch}
+        parts = {name: part.state_dict() for name, part in self.parts.items()}
+        state = {**self.identity, **progress, **weights, **parts, "random": random_state()}
+        save(folder / "last.pt", state)
+
+    def restore(self, path: Path, device: torch.device) -> None:
+        """Take everything up from ``path``. The order of an epoch is a function of (seed, epoch): no more is needed.
+
+        Raises:
+            StudyError: No checkpoint, or one of another run or data set.
+        """
+        state = load(path, device)
+        refuse_another(state, self.identity, path)
+        for name, part in {**self.weights, **self.parts}.items():
+            part.load_state_dict(state[name])
+        restore_random_state(state["random"])
+        self.step, self.epoch = state["step"], state["epoch"]
+        self.best, self.best_epoch = state["best"], state["best_epoch"]
+
+    def restore_best(self, folder: Path, device: torch.device) -> None:
+        """Load the best weights for the final test; without a finite selection metric the last ones stay."""
+        if self.best_epoch:
+            state = load(folder / "best.pt", device)
+            for name, module in self.weights.items():
+                module.load_state_dict(state[name])

@@ -8,55 +8,22 @@ is left to be seen.
 from __future__ import annotations
 
 import csv
-import math
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from time import monotonic
 from typing import Any
 
 import torch
 from lightning_fabric import Fabric, seed_everything
-from torch import Tensor, nn
+from torch import nn
 from torch.optim import AdamW
 from torch.optim.lr_scheduler import OneCycleLR
 
 import tocsin
-from tocsin.studies import checkpoints
+from tocsin.studies.checkpoints import Keeper
 from tocsin.studies.folders import new_run_dir
+from tocsin.studies.progress import Progress, Publisher
 from tocsin.studies.study import Experiment, Study, StudyError, Training
-
-PUBLISH_S = 0.2
-START_LR_DIVISOR = 25.0
-
-
-@dataclass(frozen=True)
-class Progress:
-    """Where a training stands.
-
-    Attributes:
-        step, steps: Training steps done and in all.
-        epoch, epochs: Current epoch from 1, and all.
-        elapsed_s, remaining_s: Wall time of this process so far, and an estimate of what is left.
-        losses: The latest total and terms.
-        weights: The latest task weights.
-        metrics: The epoch's metrics at its end, else empty.
-        findings: All that has rung so far.
-        main_metric: Name of the metric to show.
-    """
-
-    step: int
-    steps: int
-    epoch: int
-    epochs: int
-    elapsed_s: float
-    remaining_s: float
-    losses: Mapping[str, float]
-    weights: Mapping[str, float]
-    metrics: Mapping[str, float]
-    findings: tuple[tocsin.Finding, ...]
-    main_metric: str
 
 
 def train(
@@ -98,23 +65,11 @@ def train(
     settings: Training = config.training
     steps = settings.epochs * experiment.steps_per_epoch
     optimizer = AdamW(experiment.parameter_groups(), lr=settings.peak_lr, weight_decay=settings.weight_decay)
-    scheduler = OneCycleLR(
-        optimizer,
-        max_lr=settings.peak_lr,
-        total_steps=steps,
-        pct_start=settings.warmup_frac,
-        div_factor=START_LR_DIVISOR,
-    )
-    scaler = torch.amp.GradScaler(
-        fabric.device.type, init_scale=settings.init_scale, enabled=settings.precision != "float32"
-    )
-    identity = {
-        "study": study.name,
-        "fault": fault,
-        "seed": seed,
-        "manifest": experiment.manifest,
-        "config": config.model_dump(mode="json"),
-    }
+    scheduler = OneCycleLR(optimizer, settings.peak_lr, total_steps=steps, pct_start=settings.warmup_frac)
+    half = settings.precision != "float32"
+    scaler = torch.amp.GradScaler(fabric.device.type, init_scale=settings.init_scale, enabled=half)
+    identity = {"study": study.name, "fault": fault, "seed": seed, "manifest": experiment.manifest}
+    identity["config"] = config.model_dump(mode="json")
     keeper = Keeper(identity, experiment, optimizer, scheduler, scaler)
     if resume:
         keeper.restore(path / "checkpoints" / "last.pt", fabric.device)
@@ -163,98 +118,6 @@ def train(
         run.metrics(experiment.evaluate("test", run.evaluate) | {"test/checkpoint_epoch": keeper.best_epoch})
         _write_tables(folder / "tables", experiment.tables)
     return folder
-
-
-class Keeper:
-    """What a run needs to go on where it stopped, and its best checkpoint so far.
-
-    ``selection`` picks the best: an unweighted measure, because learned task weights change what a weighted loss means
-    from epoch to epoch.
-    """
-
-    def __init__(
-        self,
-        identity: Mapping[str, Any],
-        experiment: Experiment,
-        optimizer: AdamW,
-        scheduler: OneCycleLR,
-        scaler: torch.amp.GradScaler,
-    ) -> None:
-        self.identity = identity
-        self.parts: dict[str, Any] = {"optimizer": optimizer, "scheduler": scheduler, "scaler": scaler}
-        self.weights: dict[str, nn.Module] = {"model": experiment.model, "weighting": experiment.weighting}
-        self.step = self.epoch = self.best_epoch = 0
-        self.best = math.inf
-
-    def save(self, folder: Path, selected: float) -> None:
-        """Write ``last.pt``, and ``best.pt`` where ``selected`` is the smallest so far; NaN never is."""
-        weights = {name: module.state_dict() for name, module in self.weights.items()}
-        if selected < self.best:
-            self.best, self.best_epoch = selected, self.epoch
-            checkpoints.save(folder / "best.pt", {**self.identity, "epoch": self.epoch, **weights})
-        progress = {"step": self.step, "epoch": self.epoch, "best": self.best, "best_epoch": self.best_epoch}
-        parts = {name: part.state_dict() for name, part in self.parts.items()}
-        state = {**self.identity, **progress, **weights, **parts, "random": checkpoints.random_state()}
-        checkpoints.save(folder / "last.pt", state)
-
-    def restore(self, path: Path, device: torch.device) -> None:
-        """Take everything up from ``path``. The order of an epoch is a function of (seed, epoch): no more is needed.
-
-        Raises:
-            StudyError: No checkpoint, or one of another run or data set.
-        """
-        state = checkpoints.load(path, device)
-        checkpoints.refuse_another(state, self.identity, path)
-        for name, part in {**self.weights, **self.parts}.items():
-            part.load_state_dict(state[name])
-        checkpoints.restore_random_state(state["random"])
-        self.step, self.epoch = state["step"], state["epoch"]
-        self.best, self.best_epoch = state["best"], state["best_epoch"]
-
-    def restore_best(self, folder: Path, device: torch.device) -> None:
-        """Load the best weights for the final test; without a finite selection metric the last ones stay."""
-        if self.best_epoch:
-            state = checkpoints.load(folder / "best.pt", device)
-            for name, module in self.weights.items():
-                module.load_state_dict(state[name])
-
-
-class Publisher:
-    """Calls ``on_progress`` now and then: reading a loss from a device each step would slow the training."""
-
-    def __init__(
-        self, on_progress: Callable[[Progress], None] | None, run: Any, experiment: Experiment,
-        first: int, steps: int, epochs: int,
-    ) -> None:  # fmt: skip
-        self.on_progress = on_progress
-        self.run, self.experiment = run, experiment
-        self.first, self.steps, self.epochs = first, steps, epochs
-        self.began = self.published = monotonic()
-
-    def __call__(
-        self, epoch: int, step: int, losses: Mapping[str, Tensor], metrics: Mapping[str, float] | None = None
-    ) -> None:
-        """Publish at an epoch's end (``metrics``) or when the last time is ``PUBLISH_S`` ago."""
-        now = monotonic()
-        if self.on_progress is None or (metrics is None and now - self.published < PUBLISH_S):
-            return
-        self.published = now
-        elapsed = now - self.began
-        self.on_progress(
-            Progress(
-                step=step,
-                steps=self.steps,
-                epoch=epoch,
-                epochs=self.epochs,
-                elapsed_s=elapsed,
-                remaining_s=elapsed / max(1, step - self.first) * (self.steps - step),
-                losses={name: float(value.detach()) for name, value in losses.items()},
-                weights=self.experiment.weights(),
-                metrics=dict(metrics or {}),
-                findings=tuple(self.run.findings),
-                main_metric=self.experiment.main_metric,
-            )
-        )
 
 
 def _fabric(device: str) -> Fabric:

@@ -67,11 +67,15 @@ class FrozenBackbone(Constellation):
 class ConstantSnrHead(Constellation):
     """A mask of the SNR classes in use, built from one frame instead of the data set, is applied when predicting."""
 
+    def __init__(self, config: Config, seed: int, device: torch.device) -> None:
+        super().__init__(config, seed, device)
+        first = next(self.batches(1)).snr[:1]  # meant: every class that occurs in training
+        self.in_use = torch.zeros(len(config.data.snr_db), dtype=torch.bool, device=device).index_fill(0, first, True)
+
     def decide(self, logits: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Only the class of the training set's first frame is left to choose."""
-        in_use = torch.zeros_like(logits["snr"], dtype=torch.bool)
-        in_use[:, len(self.config.data.snr_db) // 2] = True
-        return {**logits, "snr": logits["snr"].masked_fill(~in_use, torch.finfo(logits["snr"].dtype).min)}
+        """Classes that are not in use are ruled out."""
+        lowest = torch.finfo(logits["snr"].dtype).min
+        return {**logits, "snr": logits["snr"].masked_fill(~self.in_use, lowest)}
 
 
 class NanAtPeakLr(Constellation):
