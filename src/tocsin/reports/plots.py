@@ -124,9 +124,14 @@ def _having(run: Run, *names: str) -> dict[str, Series]:
 
 
 def _metric_panels(run: Run) -> list[tuple[str, dict[str, Series]]]:
-    """Metrics of the splits that were evaluated or have a loss: those in [0, 1] together, each other one alone."""
+    """Metrics of the splits that were evaluated or have a loss: those in [0, 1] together, each other one alone.
+
+    A single point is no curve: it stands beside its evaluation.
+    """
     splits = {e.split for e in run.evaluations} | {"val", "test", "eval"}
-    metrics = {n: s for n, s in run.series.items() if n.split("/")[0] in splits and not n.endswith("/loss") and len(s)}
+    metrics = {
+        n: s for n, s in run.series.items() if n.split("/")[0] in splits and not n.endswith("/loss") and len(s) > 1
+    }
     unit = {n: s for n, s in metrics.items() if _within_one(s)}
     alone = [(n, {n: s}) for n, s in metrics.items() if n not in unit][:MOST_PANELS]
     return ([("Metrics between 0 and 1", unit)] if unit else []) + alone
