@@ -178,3 +178,14 @@ def test_nan_evidence_keeps_its_kind():
     value = finding_from_json(strict(finding_to_json(finding))).evidence[0].value
     assert isinstance(value, float)
     assert math.isnan(value)
+
+
+def test_findings_about_different_tasks_do_not_explain_each_other():
+    def about(code: str, split_and_task: str) -> Finding:
+        where = (Evidence(f"evaluation:{split_and_task}"),)
+        return Finding("m", split_and_task, 1, where, code=code, severity="error", explains=("BBB001",))
+
+    constant = about("AAA001", "val/snr")
+    assert constant.accounts_for(about("BBB001", "val/snr"))
+    assert constant.accounts_for(about("BBB001", "test/snr"))
+    assert not constant.accounts_for(about("BBB001", "val/modulation"))

@@ -79,10 +79,20 @@ class Finding:
         """(run, code, subject): what makes two findings the same one."""
         return (self.run, self.code, self.subject)
 
+    @property
+    def tasks(self) -> set[str]:
+        """Tasks whose evaluations it rests on, whatever the split."""
+        keys = (e.source.removeprefix("evaluation:") for e in self.evidence if e.source.startswith("evaluation:"))
+        return {key.partition("/")[2] for key in keys}
+
     def accounts_for(self, other: Finding) -> bool:
-        """Whether this finding explains ``other``: same run, declared, began no later, not a note over a fault."""
+        """Whether this finding explains ``other``: same run, declared, began no later, not a note over a fault.
+
+        Two findings about the predictions of different tasks do not explain each other.
+        """
         return (
             other.code in self.explains
+            and not (self.tasks and other.tasks and self.tasks.isdisjoint(other.tasks))
             and other.run == self.run
             and other.code != self.code
             and self.step <= other.step
