@@ -68,8 +68,9 @@ def watch(
     Args:
         model: The module that is trained, before ``torch.compile`` where that is used.
         optimizer: One, or several (their records are keyed ``opt/0``, ``opt/1``, ...).
-        run_dir: Folder of the record; default ``runs/<adjective-noun-number>``. An unfinished run there gets a new
-            attempt, a finished one is left alone and a sibling is made.
+        run_dir: Folder of the record; default ``runs/<adjective-noun-number>``, after the configuration's ``study``
+            where it names one. An unfinished run there gets a new attempt, a finished one is left alone and a
+            sibling is made.
         config: Mapping, dataclass, pydantic model or namespace; recorded with its types.
         scaler: The ``GradScaler``, if there is one.
         ema: Averaged copy of the model (``AveragedModel`` or a module with the same parameter names).
@@ -236,7 +237,7 @@ class Recorder:
             optimizers=[type(o).__name__ for o in optimizers],
             scheduler=_numbers_of(scheduler),
         )
-        where = Path(run_dir) if run_dir is not None else Path("runs") / run_name()
+        where = Path(run_dir) if run_dir is not None else Path("runs") / run_name(str(config.get("study", "")))
         writer = record.open_record(where, config=config, environment=facts, after=start_step)
         self.folder = writer.folder
         self._ledger = Ledger(writer, Columns(self.folder.name, config, facts), self.say)

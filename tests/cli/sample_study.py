@@ -84,5 +84,6 @@ def install(monkeypatch: Any, trainer: Trainer) -> None:
 
     module("tocsin.studies", names=lambda: ["toy"], load=lambda _: Study())
     module("tocsin.studies.study", StudyError=StudyError)
-    module("tocsin.studies.folders", new_run_dir=lambda name: Path("runs") / f"{name}-calm-reed-7")
-    module("tocsin.studies.training", train=trainer, Progress=Progress)
+    monkeypatch.setattr("tocsin.surroundings.run_name", lambda prefix: f"{prefix}-calm-reed-7")
+    module("tocsin.studies.progress", Progress=Progress)
+    module("tocsin.studies.training", train=trainer)

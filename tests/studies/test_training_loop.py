@@ -8,7 +8,6 @@ import torch
 import tocsin
 from tocsin import studies
 from tocsin.studies import checkpoints
-from tocsin.studies.folders import new_run_dir
 from tocsin.studies.study import StudyError
 from tocsin.studies.training import Progress, train
 
@@ -177,15 +176,3 @@ def test_a_nan_is_left_to_be_seen_and_the_run_completes(tmp_path: Path) -> None:
     assert record.exit == "finished"
     assert record.last_step == 9
     assert not torch.isfinite(torch.tensor(record.series["train/loss"].value[-1]))
-
-
-def test_new_folders_are_named_after_the_study_and_leave_the_seeds_alone(tmp_path: Path) -> None:
-    import random
-
-    random.seed(0)
-    before = random.getstate()
-    path = new_run_dir("constellation", tmp_path)
-    assert path.parent == tmp_path
-    assert path.name.startswith("constellation-")
-    assert len(path.name.split("-")) == 4
-    assert random.getstate() == before

@@ -15,7 +15,7 @@ from tocsin.reports.plain import figure, plain
 from tocsin.reports.sparkline import sparkline
 
 if TYPE_CHECKING:
-    from tocsin.studies.training import Progress
+    from tocsin.studies.progress import Progress
 
 BAR = 24
 EPOCHS_SHOWN = 8

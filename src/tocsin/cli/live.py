@@ -13,7 +13,7 @@ from tocsin.findings import Finding
 from tocsin.reports.plain import figure, plain
 
 if TYPE_CHECKING:
-    from tocsin.studies.training import Progress
+    from tocsin.studies.progress import Progress
 
 Show = Callable[["Progress"], None]
 REDRAW_S = 1.0  # a picture costs about 4 ms of CPU time, which the training must not feel

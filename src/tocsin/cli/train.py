@@ -71,12 +71,12 @@ def train(
 
 def _train(study: Study, choice: dict[str, Any], how: dict[str, Any], as_json: bool) -> Path:
     from tocsin.cli.live import shown
+    from tocsin.surroundings import run_name
 
     with installed():
-        from tocsin.studies.folders import new_run_dir
         from tocsin.studies.study import StudyError
         from tocsin.studies.training import train as train_study
-    how["run_dir"] = how["run_dir"] or new_run_dir(study.name)
+    how["run_dir"] = how["run_dir"] or Path("runs") / run_name(study.name)
     title = f"{study.name} {choice['preset']}, seed {choice['seed']}"
     title += f", planted fault {choice['fault']}" if choice["fault"] else ""
     try:

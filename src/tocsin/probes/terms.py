@@ -18,7 +18,7 @@ MOST_NODES = 200_000
 class TermGradients:
     """Walks the autograd graph of each term, and on demand differentiates it at the trunk.
 
-    The trunk is the last weight matrix, in the order of ``named_parameters``, that every term with a path reaches.
+    The trunk is the last weight matrix, in the order of ``named_parameters``, that the most terms reach.
     Nothing of a graph is kept past the call.
     """
 
@@ -63,11 +63,13 @@ class TermGradients:
         if known is not None and known.requires_grad:
             return known
         reached = [reachable(term) for term in terms]
-        for name, p in reversed(self.tensors.all.items()):
-            if p.requires_grad and p.dim() >= 2 and sum(id(p) in r for r in reached) >= 2:
-                self.trunk = name
-                return p
-        return None
+        matrices = [(name, p) for name, p in self.tensors.all.items() if p.requires_grad and p.dim() >= 2]
+        shared = {name: sum(id(p) in r for r in reached) for name, p in matrices}
+        most = max(shared.values(), default=0)
+        if most < 2:
+            return None
+        self.trunk = next(name for name, _ in reversed(matrices) if shared[name] == most)
+        return self.tensors.all[self.trunk]
 
 
 def reaches(term: Tensor, wanted: set[int]) -> bool:

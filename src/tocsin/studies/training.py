@@ -21,7 +21,6 @@ from torch.optim.lr_scheduler import OneCycleLR
 
 import tocsin
 from tocsin.studies.checkpoints import Keeper
-from tocsin.studies.folders import new_run_dir
 from tocsin.studies.progress import Progress, Publisher
 from tocsin.studies.study import Experiment, Study, StudyError, Training
 
@@ -56,7 +55,7 @@ def train(
         StudyError: Unknown preset, fault, setting or device, or a checkpoint that is missing or of another run.
     """
     config = study.configure(preset, fault, overrides)
-    path = Path(run_dir) if run_dir is not None else new_run_dir(study.name)
+    path = Path(run_dir) if run_dir is not None else None
     fabric = _fabric(device)
     seed_everything(seed, workers=True, verbose=False)
 
@@ -72,6 +71,8 @@ def train(
     identity["config"] = config.model_dump(mode="json")
     keeper = Keeper(identity, experiment, optimizer, scheduler, scaler)
     if resume:
+        if path is None:
+            raise StudyError("to resume, name the run's folder: run_dir")
         keeper.restore(path / "checkpoints" / "last.pt", fabric.device)
         if keeper.epoch >= settings.epochs:
             raise StudyError(f"{path} already ended after {keeper.epoch} epochs: there is nothing to resume")
@@ -90,7 +91,7 @@ def train(
         say=None if on_progress is None else _say_trouble,
     )
     with recorder as run:
-        folder = run.folder or path
+        folder = run.folder or path or Path("runs") / study.name
         show = Publisher(on_progress, run, experiment, keeper.step, steps, settings.epochs)
         for epoch in range(keeper.epoch + 1, settings.epochs + 1):
             for batch in experiment.batches(epoch):
