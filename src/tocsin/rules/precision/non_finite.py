@@ -212,7 +212,8 @@ def _what_first(run: Run, first: Stretch) -> str:
         bad = [t for t, v in at.items() if v.size and not np.isfinite(v).all()]
         good = [t for t, v in at.items() if v.size and np.isfinite(v).all()]
         if bad and good:
-            return f"first in the term {', '.join(bad)}, while {', '.join(good)} was finite"
+            terms, were = "term" if len(bad) == 1 else "terms", "was" if len(good) == 1 else "were"
+            return f"first in the {terms} {', '.join(bad)}, while {', '.join(good)} {were} finite"
         growth = _growth(first)
         if growth > 10:
             return f"it had grown {growth:.3g}-fold over the values before"
