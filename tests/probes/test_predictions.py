@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import confusion_matrix, r2_score
 
-from tocsin.probes.predictions import SAMPLE_PAIRS, Accumulator, UnreadableError, kind_of, opened
+from tocsin.probes.predictions import SAMPLE_PAIRS, Accumulator, OpenEvaluations, UnreadableError, kind_of, opened
 from tocsin.run import Evaluation, Kind
 
 SMALL = settings(max_examples=30, deadline=None)
@@ -113,3 +113,82 @@ def test_what_fits_nothing_says_what_came() -> None:
         a = opened("v", "m", torch.zeros(2, dtype=torch.long), torch.zeros(2, 3), None, None)
         a.add(torch.zeros(2, dtype=torch.long), torch.zeros(2, 3))
         a.add(torch.zeros(2, dtype=torch.long), torch.zeros(2, 4))
+
+
+@SMALL
+@given(st.integers(0, 2**31), st.lists(st.integers(0, 100), max_size=6), st.booleans())
+def test_logits_and_probabilities_are_told_apart_by_all_batches_together(
+    seed: int, cuts: list[int], probabilities: bool
+) -> None:
+    g = torch.Generator().manual_seed(seed)
+    t, logits = torch.randint(0, 2, (12, 3), generator=g), torch.rand(12, 3, generator=g) * 0.9 - 0.3
+    logits[0] = -2.0  # most batches hold logits that lie in [0, 1]
+    p = logits.sigmoid() if probabilities else logits
+    p[3] = float("nan")
+    used = np.arange(12) != 3
+    want = confusion_matrix(t[used, 0], logits[used, 0] > 0, labels=range(2))
+    binary = accumulate(t[:, 0], p[:, 0], cuts, "binary")
+    assert binary.confusion is not None
+    assert np.array_equal(binary.confusion.dense(), want)
+    table = accumulate(t, p, cuts, "multilabel").labels_confusion
+    assert table is not None
+    assert table[0].tolist() == [want[1, 1], want[0, 1], want[1, 0], want[0, 0]]
+
+
+def evaluated(*pairs: tuple[object, object], **options: object) -> Evaluation:
+    """What ``run.evaluate`` makes of these batches."""
+    found = OpenEvaluations()
+    for target, prediction in pairs:
+        found.add("val", "main", target, prediction, options.get("kind"), options.get("labels"))  # type: ignore[arg-type]
+    (evaluation,) = found.close(1, 1.0, 0.0)
+    return evaluation
+
+
+def test_arrays_are_taken_read_only_reversed_byte_swapped_and_with_labels_in_an_array() -> None:
+    target, logits = np.array([0, 1, 2, 0]), np.random.default_rng(0).normal(size=(4, 3))
+    frozen = logits.copy()
+    frozen.flags.writeable = False
+    pairs = [(target, frozen), (target[::-1], logits[::-1]), (target.astype(">i4"), logits.astype(">f4"))]
+    for pair in pairs:
+        found = evaluated(pair, labels=np.array(["a", "b", "c"]))
+        assert found.n == 4
+        assert found.confusion is not None
+        assert found.confusion.labels == ("a", "b", "c")
+
+
+def test_empty_batches_decide_nothing() -> None:
+    found = evaluated((torch.zeros(0), torch.zeros(0)), (torch.randn(4), torch.randn(4)))
+    assert (found.kind, found.n) == ("regression", 4)
+
+
+def test_the_class_axis_may_be_the_last() -> None:
+    target, logits = torch.randint(0, 5, (2, 7)), torch.randn(2, 7, 5)
+    last, second = evaluated((target, logits)), evaluated((target, logits.movedim(-1, 1)))
+    assert last.confusion is not None
+    assert second.confusion is not None
+    assert np.array_equal(last.confusion.dense(), second.confusion.dense())
+
+
+def test_a_target_beyond_many_classes_adds_none() -> None:
+    found = evaluated((torch.tensor([1, 5000]), torch.randn(2, 2000)), (torch.tensor([2, 3]), torch.randn(2, 2000)))
+    assert found.confusion is not None
+    assert (found.confusion.classes, found.n) == (2000, 3)
+
+
+@pytest.mark.parametrize(
+    ("pairs", "kind", "words"),
+    [
+        ([(torch.tensor([0, 1]), torch.tensor([-1, 1]))], None, "expected ids from 0 to 1048575, got -1"),
+        ([(torch.tensor([0, 1]), torch.tensor([2**40, 1]))], None, "expected ids from 0 to 1048575"),
+        ([(torch.zeros(2), torch.rand(2)), (torch.tensor([3.0, 4.0]), torch.rand(2))], None, "kind='regression'"),
+        ([(torch.randn(4, 3), torch.randn(4, 3)), (torch.randn(3), torch.randn(3))], None, "the batches before had 3"),
+        ([(torch.zeros(2), torch.zeros(2))], "regresion", "kind is one of classes"),
+        ([(torch.zeros(2).long(), torch.zeros(2))], "classes", "is no \\[N, K\\]"),
+        ([(torch.zeros(2), torch.zeros(2))], "multilabel", "is no \\[N, K\\]"),
+        ([(torch.randn(2) * 1j, torch.randn(2) * 1j)], None, "view_as_real"),
+        ([(["a"], ["b"])], None, "expected numbers"),
+    ],
+)
+def test_what_cannot_be_counted_is_refused_in_words(pairs: list[tuple[object, object]], kind: str, words: str) -> None:
+    with pytest.raises(UnreadableError, match=words):
+        evaluated(*pairs, kind=kind)

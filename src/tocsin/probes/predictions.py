@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import torch
@@ -16,6 +16,7 @@ from torch import Tensor
 from tocsin.run import Confusion, Evaluation, Kind, Moments
 
 DENSE_CLASSES = 1024
+MOST_CLASSES = 2**20  # what a record may hold
 SAMPLE_PAIRS = 512
 MOST_OUTPUTS = 64
 
@@ -65,7 +66,8 @@ class Accumulator:
     nonfinite: Tensor | int = 0
     classes: int = 0
     counts: dict[tuple[int, int], int] = field(default_factory=dict)
-    table: Tensor | None = None
+    tables: list[Tensor] = field(default_factory=list)
+    beyond: Tensor | None = None
     sums: list[Tensor] = field(default_factory=list)
     pairs: Pairs = field(default_factory=lambda: Pairs())
 
@@ -88,25 +90,42 @@ class Accumulator:
     def _add_classes(self, target: Tensor, prediction: Tensor) -> None:
         finite = torch.isfinite(prediction.reshape(len(prediction), -1)).all(dim=1)
         if self.kind == "classes":
-            size, said = prediction.shape[1], prediction.argmax(dim=1)
+            size, said = prediction.shape[1], [prediction.argmax(dim=1)]
         else:
-            size, said = 2, (prediction > (0.5 if _is_probability(prediction) else 0.0)).long()
-        if self.classes not in (0, size):
-            raise UnreadableError(f"prediction has {size} classes, the batches before had {self.classes}")
-        self.classes = size
+            finite &= _zero_or_one(target)
+            size, said = 2, [s.long() for s in self._both_ways(prediction, finite)]
+        self._expect(size, "classes")
+        truth = target.long()
+        valid = finite & (truth >= 0) & (truth < size)
         if size > DENSE_CLASSES:
-            self._add_ids(target[finite], said[finite])
+            self._add_ids(truth[valid], said[0][valid])
         else:  # the whole table stays on the device; what is out of range falls into one more cell
-            truth = target.long()
-            valid = finite & (truth >= 0) & (truth < size)
-            cell = torch.where(valid, truth * size + said, size * size)
-            table = torch.bincount(cell, minlength=size * size + 1)
-            self.table = table if self.table is None else self.table + table
+            cells = [torch.where(valid, truth * size + s, size * size) for s in said]
+            self._add_tables([torch.bincount(cell, minlength=size * size + 1) for cell in cells])
         self.nonfinite = self.nonfinite + (~finite).sum()
+
+    def _expect(self, size: int, what: str) -> None:
+        if self.classes not in (0, size):
+            raise UnreadableError(f"prediction has {size} {what}, the batches before had {self.classes}")
+        self.classes = size
+
+    def _both_ways(self, prediction: Tensor, used: Tensor) -> list[Tensor]:
+        """What is said if the predictions are logits, and if they are probabilities: all batches together tell."""
+        outside = (((prediction < 0) | (prediction > 1)) & used).any()
+        self.beyond = outside if self.beyond is None else self.beyond | outside
+        return [prediction > 0.0, prediction > 0.5]
+
+    def _add_tables(self, tables: list[Tensor]) -> None:
+        self.tables = [old + new for old, new in zip(self.tables, tables, strict=True)] if self.tables else tables
 
     def _add_ids(self, target: Tensor, predicted: Tensor) -> None:
         keep = target >= 0  # ignore_index and friends
-        pairs, count = torch.unique(torch.stack([target[keep], predicted[keep]]), dim=1, return_counts=True)
+        both = torch.stack([target[keep], predicted[keep]])
+        if both.numel() and (int(both.min()) < 0 or int(both.max()) >= MOST_CLASSES):
+            raise UnreadableError(
+                f"expected ids from 0 to {MOST_CLASSES - 1}, got {int(both.min())} to {int(both.max())}"
+            )
+        pairs, count = torch.unique(both, dim=1, return_counts=True)
         for t, p, c in zip(*pairs.tolist(), count.tolist(), strict=True):
             self.counts[t, p] = self.counts.get((t, p), 0) + c
             self.classes = max(self.classes, t + 1, p + 1)
@@ -114,15 +133,14 @@ class Accumulator:
     def _add_labels(self, target: Tensor, prediction: Tensor) -> None:
         keep = torch.isfinite(prediction).all(dim=1)
         self.nonfinite = self.nonfinite + (~keep).sum()
+        self._expect(prediction.shape[1], "labels")
         truth, used = target > 0.5, keep[:, None]
-        said = prediction > (0.5 if _is_probability(prediction[keep]) else 0.0)
-        cells = [truth & said & used, ~truth & said & used, truth & ~said & used, ~truth & ~said & used]
-        table = torch.stack([c.sum(dim=0) for c in cells], dim=1)
-        self.table = table if self.table is None else self.table + table
+        self._add_tables([_label_counts(truth, said, used) for said in self._both_ways(prediction, used)])
         self.n = self.n + keep.sum()
 
     def _add_values(self, target: Tensor, prediction: Tensor) -> None:
         wide = torch.float32 if target.device.type == "mps" else torch.float64
+        self._expect(target.shape[1], "outputs")
         t, p = target[:, :MOST_OUTPUTS].to(wide), prediction[:, :MOST_OUTPUTS].to(wide)
         keep = torch.isfinite(t).all(dim=1) & torch.isfinite(p).all(dim=1)
         self.nonfinite = self.nonfinite + (~keep).sum()
@@ -139,7 +157,9 @@ class Accumulator:
             "split": self.split, "task": self.task, "step": step, "kind": self.kind, "epoch": epoch,
             "time": time, "nonfinite": int(self.nonfinite), "metrics": metrics,
         }  # fmt: skip
-        table = None if self.table is None else self.table.cpu().numpy().astype(np.int64)
+        logits = self.beyond is None or bool(self.beyond)
+        chosen = self.tables[0 if logits else 1] if self.tables else None
+        table = None if chosen is None else chosen.cpu().numpy().astype(np.int64)
         if self.kind == "multilabel":
             return Evaluation(**common, n=int(self.n), labels_confusion=table)
         if self.kind == "regression":
@@ -206,8 +226,12 @@ def flattened(target: Tensor, prediction: Tensor, kind: Kind) -> tuple[Tensor, T
     Raises:
         UnreadableError: The shapes do not fit the kind.
     """
+    rows_of_many = kind in ("classes", "multilabel")
+    if rows_of_many and (prediction.dim() < 2 or (kind == "multilabel" and target.dim() < 2)):
+        raise UnreadableError(f"prediction {_describe(prediction)} is no [N, K], which kind {kind!r} needs")
     if kind == "classes" and prediction.dim() > 2:
-        prediction = prediction.movedim(1, -1).flatten(0, -2)
+        last = prediction.shape[:-1] == target.shape != (prediction.shape[:1] + prediction.shape[2:])
+        prediction = (prediction if last else prediction.movedim(1, -1)).flatten(0, -2)
     if kind == "regression":
         rows = len(target) if target.dim() else 1
         target, prediction = target.reshape(rows, -1), prediction.reshape(rows, -1)
@@ -222,8 +246,21 @@ def flattened(target: Tensor, prediction: Tensor, kind: Kind) -> tuple[Tensor, T
 
 
 def as_tensor(value: Any) -> Tensor:
-    """A tensor of what the user passed: tensors, arrays, lists."""
-    return value if isinstance(value, Tensor) else torch.as_tensor(np.asarray(value))
+    """A tensor of what the user passed: tensors, arrays, lists.
+
+    Raises:
+        UnreadableError: It holds no real numbers.
+    """
+    if isinstance(value, Tensor):
+        tensor = value
+    else:
+        array = np.array(value, order="C")  # a copy: torch takes no read-only, reversed or byte-swapped array
+        if array.dtype.kind not in "biufc":
+            raise UnreadableError(f"expected numbers or bools, got an array of {array.dtype}")
+        tensor = torch.from_numpy(array.astype(array.dtype.newbyteorder("="), copy=False))
+    if tensor.is_complex():
+        raise UnreadableError("expected real numbers, got complex ones; pass torch.view_as_real of both")
+    return tensor
 
 
 def opened(
@@ -232,11 +269,14 @@ def opened(
     """An accumulator for a first batch.
 
     Raises:
-        UnreadableError: Its kind cannot be told.
+        UnreadableError: Its kind cannot be told, or is none.
     """
+    if kind is not None and kind not in get_args(Kind):
+        raise UnreadableError(f"kind is one of {', '.join(get_args(Kind))}; got {kind!r}")
     if kind is None and prediction.dim() == target.dim() + 1 and prediction.dim() > 2:
         kind = "classes" if not target.is_floating_point() else None
-    return Accumulator(split, task, kind or kind_of(target, prediction), tuple(str(x) for x in labels or ()))
+    names = () if labels is None else tuple(str(label) for label in labels)
+    return Accumulator(split, task, kind or kind_of(target, prediction), names)
 
 
 class OpenEvaluations:
@@ -258,9 +298,11 @@ class OpenEvaluations:
             UnreadableError: It fits no kind, or not the batches before it.
         """
         t, p = as_tensor(target), as_tensor(prediction)
-        if (split, task) not in self._open:
-            self._open[split, task] = opened(split, task, t, p, kind, labels)
-        self._open[split, task].add(t.to(p.device), p)
+        if not t.numel() and not p.numel():
+            return
+        accumulator = self._open.get((split, task)) or opened(split, task, t, p, kind, labels)
+        accumulator.add(t.to(p.device), p)
+        self._open[split, task] = accumulator
 
     def metrics(self, values: dict[str, float]) -> None:
         """Numbers of the user's own; they go to every open evaluation of their split."""
@@ -269,12 +311,12 @@ class OpenEvaluations:
     def close(self, step: int, epoch: float, time: float) -> list[Evaluation]:
         """All of them, finished."""
         closed = []
-        for accumulator in self._open.values():
+        waiting, metrics = self._open, self._metrics
+        self._open, self._metrics = {}, {}
+        for accumulator in waiting.values():
             split = accumulator.split
-            mine = {n: v for n, v in self._metrics.items() if "/" not in n or n.startswith((f"{split}/", f"{split}_"))}
+            mine = {n: v for n, v in metrics.items() if "/" not in n or n.startswith((f"{split}/", f"{split}_"))}
             closed.append(accumulator.close(step, epoch, time, mine))
-        self._open.clear()
-        self._metrics = {}
         return closed
 
 
@@ -298,8 +340,22 @@ def _merged(batches: np.ndarray[Any, Any]) -> tuple[Any, ...]:
     return n, mean, square, batches[:, 6:8].min(axis=0), batches[:, 8:10].max(axis=0)
 
 
-def _is_probability(prediction: Tensor) -> bool:
-    return bool(((prediction >= 0) & (prediction <= 1)).all()) if prediction.numel() else False
+def _label_counts(truth: Tensor, said: Tensor, used: Tensor) -> Tensor:
+    """[K, 4]: tp, fp, fn, tn of each label, over the rows in use."""
+    cells = [truth & said & used, ~truth & said & used, truth & ~said & used, ~truth & ~said & used]
+    return torch.stack([c.sum(dim=0) for c in cells], dim=1)
+
+
+def _zero_or_one(target: Tensor) -> Tensor:
+    """Where a binary target is finite.
+
+    Raises:
+        UnreadableError: A float one holds other numbers: the first batch alone made it look binary.
+    """
+    finite = torch.isfinite(target)
+    if target.is_floating_point() and not bool(((target == 0) | (target == 1) | ~finite).all()):
+        raise UnreadableError("expected targets 0 and 1 of kind 'binary', got others; pass kind='regression'")
+    return finite
 
 
 def _describe(tensor: Tensor) -> str:
