@@ -52,3 +52,7 @@ def test_samples_thin_out_however_cheap_they_are() -> None:
 def test_a_fixed_schedule_repeats_exactly(every: int) -> None:
     _, sampled = simulate(Governor(every=every), 50, 1e-3, 1.0, 0.0)
     assert sampled == list(range(1, 51, every))
+
+
+def test_steps_of_earlier_attempts_earn_nothing() -> None:
+    assert Governor(done=1_000_000).earned_s(1_000_010, 0.0) == pytest.approx(Governor().earned_s(10, 0.0))

@@ -21,11 +21,13 @@ class Governor:
     Args:
         budget: Share of wall time, e.g. 0.01.
         every: An integer fixes the schedule instead: steps 1, 1 + every, ...
+        done: Steps of earlier attempts, which earn nothing now.
     """
 
-    def __init__(self, budget: float = 0.01, every: int | None = None) -> None:
+    def __init__(self, budget: float = 0.01, every: int | None = None, done: int = 0) -> None:
         self.budget = budget
         self.every = every
+        self.done = done
         self.spent_s = 0.0
         self.sample_s = 0.0
         self.last_sample = 0
@@ -57,4 +59,4 @@ class Governor:
 
     def earned_s(self, step: int, wall_s: float) -> float:
         """Seconds that the budget allows so far."""
-        return max(self.budget * wall_s, FLOOR_S * step)
+        return max(self.budget * wall_s, FLOOR_S * (step - self.done))

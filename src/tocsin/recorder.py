@@ -13,6 +13,7 @@ A step is the n-th ``losses`` call. Nothing raised in here reaches the loop, but
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import sys
@@ -24,6 +25,7 @@ from typing import Any, Self
 from weakref import WeakSet
 
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 from torch.optim import Optimizer
 
 from tocsin import record
@@ -94,7 +96,7 @@ def watch(
         raise ValueError(f"every is a number of steps, 1 or more; got {every!r}")
     if stop_on is not None and stop_on not in SEVERITIES:
         raise ValueError(f"stop_on is one of {', '.join(SEVERITIES)}; got {stop_on!r}")
-    run = Recorder(say or _to_stderr, select_rules((), ignore), stop_on)
+    run = Recorder(_to_stderr if say is None else say, select_rules((), ignore), stop_on)
     if not enabled or os.environ.get("TOCSIN_DISABLED", "") not in ("", "0"):
         return run
     if model in _watched:
@@ -102,7 +104,7 @@ def watch(
         return run
     optimizers = [optimizer] if isinstance(optimizer, Optimizer) else list(optimizer)
     run._start(model, optimizers, run_dir, plain_config(config), scaler, ema, scheduler, start_step)
-    run._governor = Governor(budget, every)
+    run._governor = Governor(budget, every, start_step)
     return run
 
 
@@ -114,7 +116,7 @@ class Recorder:
     """The handle that ``watch`` gives. Inert until started, after exit, and in a forked child."""
 
     def __init__(self, say: Callable[[str], None], rules: Sequence[Any], stop_on: Severity | None) -> None:
-        self.say = say
+        self._say = say
         self.folder: Path | None = None
         self.step = 0
         self._rules = rules
@@ -129,6 +131,8 @@ class Recorder:
         self._evaluated: list[int] = []
         self._start_step = 0
         self._epochs = 0
+        self._sampled_at = 0
+        self._counted: dict[str, float] = {}
         self._loss_names: dict[str, str] = {}
         self._lrs: dict[str, float] = {}
         self._charged = 0.0
@@ -204,16 +208,25 @@ class Recorder:
         if error is None:
             self.finish("finished")
         else:
-            calm = isinstance(error, KeyboardInterrupt | SystemExit | StopTraining)
+            calm = isinstance(error, KeyboardInterrupt | SystemExit | GeneratorExit | StopTraining)
             self.finish("interrupted" if calm else "failed", error)
 
     def finish(self, exit: Exit, error: BaseException | None = None) -> None:  # noqa: A002 (the word of the record)
         """Close the record with this exit, look once more at all of it, and say the verdict; later calls do nothing."""
         if self._live():
-            self._meter.run("finish", self._finish, exit, error)
+            self._meter.run("last step", self._last_step)
+            self._meter.run("exit", self._note_exit, error)
+            self._meter.run("last look", self._last_look, exit)
+            self._meter.run("close", self._ledger.writer.close, exit, _in_words(error))
+            self._meter.run("verdict", self._say_verdict, exit)
             self._meter.run("detach", self._instruments.detach)
             _watched.discard(self._model)
             self._pid = -1
+
+    def say(self, text: str) -> None:
+        """One line to where the watch speaks; that may be closed by now, and training goes on."""
+        with contextlib.suppress(Exception):
+            self._say(text)
 
     # Life
 
@@ -233,7 +246,7 @@ class Recorder:
     ) -> None:
         facts = environment(
             model=type(model).__name__,
-            parameters=sum(p.numel() for p in model.parameters()),
+            parameters=sum(p.numel() for p in model.parameters() if not is_lazy(p)),
             optimizers=[type(o).__name__ for o in optimizers],
             scheduler=_numbers_of(scheduler),
         )
@@ -256,6 +269,7 @@ class Recorder:
 
     def _resume(self, start_step: int) -> None:
         """Take over what earlier attempts recorded up to the checkpoint's step."""
+        self.step = self._ledger.step = self._start_step = self._sampled_at = start_step
         try:
             before = record.read(self._ledger.writer.folder).prefix(start_step)
         except record.RecordError:
@@ -263,22 +277,24 @@ class Recorder:
         self._ledger.columns.load(before)
         self._evaluated = sorted({e.step for e in before.evaluations})
         self._epochs = sum(e.kind == "end_epoch" for e in before.events)
+        self._counted = {name: float(s.value[-1]) for name, s in before.family("count").items()}
         for step in before.looks():
             self._keeper.look(before.prefix(step), step=step)
-        self.step = self._ledger.step = self._start_step = start_step
 
-    def _finish(self, exit: Exit, error: BaseException | None) -> None:  # noqa: A002
+    def _last_step(self) -> None:
         self._close_evaluations()
         if self._instruments.armed or self._before:
             self._end_of_step()
+
+    def _note_exit(self, error: BaseException | None) -> None:
         self._ledger.put({"watch/cost_frac": self._governor.spent_s / max(1e-9, self._ledger.now())})
         if error is not None:
             text = "".join(traceback.format_exception(error))[-20_000:]
             self._ledger.event("exception", text, {"type": type(error).__name__})
         self._ledger.settle()
+
+    def _last_look(self, exit: Exit) -> None:  # noqa: A002
         self._keeper.look(self._ledger.columns.run(exit=exit), end=True)
-        self._ledger.writer.close(exit, None if error is None else f"{type(error).__name__}: {error}")
-        self._say_verdict(exit)
 
     def _say_verdict(self, exit: Exit) -> None:  # noqa: A002
         self.say(f"tocsin: {exit} after {self.step} steps. {self.report.verdict} [{self.folder}]")
@@ -321,7 +337,7 @@ class Recorder:
             except KeyError:
                 self._loss_names[name] = "train/loss" if name == "total" else f"train/loss/{name}"
                 row[self._loss_names[name]] = _scalar(value)
-            except (ValueError, TypeError) as error:
+            except Exception as error:  # whatever a value's own float() raises, the other terms are kept
                 self._meter.report(f"losses {name}", error)
         if self._instruments.activations.armed:
             self._ledger.put(self._instruments.activation_values())
@@ -331,10 +347,10 @@ class Recorder:
         if self.step == self._start_step:
             return
         probes, row = self._instruments, self._ledger.row
-        row["count/backward"] = probes.backward
-        row["count/optimizer"] = probes.completed()
+        row["count/backward"] = probes.backward + self._counted.get("backward", 0)
+        row["count/optimizer"] = probes.completed() + self._counted.get("optimizer", 0)
         if probes.scale.on:
-            row["count/skipped"] = probes.scale.skipped
+            row["count/skipped"] = probes.scale.skipped + self._counted.get("skipped", 0)
             row["amp/scale"] = probes.scale.value
         self._note_lrs()
         if probes.ready:
@@ -343,6 +359,7 @@ class Recorder:
     def _collect(self) -> None:
         probes = self._instruments
         self._ledger.put(probes.collect())
+        self._sampled_at = self.step
         if probes.scale.on:
             probes.scale.update()
         self._note_parameters()
@@ -373,11 +390,11 @@ class Recorder:
         several = len(self._instruments.optimizers) > 1
         for k, optimizer in enumerate(self._instruments.optimizers):
             for j, group in enumerate(optimizer.param_groups):
-                lr = group["lr"]
+                lr = group.get("lr")  # an optimizer of the user's own may have none, or None
                 if isinstance(lr, Tensor):
                     lr = float(lr)
                 name = f"lr/opt/{k}/{j}" if several else f"lr/{j}"
-                if self._lrs.get(name) != lr:
+                if isinstance(lr, int | float) and self._lrs.get(name) != lr:
                     self._lrs[name] = self._ledger.row[name] = lr
 
     def _note_parameters(self) -> None:
@@ -401,15 +418,25 @@ class Recorder:
     # Evaluations
 
     def _take_metrics(self, values: Mapping[str, Any]) -> None:
-        found = {str(name): _scalar(value) for name, value in values.items()}
+        found: Row = {}
+        for name, value in values.items():
+            try:
+                found[str(name)] = _scalar(value)
+            except Exception as error:  # whatever a value's own float() raises, the other numbers are kept
+                self._meter.report(f"metrics {name}", error)
         host = to_host(found)
         self._open.metrics(host)
         self._ledger.put(host)
 
     def _close_evaluations(self) -> None:
+        self._meter.run("evaluations", self._take_evaluations)
+
+    def _take_evaluations(self) -> None:
         epoch = float(self._ledger.epoch or math.nan)
-        if not self._instruments.armed:  # one more sample of the parameters: it spans the epoch whatever the budget
+        # One more sample of the parameters, once a step: it spans the epoch whatever the budget.
+        if not self._instruments.armed and self._sampled_at != self.step:
             self._ledger.put(self._instruments.parameter_values())
+            self._sampled_at = self.step
         for closed in self._open.close(self.step, epoch, self._ledger.now()):
             self._ledger.evaluation(closed)
             if not self._evaluated or self._evaluated[-1] != self.step:
@@ -459,8 +486,17 @@ def _scalar(value: Any) -> Tensor | float:
     if isinstance(value, Tensor):
         if value.numel() != 1:
             raise ValueError(f"expected a scalar, got a tensor of shape {list(value.shape)}; reduce it first")
-        return value.item() if value.device.type == "cpu" else value.detach().reshape(()).clone()
-    return float(value) if value is not None else math.nan
+        if value.is_complex():
+            raise ValueError("expected a real number, got a complex one; take its magnitude or its parts")
+        return float(value.item()) if value.device.type == "cpu" else value.detach().reshape(()).clone()
+    if value is None:
+        return math.nan
+    return float(value.item() if hasattr(value, "item") else value)
+
+
+def _in_words(error: BaseException | None) -> str | None:
+    """Type and message of an exception, whatever its own ``__str__`` does."""
+    return None if error is None else traceback.format_exception_only(error)[0].strip()
 
 
 def _on_host(terms: Mapping[str, Any]) -> bool:
@@ -468,8 +504,11 @@ def _on_host(terms: Mapping[str, Any]) -> bool:
 
 
 def _numbers_of(scheduler: Any) -> dict[str, Any]:
-    """Class and plain numbers of a scheduler."""
+    """Class and plain numbers of a scheduler, or of each of several."""
     if scheduler is None:
         return {}
-    found = {k: v for k, v in vars(scheduler).items() if isinstance(v, int | float | str) and not k.startswith("_")}
+    if isinstance(scheduler, list | tuple):
+        return {str(k): _numbers_of(one) for k, one in enumerate(scheduler)}
+    state = getattr(scheduler, "__dict__", {})
+    found = {k: v for k, v in state.items() if isinstance(v, int | float | str) and not k.startswith("_")}
     return {"class": type(scheduler).__name__, **found}

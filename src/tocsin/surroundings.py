@@ -88,7 +88,14 @@ def _commit() -> dict[str, Any]:
     """Commit and dirtiness of the working folder's checkout; empty where there is none."""
     try:
         head = _git("rev-parse", "HEAD")
-        return {"commit": head, "dirty": bool(_git("status", "--porcelain", "--untracked-files=no"))} if head else {}
+        return (
+            {
+                "commit": head,
+                "dirty": bool(_git("--no-optional-locks", "status", "--porcelain", "--untracked-files=no")),
+            }
+            if head
+            else {}
+        )
     except (OSError, subprocess.SubprocessError):
         return {}
 

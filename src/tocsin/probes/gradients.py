@@ -30,6 +30,11 @@ class RawGradients:
         self._handles: list[Any] = []
         self._seen: dict[str, tuple[int, Tensor, Tensor | float]] = {}
 
+    @property
+    def fired(self) -> bool:
+        """Whether a hook has seen a gradient in this window."""
+        return bool(self._seen)
+
     def arm(self) -> None:
         """Hook every measured tensor; frozen ones would raise and are left out."""
         self.disarm()
@@ -57,7 +62,7 @@ class RawGradients:
                 bad = measures.nonfinite(p.grad)
             elif not math.isfinite(size.item()):
                 bad = measures.nonfinite(p.grad)
-                size = measures.norm(p.grad.double()) if bad == 0 else size
+                size = measures.norm(measures.dense(p.grad).double()) if bad == 0 else size
             self._seen[name] = (self._seen.get(name, (0,))[0] + 1, size, bad)
 
         return take
@@ -88,12 +93,14 @@ class AppliedGradients:
         self._names = {id(p): name for name, p in tensors.measured.items()}
         self._before: dict[str, Tensor] = {}
         self._values: Values = {}
+        self._totals: dict[int, tuple[Tensor, Tensor | float]] = {}
 
     def arm(self) -> None:
-        """Measure the next completed optimizer step."""
+        """Measure the next completed step of each optimizer."""
         self._names = {id(p): name for name, p in self.tensors.measured.items()}
         self._before.clear()
         self._values = {}
+        self._totals.clear()
 
     def before_step(self, optimizer: Optimizer) -> None:
         """Keep a strided sample, at most 1 % of the entries, of each tensor about to be moved."""
@@ -114,15 +121,19 @@ class AppliedGradients:
             if old is not None:
                 self._values[f"update/ratio/{name}"] = measures.norm(self._sampled(p) - old) / measures.norm(old)
         total = torch.linalg.vector_norm(torch.stack([s.to(sizes[0].device).double() for s in sizes]))
-        self._values["grad/applied_norm"] = total
         counted = total.device.type != "cpu" or not math.isfinite(total.item())
         bad = [measures.nonfinite(g).to(total.device) for _, _, g in with_gradient] if counted else []
-        self._values["grad/applied_nonfinite"] = torch.stack(bad).sum() if bad else 0.0
+        self._totals[id(optimizer)] = (total, torch.stack(bad).sum() if bad else 0.0)
 
     def read(self) -> Values:
-        """The values of the window's last completed step; nothing when none was completed."""
+        """The values of each optimizer's last completed step in the window; nothing when none was completed."""
         self._before.clear()
-        return self._values
+        if not self._totals:
+            return {}
+        totals = [total for total, _ in self._totals.values()]
+        bad = [torch.as_tensor(b, device=totals[0].device).double() for _, b in self._totals.values()]
+        norm = torch.linalg.vector_norm(torch.stack([total.to(totals[0].device) for total in totals]))
+        return {**self._values, "grad/applied_norm": norm, "grad/applied_nonfinite": torch.stack(bad).sum()}
 
     def _mine(self, optimizer: Optimizer) -> list[tuple[str, Tensor]]:
         held = (p for group in optimizer.param_groups for p in group["params"])

@@ -8,6 +8,7 @@ from time import perf_counter
 from typing import Any
 
 import torch
+from torch.utils._python_dispatch import _get_current_dispatch_mode
 
 
 class Meter:
@@ -54,7 +55,7 @@ class Hook:
         self.probe, self.meter, self.action = probe, meter, action
 
     def __call__(self, *args: Any) -> None:
-        if torch.compiler.is_compiling():  # folds to a constant while tracing: no graph break, nothing measured
+        if torch.compiler.is_compiling() or transformed():  # the first folds to a constant while tracing: no break
             return
         self.meter.run(self.probe, self.action, *args)
 
@@ -63,3 +64,8 @@ class Hook:
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Callable[..., None]:
         return nullcontext().__exit__
+
+
+def transformed() -> bool:
+    """Whether tensors made now would hold no numbers of their own: inside vmap, grad, jacrev, fake tensors..."""
+    return torch._C._functorch.maybe_current_level() is not None or _get_current_dispatch_mode() is not None

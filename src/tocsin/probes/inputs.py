@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from tocsin.probes import measures
-from tocsin.probes.hook import Hook, Meter
+from tocsin.probes.hook import Hook, Meter, transformed
 
 FORWARDS = 8
 MOMENT_ENTRIES = 65536
@@ -74,7 +74,7 @@ class _InputHook(Hook):
         self.inputs = inputs
 
     def __call__(self, module: nn.Module, args: Any, kwargs: Any) -> None:
-        if torch.compiler.is_compiling():
+        if torch.compiler.is_compiling() or transformed():
             return
         self.inputs.eager = True
         mode = "train" if torch.is_grad_enabled() else "eval"
@@ -83,7 +83,7 @@ class _InputHook(Hook):
 
 
 def _tensors(value: Any, depth: int = 0) -> Iterator[Tensor]:
-    if isinstance(value, Tensor) and value.layout == torch.strided:
+    if isinstance(value, Tensor) and value.layout == torch.strided and value.device.type != "meta":
         yield value
     elif depth < 4 and isinstance(value, dict):
         for item in value.values():

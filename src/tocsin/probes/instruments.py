@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
@@ -64,11 +65,14 @@ class Instruments:
         self._calls = 0
         self._sampled_step = False
         self._scale_at_arm = self.scale.value
+        self._backward_at_arm = 0
         self._fused_amp = self.scale.on and any(g.get("fused") for o in self.optimizers for g in o.param_groups)
         self._sentinel: Any = None
-        self._sentinel_name = ""
+        self._sentinel_on = ("", 0)
         self._watch_backward()
-        self._post_hook = register_optimizer_step_post_hook(self._after_step)
+        # Traced, it would break the graph at each measure and be compiled again at each count.
+        after_step: Any = torch.compiler.disable(self._after_step)  # type: ignore[no-untyped-call]
+        self._post_hook = register_optimizer_step_post_hook(after_step)
         self._pre_hook: Any = None
 
     def completed(self) -> int:
@@ -90,7 +94,7 @@ class Instruments:
         if self.inputs.eager:  # else the model may be compiled yet, and hooks on its parts would cost a graph
             self.meter.run("activations", self.activations.arm)
         self.armed, self._sampled_step, self._calls = True, False, 0
-        self._scale_at_arm = self.scale.value
+        self._scale_at_arm, self._backward_at_arm = self.scale.value, self.backward
 
     def called(self) -> None:
         """One more ``losses`` call passed in the open window."""
@@ -102,7 +106,8 @@ class Instruments:
         self.raw.disarm()
         self._drop_pre_hook()
         values: Values = {}
-        values |= self.meter.run("raw gradients", self.raw.read, self._scale_at_arm, default={})
+        if self.raw.fired or self.backward == self._backward_at_arm:  # else traced backward passes hid the gradients
+            values |= self.meter.run("raw gradients", self.raw.read, self._scale_at_arm, default={})
         values |= self.meter.run("updates", self.applied.read, default={})
         values |= self.meter.run("parameters", self.state.read, default={})
         host: dict[str, float] = self.meter.run("transfer", to_host, values, default={})
@@ -151,11 +156,12 @@ class Instruments:
             return
         best = max(reversed(counts), key=lambda name: counts[name])
         if self._sentinel is not None:
-            if counts.get(self._sentinel_name, 0.0) >= counts[best]:
+            name, tensor_id = self._sentinel_on
+            if id(self.tensors.measured.get(name)) == tensor_id and counts[name] >= counts[best]:
                 return
             self._sentinel.remove()
-        self._sentinel_name = best
         tensor: Any = self.tensors.measured[best]
+        self._sentinel_on = (best, id(tensor))
         self._sentinel = tensor.register_post_accumulate_grad_hook(_Counter(self))
 
     def _before_step(self, optimizer: Optimizer, *_: Any) -> None:

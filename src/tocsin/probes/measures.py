@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 SHARE_ENTRIES = 16384
+WEIGHED_ENTRIES = 4096
 _INTEGER_VIEW = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 
 
@@ -20,7 +21,7 @@ def dense(tensor: Tensor) -> Tensor:
     plain = tensor.detach()
     if plain.layout != torch.strided:
         plain = plain.coalesce().values() if plain.layout == torch.sparse_coo else plain.to_dense()
-    return torch.view_as_real(plain) if plain.is_complex() else plain
+    return torch.view_as_real(plain.resolve_conj()) if plain.is_complex() else plain
 
 
 def strided(tensor: Tensor, most: int) -> Tensor:
@@ -58,6 +59,8 @@ def zero_frac(tensor: Tensor) -> Tensor:
 def at_max_frac(tensor: Tensor) -> Tensor:
     """Share of the non-zero entries whose magnitude is exactly the largest; 0 where all are 0 or one is NaN."""
     size = strided(tensor, SHARE_ENTRIES).abs()
+    if not size.numel():  # a sparse gradient of an empty batch
+        return size.sum()
     top = size.max()
     share: Tensor = (size == top).logical_and(top > 0).sum() / (size > 0).sum().clamp(min=1)
     return share
@@ -70,9 +73,16 @@ def rms(tensor: Tensor) -> Tensor:
 
 
 def bits(tensor: Tensor) -> Tensor:
-    """Sum of the entries' bit patterns as integers, int64: equal bytes give equal sums, any one change shows."""
+    """Sum of the entries' bit patterns as integers, int64: equal bytes give equal sums, any one change shows.
+
+    Small tensors are summed with a weight for each place: in the bias of two classes every update is opposite, and
+    the plain sum of two such entries often stays the same.
+    """
     real = dense(tensor)
-    return real.view(_INTEGER_VIEW[real.element_size()]).sum(dtype=torch.int64)
+    patterns = real.view(_INTEGER_VIEW[real.element_size()])
+    if real.numel() <= WEIGHED_ENTRIES:
+        return (patterns.reshape(-1) * _weights(real)).sum()
+    return patterns.sum(dtype=torch.int64)
 
 
 def fingerprint(tensor: Tensor, most: int = 4096) -> Tensor:
@@ -80,5 +90,9 @@ def fingerprint(tensor: Tensor, most: int = 4096) -> Tensor:
     entries = strided(tensor, most)
     if entries.dtype != torch.bool:
         entries = entries.contiguous().view(_INTEGER_VIEW[entries.element_size()])
-    weights = torch.arange(1, entries.numel() + 1, device=entries.device, dtype=torch.int64) * 2654435761 + 1
-    return (entries.to(torch.int64) * weights).sum() & ((1 << 53) - 1)
+    return (entries.to(torch.int64) * _weights(entries)).sum() & ((1 << 53) - 1)
+
+
+def _weights(entries: Tensor) -> Tensor:
+    """A weight of its own for each place, int64."""
+    return torch.arange(1, entries.numel() + 1, device=entries.device, dtype=torch.int64) * 2654435761 + 1

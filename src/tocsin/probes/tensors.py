@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 from torch.optim import Optimizer
 
 from tocsin.run import Parameter
@@ -33,14 +34,14 @@ class Tensors:
 
     def scan(self) -> bool:
         """Look at the model again; whether anything changed since the last scan."""
-        named = list(self.model.named_parameters())
+        named = [(name, p) for name, p in self.model.named_parameters() if not is_lazy(p)]
         known = self.optimized()
         signature = tuple((name, id(p), p.requires_grad, id(p) in known) for name, p in named)
         if signature == self._signature:
             return False
         self._signature = signature
         self.all = dict(named)
-        trainable = [(name, p) for name, p in named if p.requires_grad and p.is_floating_point() | p.is_complex()]
+        trainable = [(name, p) for name, p in named if p.requires_grad and _has_entries(p)]
         stride = max(1, -(-len(trainable) // MOST_TENSORS))
         self.measured = dict(trainable[::stride])
         return True
@@ -74,6 +75,11 @@ class Tensors:
         if id(p) in self._embeddings:
             return "embedding"
         return "expert" if _EXPERT.search(name) else ""
+
+
+def _has_entries(p: Tensor) -> bool:
+    """Whether there is anything to measure: real or complex numbers, at least one, on a device that holds them."""
+    return (p.is_floating_point() or p.is_complex()) and p.numel() > 0 and p.device.type != "meta"
 
 
 def by_device(names: Iterable[str], tensors: Iterable[Tensor]) -> list[tuple[list[str], list[Tensor]]]:

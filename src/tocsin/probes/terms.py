@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
+from functools import cache
 from typing import Any
 
 import torch
@@ -28,11 +29,11 @@ class TermGradients:
         self.off: str | None = None
 
     def paths(self, terms: Mapping[str, Any]) -> Values:
-        """1 or 0 for each term that is a tensor; floats say nothing."""
-        mine = {id(p) for p in self.tensors.all.values() if p.requires_grad}
-        return {
-            f"loss/path/{name}": float(reaches(term, mine)) for name, term in terms.items() if isinstance(term, Tensor)
-        }
+        """1 or 0 for each term that is a tensor; floats say nothing, nor do graphs that hide a part of themselves."""
+        mine = {id(p) for p in self.tensors.all.values() if p.requires_grad} | self.tensors.optimized()
+        tensors = {name: term for name, term in terms.items() if isinstance(term, Tensor)}
+        found = {name: reaches(term, mine) for name, term in tensors.items()}
+        return {f"loss/path/{name}": float(yes) for name, yes in found.items() if yes or not hides(tensors[name])}
 
     def trunk_norms(self, terms: Mapping[str, Any], scale: float) -> Values:
         """L2 norm of each connected term's gradient at the trunk; needs at least two of them and a live graph.
@@ -42,8 +43,11 @@ class TermGradients:
         live = {n: t for n, t in terms.items() if n != "total" and isinstance(t, Tensor) and t.grad_fn is not None}
         if self.off is not None or len(live) < 2:
             return {}
-        if any(is_compiled(t) for t in live.values()):
-            self.off = "per-term gradients are not taken inside torch.compile: it frees what a second pass would need"
+        if any(is_foreign(t) for t in live.values()):
+            self.off = (
+                "per-term gradients are not taken: a second pass would run custom autograd functions, checkpoints or "
+                "compiled code once more, and they may change or free what the first pass needs"
+            )
             return {}
         if any(m._backward_hooks or m._backward_pre_hooks for m in self.tensors.model.modules()):
             self.off = "per-term gradients are not taken: the model has backward hooks, which they would set off"
@@ -60,10 +64,10 @@ class TermGradients:
 
     def _find_trunk(self, terms: list[Tensor]) -> nn.Parameter | None:
         known = self.tensors.all.get(self.trunk or "")
-        if known is not None and known.requires_grad:
+        if known is not None and _is_trunk(known):
             return known
         reached = [reachable(term) for term in terms]
-        matrices = [(name, p) for name, p in self.tensors.all.items() if p.requires_grad and p.dim() >= 2]
+        matrices = [(name, p) for name, p in self.tensors.all.items() if _is_trunk(p)]
         shared = {name: sum(id(p) in r for r in reached) for name, p in matrices}
         most = max(shared.values(), default=0)
         if most < 2:
@@ -82,9 +86,39 @@ def reachable(term: Tensor) -> set[int]:
     return {id(v) for v in _leaves(term)}
 
 
-def is_compiled(term: Tensor) -> bool:
-    """Whether part of the graph of ``term`` is a compiled function."""
-    return any("CompiledFunction" in type(node).__name__ for node in _nodes(term))
+def hides(term: Tensor) -> bool:
+    """Whether parameters may be out of sight: inside a re-entrant checkpoint, or beyond ``MOST_NODES``."""
+    nodes = list(_nodes(term))
+    return len(nodes) >= MOST_NODES or any("CheckpointFunction" in type(node).__name__ for node in nodes)
+
+
+def is_foreign(term: Tensor) -> bool:
+    """Whether a backward pass from ``term`` runs code that is not torch's own.
+
+    That is custom or compiled functions, and hooks on saved tensors, by which a checkpoint runs its forward again (and
+    moves batch statistics again). Hooks on intermediate tensors cannot be seen.
+    """
+    return any(isinstance(n, torch.autograd.function.BackwardCFunction) or _unpacks(n) for n in _nodes(term))
+
+
+def _unpacks(node: Any) -> bool:
+    kind: Any = type(node)
+    for name in _saved_names(kind):
+        saved = getattr(node, name)
+        # a torch that does not tell which hooks it has is taken to have some
+        if any(getattr(s, "unpack_hook", s) is not None for s in (saved if isinstance(saved, tuple) else (saved,))):
+            return True
+    return False
+
+
+@cache
+def _saved_names(kind: Hashable) -> tuple[str, ...]:
+    return tuple(name for name in dir(kind) if name.startswith("_raw_saved_"))
+
+
+def _is_trunk(p: nn.Parameter) -> bool:
+    """A trainable matrix without hooks of the user's own, which a second pass would set off."""
+    return p.requires_grad and p.dim() >= 2 and not p._backward_hooks
 
 
 def _nodes(term: Tensor) -> Any:
