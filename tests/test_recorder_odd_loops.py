@@ -113,6 +113,18 @@ def test_forwards_inside_transforms_and_fake_tensors_are_not_measured(tmp_path: 
     assert len(values(run, "input/mean/train")) == 8
 
 
+@pytest.mark.filterwarnings("ignore")  # as errors they would switch the probe off before it does harm
+def test_a_traced_model_holds_nothing_of_the_watch(tmp_path: Path) -> None:
+    net, x = small_model(dropout=0.0), torch.randn(2, 8)
+    with tocsin.watch(net, torch.optim.SGD(net.parameters(), 0.1), run_dir=tmp_path / "r", every=1, say=quiet) as run:
+        net(x)
+        run.losses(total=1.0)
+        run.losses(total=1.0)
+        traced = torch.jit.trace(net, x)
+        assert torch.equal(traced(x), net(x))
+    assert str(traced.graph).count("aten::") == str(torch.jit.trace(net, x).graph).count("aten::")
+
+
 class Spent(torch.autograd.Function):
     """A square whose backward uses up what it saved, as fused kernels do."""
 

@@ -67,5 +67,6 @@ class Hook:
 
 
 def transformed() -> bool:
-    """Whether tensors made now would hold no numbers of their own: inside vmap, grad, jacrev, fake tensors..."""
-    return torch._C._functorch.maybe_current_level() is not None or _get_current_dispatch_mode() is not None
+    """Whether our operators would find no numbers, or enter a graph: vmap, jacrev, fake tensors, jit.trace."""
+    inside = torch._C._functorch.maybe_current_level() is not None or _get_current_dispatch_mode() is not None
+    return inside or torch._C._is_tracing()
