@@ -394,7 +394,7 @@ class Recorder:
                 if isinstance(lr, Tensor):
                     lr = float(lr)
                 name = f"lr/opt/{k}/{j}" if several else f"lr/{j}"
-                if isinstance(lr, int | float) and self._lrs.get(name) != lr:
+                if lr is not None and self._lrs.get(name) != lr:
                     self._lrs[name] = self._ledger.row[name] = lr
 
     def _note_parameters(self) -> None:

@@ -74,11 +74,14 @@ class _InputHook(Hook):
         self.inputs = inputs
 
     def __call__(self, module: nn.Module, args: Any, kwargs: Any) -> None:
-        if torch.compiler.is_compiling() or transformed():
+        if torch.compiler.is_compiling():
+            return
+        mode = "train" if torch.is_grad_enabled() else "eval"
+        enough = self.inputs.forwards[mode] >= FORWARDS or module is not self.inputs.model
+        if (enough and self.inputs.eager) or transformed():
             return
         self.inputs.eager = True
-        mode = "train" if torch.is_grad_enabled() else "eval"
-        if self.inputs.forwards[mode] < FORWARDS and module is self.inputs.model:
+        if not enough:
             self.meter.run(self.probe, self.action, args, kwargs)
 
 
