@@ -12,7 +12,7 @@ import tocsin.rules
 from tocsin import engine
 from tocsin.engine import UnknownRule, Watchkeeper, check_run, check_runs, distinct, judge
 from tocsin.findings import Evidence, Finding, NotChecked, rule
-from tocsin.run import Confusion, Evaluation, Run
+from tocsin.run import Confusion, Evaluation, Run, Series
 
 
 @rule("LOW001", needs=("train/loss",), explains=("LOW002",))
@@ -316,3 +316,27 @@ def test_a_code_taken_twice_is_refused(scratch):
     scratch("two", RULE.format(code="ZZZ001", name="two"))
     with pytest.raises(TypeError, match=r"code ZZZ001 is taken twice: one, two"):
         engine.all_rules.__wrapped__()
+
+
+def test_samples_that_stop_early_are_not_called_clean():
+    @rule("ZZZ101", needs=("grad/norm/*",), live=True)
+    def never(run):
+        """Never rings."""
+        yield from ()
+
+    def report(last: int):
+        series = {"train/loss": Series.of("train/loss", np.ones(100)), "grad/norm/a": Series.of("g", [1, 1], [1, last])}
+        return judge(never, Run.of(series=series), {})
+
+    assert report(50) == ([], None)
+    _, why = report(49)
+    assert why.reason == "grad/norm/* was sampled at steps 1 to 49 of 100 only: raise budget=, or set every="
+
+
+def test_what_a_watch_ignored_is_not_checked_afterwards():
+    run = Run.of(series={"train/loss": [np.nan] * 64}, environment={"watch": {"ignore": ["AMP003"]}})
+    report = check_runs([run])
+    assert [n.reason for n in report.not_checked if n.code == "AMP003"] == ["left out by watch(ignore=)"]
+    assert not report.findings
+    for odd in ({"watch": 3}, {"watch": {"ignore": 5}}, {"watch": {"ignore": [{}]}}):
+        assert check_runs([Run.of(series={"train/loss": [np.nan] * 64}, environment=odd)]).findings

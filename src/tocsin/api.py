@@ -11,7 +11,7 @@ from tocsin.engine import check_runs
 from tocsin.findings import Report
 from tocsin.run import Run
 
-Checkable = Run | str | Path | Sequence[Run]
+Checkable = Run | str | Path | Sequence[Run | str | Path]
 
 
 class ReadError(Exception):
@@ -48,7 +48,7 @@ def check(
     options: Mapping[str, Mapping[str, Any]] | None = None,
     baseline: Iterable[Mapping[str, Any]] = (),
 ) -> Report:
-    """Check a run folder, a ``Run``, a list of runs, or any path that ``read`` takes, into one report.
+    """Check a run folder, a ``Run``, any path that ``read`` takes, or a list of these, into one report.
 
     Args:
         target: What to check.
@@ -58,13 +58,16 @@ def check(
         baseline: Known findings to leave out, each with ``code`` and ``subject``.
 
     Raises:
-        ReadError: Nothing readable at the path.
+        ReadError: Nothing readable at a path.
+        TypeError: Something else, or an empty list.
         UnknownRule: A selector matches no rule.
     """
     if isinstance(target, Run):
         runs: list[Run] = [target]
     elif isinstance(target, str | Path):
         runs = read(target)
+    elif isinstance(target, Sequence) and target:
+        runs = [run for item in target for run in ([item] if isinstance(item, Run) else read(item))]
     else:
-        runs = list(target)
+        raise TypeError(f"expected a run folder, a Run, or a list of them with at least one; got {target!r}")
     return check_runs(runs, select=select, ignore=ignore, options=options, baseline=baseline)

@@ -89,6 +89,7 @@ class Watchkeeper:
         rules: Rules of scope "run".
         options: Option overrides by rule code or name.
         on_ring: Called once with each new finding.
+        ignored: Codes that are "not checked".
     """
 
     rules: Sequence[Rule]
@@ -97,6 +98,7 @@ class Watchkeeper:
     rung: dict[tuple[str, str, str], Finding] = field(default_factory=dict)
     not_checked: dict[str, NotChecked] = field(default_factory=dict)
     broken: dict[str, NotChecked] = field(default_factory=dict)
+    ignored: frozenset[str] = frozenset()
 
     def look(self, run: Run, *, step: int | None = None, end: bool = False) -> list[Finding]:
         """Judge the rules on ``run`` and return what rang for the first time. ``end`` adds the end rules."""
@@ -104,7 +106,9 @@ class Watchkeeper:
         new: list[Finding] = []
         self.not_checked.clear()
         for rule in self.rules:
-            if rule.code in self.broken:
+            if rule.code in self.ignored:
+                self.not_checked[rule.code] = NotChecked("left out by watch(ignore=)", rule.code, rule.name, run.name)
+            elif rule.code in self.broken:
                 self.not_checked[rule.code] = self.broken[rule.code]
             elif rule.when == "look" or end:
                 new += self._judge(rule, run, at)
@@ -166,16 +170,39 @@ def judge(rule: Rule, subject: Any, options: Mapping[str, Any]) -> tuple[list[Fi
                     findings.append(rule.ring(run, outcome))
     except Exception as error:  # a broken rule must never break the run it watches; it is reported instead
         return [], unable(f"{RAISED}{type(error).__name__}: {error}")
+    if not findings and not reasons and rule.live and rule.scope == "run":
+        reasons += _unseen(rule, run)
     return findings, unable("; ".join(dict.fromkeys(reasons))) if reasons and not findings else None
+
+
+def _unseen(rule: Rule, run: Run) -> list[str]:
+    """Why a live rule that found nothing has not looked: its samples stop before half of the run."""
+    for need in rule.needs:
+        stem = need.removesuffix("/*")
+        series = run.family(stem).values() if stem != need else filter(None, [run.get(need)])
+        ends = [(int(s.step[0]), int(s.step[-1])) for s in series]
+        if ends and 2 * max(last for _, last in ends) < run.last_step:
+            first, last = min(first for first, _ in ends), max(last for _, last in ends)
+            return [
+                f"{need} was sampled at steps {first} to {last} of {run.last_step} only: raise budget=, or set every="
+            ]
+    return []
 
 
 def check_run(run: Run, rules: Sequence[Rule], options: Mapping[str, Mapping[str, Any]] | None = None) -> Watchkeeper:
     """Replay the looks of a finished (or foreign) run, then look once more at the whole of it."""
-    keeper = Watchkeeper([r for r in rules if r.scope == "run"], options or {})
+    keeper = Watchkeeper([r for r in rules if r.scope == "run"], options or {}, ignored=ignored_by_watch(run))
     for step in run.looks():
         keeper.look(run.prefix(step), step=step)
     keeper.look(run, end=True)
     return keeper
+
+
+def ignored_by_watch(run: Run) -> frozenset[str]:
+    """Codes of the rules that the run's own ``watch(ignore=)`` left out."""
+    watch = run.environment.get("watch")
+    codes = watch.get("ignore") if isinstance(watch, Mapping) else None
+    return frozenset(str(code) for code in codes) if isinstance(codes, list | tuple) else frozenset()
 
 
 def check_runs(
