@@ -422,7 +422,7 @@ def test_a_folder_that_is_a_file_does_not_stop_training(tmp_path: Path) -> None:
     assert sum("training goes on" in s for s in said) == 1
 
 
-@pytest.mark.parametrize("bad", [{"budget": 0.0}, {"budget": 2.0}, {"every": 0}, {"stop_on": "fatal"}])
+@pytest.mark.parametrize("bad", [{"budget": 0.0}, {"budget": 2.0}, {"every": 0}, {"every": 1.5}, {"stop_on": "fatal"}])
 def test_options_outside_their_range_are_refused(bad: dict[str, object]) -> None:
     net = small_model()
     with pytest.raises(ValueError, match=next(iter(bad))):
@@ -502,3 +502,20 @@ def test_live_equals_afterwards_when_parameters_are_unfrozen_and_given_to_the_op
     left_out = next(f for f in after.findings if f.code == "OPT001")
     assert "optimizer" in left_out.message
     assert (left_out.step, left_out.healed_at is not None) == (42, True)  # compared with the sample at 41
+
+
+def test_ignored_rules_stay_ignored_afterwards(tmp_path: Path) -> None:
+    live = nan_run(tmp_path / "r", ignore=["AMP"])
+    after = tocsin.check(tmp_path / "r")
+    assert {n.code for n in after.not_checked if "ignore=" in n.reason} == {"AMP002", "AMP003"}
+    assert live.report.to_json() == after.to_json()
+
+
+def test_targets_outside_the_classes_are_said(tmp_path: Path) -> None:
+    net = small_model()
+    opt = torch.optim.SGD(net.parameters(), 0.1)
+    said: list[str] = []
+    with tocsin.watch(net, opt, run_dir=tmp_path / "r", say=said.append) as run:
+        run.losses(total=1.0)
+        run.evaluate("val", target=torch.tensor([0, 7, -100]), prediction=torch.randn(3, 3))
+    assert sum("1 targets are not among the 3 classes of the prediction, 0 to 2" in s for s in said) == 1

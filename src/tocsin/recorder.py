@@ -92,20 +92,26 @@ def watch(
     """
     if not 0 < budget < 1:
         raise ValueError(f"budget is a share of wall time in (0, 1), e.g. 0.01; got {budget!r}")
-    if every is not None and every < 1:
+    if every is not None and (not isinstance(every, int) or every < 1):
         raise ValueError(f"every is a number of steps, 1 or more; got {every!r}")
     if stop_on is not None and stop_on not in SEVERITIES:
         raise ValueError(f"stop_on is one of {', '.join(SEVERITIES)}; got {stop_on!r}")
-    run = Recorder(_to_stderr if say is None else say, select_rules((), ignore), stop_on)
+    run = Recorder(_to_stderr if say is None else say, _ignored(ignore), stop_on)
     if not enabled or os.environ.get("TOCSIN_DISABLED", "") not in ("", "0"):
         return run
     if model in _watched:
         run.say("tocsin: this model is already being watched; the second watch records nothing")
         return run
     optimizers = [optimizer] if isinstance(optimizer, Optimizer) else list(optimizer)
-    run._start(model, optimizers, run_dir, plain_config(config), scaler, ema, scheduler, start_step)
     run._governor = Governor(budget, every, start_step)
+    run._start(model, optimizers, run_dir, plain_config(config), scaler, ema, scheduler, start_step)
     return run
+
+
+def _ignored(words: Iterable[str]) -> frozenset[str]:
+    """Codes of the rules that these words name."""
+    kept = {rule.code for rule in select_rules((), words)}
+    return frozenset(rule.code for rule in select_rules() if rule.code not in kept)
 
 
 def _to_stderr(text: str) -> None:
@@ -115,14 +121,14 @@ def _to_stderr(text: str) -> None:
 class Recorder:
     """The handle that ``watch`` gives. Inert until started, after exit, and in a forked child."""
 
-    def __init__(self, say: Callable[[str], None], rules: Sequence[Any], stop_on: Severity | None) -> None:
+    def __init__(self, say: Callable[[str], None], ignored: frozenset[str], stop_on: Severity | None) -> None:
         self._say = say
         self.folder: Path | None = None
         self.step = 0
-        self._rules = rules
+        self._rules = select_rules()
         self._stop_on = stop_on
         self._stop: Finding | None = None
-        self._keeper = Watchkeeper(rules, on_ring=self._rang)
+        self._keeper = Watchkeeper(self._rules, on_ring=self._rang, ignored=ignored)
         self._governor = Governor()
         self._meter = Meter(self._broke)
         self._pid = -1
@@ -249,6 +255,11 @@ class Recorder:
             parameters=sum(p.numel() for p in model.parameters() if not is_lazy(p)),
             optimizers=[type(o).__name__ for o in optimizers],
             scheduler=_numbers_of(scheduler),
+            watch={
+                "ignore": sorted(self._keeper.ignored),
+                "budget": self._governor.budget,
+                "every": self._governor.every,
+            },
         )
         where = Path(run_dir) if run_dir is not None else Path("runs") / run_name(str(config.get("study", "")))
         writer = record.open_record(where, config=config, environment=facts, after=start_step)
@@ -441,6 +452,9 @@ class Recorder:
             self._ledger.evaluation(closed)
             if not self._evaluated or self._evaluated[-1] != self.step:
                 self._evaluated.append(self.step)
+        while self._open.troubles:
+            key, error = self._open.troubles.pop()
+            self._meter.report(f"evaluate {key}", error)
 
     def _end_epoch(self) -> None:
         self._close_evaluations()

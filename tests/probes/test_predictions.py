@@ -70,6 +70,7 @@ def test_moments_equal_numpy_however_batched(seed: int, cuts: list[int], offset:
         (torch.rand(5), torch.rand(5, 1), "regression"),
         (torch.tensor([0, 1, 1]), torch.rand(3), "binary"),
         (torch.tensor([0.0, 1, 1]), torch.randn(3, 1), "binary"),
+        (torch.tensor([[0.0], [1], [1]]), torch.randn(3, 1), "binary"),
         (torch.tensor([[0, 1], [1, 1]]), torch.randn(2, 2), "multilabel"),
         (torch.tensor([[0.0, 1], [1, 1]]), torch.randn(2, 2), "multilabel"),
     ],

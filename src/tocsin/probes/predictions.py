@@ -44,7 +44,7 @@ def kind_of(target: Tensor, prediction: Tensor) -> Kind:
     elif integer and zero_one and target.numel() == prediction.numel():
         return "binary"
     elif not integer and (t == p or target.numel() == prediction.numel()):
-        if zero_one and len(t) == 1 and p in (t, (*t, 1)):
+        if zero_one and (len(t) == 1 or t[1:] == (1,)) and p in (t, (*t, 1)):
             return "binary"
         return "regression"
     raise UnreadableError(
@@ -64,6 +64,7 @@ class Accumulator:
     labels: tuple[str, ...] = ()
     n: Tensor | int = 0
     nonfinite: Tensor | int = 0
+    past: Tensor | int = 0
     classes: int = 0
     counts: dict[tuple[int, int], int] = field(default_factory=dict)
     tables: list[Tensor] = field(default_factory=list)
@@ -97,6 +98,7 @@ class Accumulator:
         self._expect(size, "classes")
         truth = target.long()
         valid = finite & (truth >= 0) & (truth < size)
+        self.past = self.past + (truth >= size).sum()
         if size > DENSE_CLASSES:
             self._add_ids(truth[valid], said[0][valid])
         else:  # the whole table stays on the device; what is out of range falls into one more cell
@@ -280,11 +282,16 @@ def opened(
 
 
 class OpenEvaluations:
-    """The evaluations that no training step has closed yet, and the metrics that join them."""
+    """The evaluations that no training step has closed yet, and the metrics that join them.
+
+    Attributes:
+        troubles: What only showed when evaluations were closed, by their key; the reader empties it.
+    """
 
     def __init__(self) -> None:
         self._open: dict[tuple[str, str], Accumulator] = {}
         self._metrics: dict[str, float] = {}
+        self.troubles: list[tuple[str, UnreadableError]] = []
 
     def __bool__(self) -> bool:
         return bool(self._open or self._metrics)
@@ -317,6 +324,10 @@ class OpenEvaluations:
             split = accumulator.split
             mine = {n: v for n, v in metrics.items() if "/" not in n or n.startswith((f"{split}/", f"{split}_"))}
             closed.append(accumulator.close(step, epoch, time, mine))
+            if past := int(accumulator.past):
+                k = accumulator.classes
+                error = UnreadableError(f"{past} targets are not among the {k} classes of the prediction, 0 to {k - 1}")
+                self.troubles.append((closed[-1].key, error))
         return closed
 
 
