@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tocsin.engine import check_run
 from tocsin.findings import Finding, NotChecked
 from tocsin.rules.objective.dominated_objective import dominated_objective
-from tocsin.run import Run, Series
+from tocsin.run import Confusion, Evaluation, Run, Series
 
 N = 500
 CALL = np.arange(N)
@@ -179,3 +179,70 @@ def test_law_units_and_order_do_not_matter(unit, order):
     terms = {"peak": GIANT * unit, "signal": FLAT * unit, "threshold": noisy(0.4, 3) * unit}
     (finding,) = ring(made(**{t: terms[t] for t in order}))
     assert (finding.subject, finding.step) == ("peak", 1)
+
+
+# ---- what the acceptance test missed
+
+
+def with_norms(run: Run, step, peak, signal) -> Run:
+    norms = {"peak": peak, "signal": signal}
+    more = {f"loss/trunk_norm/{t}": Series.of("", np.broadcast_to(v, len(step)), step=step) for t, v in norms.items()}
+    return replace(run, series={**run.series, **more})
+
+
+def test_gradients_of_the_first_steps_alone_leave_the_decision_to_the_values():
+    run = made(peak=GIANT, signal=FLAT)
+    for peak, signal in ((2087.0, 0.1), (0.1, 0.1)):
+        (finding,) = ring(with_norms(run, np.arange(1, 9), peak, signal))
+        assert "% of the loss" in finding.message
+
+
+@pytest.mark.parametrize(("signal", "rings"), [(0.1, 1), (50.0, 0), (np.r_[np.full(5, 0.1), 50.0], 0)])
+def test_a_handful_of_gradients_over_the_whole_run_decides_where_all_agree(signal, rings):
+    found = ring(with_norms(made(peak=GIANT, signal=FLAT), 1 + 90 * np.arange(6), 2087.0, signal))
+    assert ["trunk's gradient" in f.message for f in found] == [True] * rings
+
+
+def evaluated(run: Run, task: str, right: float) -> Run:
+    """Ten evaluations of 400 samples of 10 classes; ``right`` of them correct at the end, a tenth at the start."""
+    made = []
+    for k in range(10):
+        share = 0.1 + (right - 0.1) * k / 9
+        dense = np.full((10, 10), 40 * (1 - share) / 9) + np.eye(10) * 40 * (share - (1 - share) / 9)
+        made.append(Evaluation("val", task, 50 * (k + 1), "classes", 400, confusion=Confusion.of(np.rint(dense))))
+    return replace(run, evaluations=tuple(made))
+
+
+@pytest.mark.parametrize("task", ["signal", "signals", "kind"])
+def test_a_term_thrown_up_that_falls_back_has_not_improved_where_its_task_is_at_chance(task):
+    thrown = made(peak=GIANT, signal=noisy(2.3 + 20 * np.exp(-CALL / 60), 2))
+    assert ring(thrown) == []  # the loss alone falls
+    run = evaluated(thrown, task, 0.1)
+    if task == "kind":  # the task left over belongs to the term left over
+        run = replace(run, evaluations=(*run.evaluations, replace(run.evaluations[-1], task="peak")))
+    (finding,) = ring(run)
+    assert finding.evidence[1].source == f"evaluation:val/{task}"
+    assert f"val/{task} is at most" in finding.message
+    assert ring(evaluated(thrown, task, 0.6)) == []
+
+
+def test_silent_where_the_loss_is_flat_and_its_task_above_chance():
+    assert ring(evaluated(made(peak=GIANT, signal=FLAT), "signal", 0.4)) == []
+
+
+def test_a_reign_that_shrank_to_98_percent_is_still_one_and_a_tenth_for_the_rest_ends_it():
+    def shrunk(to: float) -> Run:
+        return made(peak=noisy(to + 5e4 * np.exp(-CALL / 45), 1), signal=noisy(2.3, 2, noise=0.05))
+
+    (finding,) = ring(shrunk(150.0))
+    assert finding.step == 1
+    assert ring(shrunk(10.0)) == []
+
+
+def test_the_rounding_of_float32_is_no_weight():
+    ce, accuracy = noisy(2.3 * FALL, 1).astype("f4"), (0.9 + 0.05 * noisy(1.0, 3)).astype("f4")
+    z = (1e-3 * noisy(1.0, 4)).astype("f4")
+    run = made(ce=ce, z=z)
+    rounded = {"train/loss": ce + z, "train/loss/accuracy": accuracy}
+    run = replace(run, series={**run.series, **{k: Series.of("", v) for k, v in rounded.items()}})
+    assert check_run(run, [dominated_objective]).findings == []

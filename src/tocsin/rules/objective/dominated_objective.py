@@ -17,6 +17,9 @@ _BLOCK = 16
 _LONG = 16
 _SURE = 0.99  # of a metric's trend: there may be several, and one that rises by chance would silence the rule
 _MOST = 512
+_ROUNDING = 1.2e-7  # of float32: a smaller part of the total is its rounding
+_HANDFUL = 5
+_GAP = 0.25  # of the run without a sample: more, and the samples do not speak for it
 _REGULARISERS = re.compile(
     r"(^|[_.\-/ ])(reg\w*|l1|l2|wd|decay|penalty|gp|kl\w*|entropy|commit\w*|aux\w*|balanc\w*|load|moe|router|z|tv"
     r"|smooth\w*|ortho\w*|spars\w*|norm|prior)($|[_.\-/ ])"
@@ -60,14 +63,24 @@ def dominated_objective(
     """One term is nearly all of the loss or of its gradient, and the other tasks do not improve.
 
     ## What it does
-    With terms `T_k` and weights `w_k`, the share of term `d` at a call is `abs(w_d T_d) / sum_k abs(w_k T_k)`; where
-    `loss/trunk_norm/<term>` is recorded, the norm of the term's gradient at the trunk stands in place of `T_k`, because
-    that is what the shared layers see. Rings when over the last `n >= calls` calls
+    With terms `T_k` and weights `w_k`, the share of term `d` at a call is `abs(w_d T_d) / sum_k abs(w_k T_k)`. The norm
+    of the term's gradient at the trunk, `loss/trunk_norm/<term>`, stands in place of `T_k` where at least 5 samples of
+    it lie so that no quarter of the run is without one; below 32 samples all of them must agree. Samples of the first
+    steps alone say nothing of the rest: then the values decide. Rings when over the last `n >= calls` calls
 
-    `median(share_d) > share`, the term `d` itself fell by more than `improvement` of its level (or `n >= 16 calls`),
-    and no other task improves: the interval of each one's relative change (Theil-Sen slope over those calls) contains 0
-    and rules out a fall by more than `improvement`, or it rules out a fall by more than `improvement / 5`; its level is
-    not below `1 - improvement` of where it began; and no evaluation or metric that bears its name improves.
+    `median(share_d) > share`, with the last 16 still above `1 - improvement`, and the term `d` itself fell by more than
+    `improvement` (its trend, or its last calls against its first; or `n >= 16 calls`), and no other task improves. A
+    task does not improve if no metric that bears its name does, and
+
+    - its own evaluations say so: over its last 3 the 95 % interval of `(accuracy - chance) / (1 - chance)`, chance
+      being the largest class (for a regression, of the correlation), begins below `improvement` and ends below twice
+      that. This outweighs the loss: a term that the large one threw up and that now falls back has gained nothing;
+    - where these cannot tell, its loss does: the interval of its relative change (Theil-Sen slope over those calls)
+      contains 0 and rules out a fall by more than `improvement`, or it rules out a fall by more than
+      `improvement / 5`; its level is not below `1 - improvement` of where it began; its evaluations do not rise.
+
+    Evaluations belong to the term of their task's name, one name within the other (`peak`, `peaks`), and a task left
+    over to the one term left over.
 
     One other task that improves is enough for silence. `w_k` come from least squares of `train/loss` on the terms where
     these account for it (R2 > 0.999), else they are 1; a term of weight 0 is not part of the loss and not judged.
@@ -111,10 +124,11 @@ def dominated_objective(
 
     ## Known limits
     Needs 32 recorded points. Silent while nothing moves (warm-up of the learning rate), up to 16 `calls`; silent where
-    the interval is too wide to rule out improvement. Under learned weights that change fast the shares are of
-    unweighted terms. Wrong where a flat term is at its optimum by design and has no name that says so. Measured: of 500
-    synthetic runs of 2-4 terms up to 1e7 apart that all learn at some pace (167 of them dominated), 0 end with this
-    finding; 2 of 100 whose first task sits at chance for up to 0.3 of the run rang and healed.
+    neither evaluations nor loss can rule out improvement. Under learned weights that change fast the shares are of
+    unweighted terms. Wrong where a flat term is at its optimum by design and has no name that says so, or a task cannot
+    be learned at all. Accuracy cannot tell a rare class from the largest. Measured: of 500 synthetic runs of 2-4 terms
+    up to 1e7 apart that all learn at some pace (190 of them dominated), 2 rang on the way and 0 end with this finding;
+    0 of 100 whose first task sits at its starting loss for up to 0.3 of the run, beside a term 4,000 times larger.
 
     ## References
     Chen et al. 2018, GradNorm (gradient norms at the last shared layer). Kendall et al. 2018 (weights by uncertainty).
@@ -126,16 +140,40 @@ def dominated_objective(
     if terms.step.size < 2 * _BLOCK or terms.step[-1] - terms.step[0] + 1 < calls:
         yield NotChecked(f"needs {calls} calls with all terms, {2 * _BLOCK} of them recorded; {terms.step.size} are")
         return
-    reign = _reign_by_gradient(run, terms, share, calls) or _reign_by_value(run, terms, share, calls)
+    reign = _reign(run, terms, share, calls, 1 - improvement)
     if reign is None:
         return
     others = [k for k in range(len(terms.name)) if k != reign.term and _is_task(reign.part, k)]
-    changes = {k: _change(reign.part, k) for k in [reign.term, *others]}
-    still = [k for k in others if _stays(*changes[k], improvement) and _began(terms, reign, k) > 1 - improvement]
     span = reign.part.step[-1] - reign.part.step[0] + 1
-    moves = changes[reign.term][1] < -improvement or span >= _LONG * calls
-    if others and still == others and moves and not any(_metric_improves(run, terms.name[k]) for k in others):
-        yield _finding(reign, {k: changes[k] for k in others})
+    if not others or not (span >= _LONG * calls or _fell(reign.part, reign.term, improvement)):
+        return
+    tasks = _tasks(run, terms.name, [reign.term, *others])
+    proofs = [_stuck(run, terms, reign, k, tasks.get(k), improvement) for k in others]
+    stuck = [proof for proof in proofs if proof is not None]
+    if len(stuck) == len(others):
+        yield _finding(reign, others, stuck)
+
+
+def _stuck(run: Run, terms: Terms, reign: Reign, k: int, task: str | None, improvement: float) -> Evidence | None:
+    """The evidence that a task does not improve: its own evaluations where these can tell, else its loss."""
+    if _metric_improves(run, terms.name[k]):
+        return None
+    evaluated = run.of_kind()[task] if task else []
+    skill = _skill([e for e in evaluated if e.step >= reign.part.step[0]][-3:])
+    if skill and skill[0] > improvement:
+        return None
+    if skill and skill[1] < 2 * improvement:
+        at, text = evaluated[-1].step, "share of the way from chance to perfect [interval]"
+        return Evidence(f"evaluation:{task}", sum(skill) / 2, at, improvement, skill, text)
+    scores = np.array([(e.step, _score(e)) for e in evaluated], dtype=np.float64).reshape(-1, 2)
+    scores = scores[np.isfinite(scores[:, 1])]
+    change = _change(reign.part, k)
+    if stats.trend(scores[:, 0], scores[:, 1], _SURE).rising or not _stays(*change, improvement):
+        return None
+    if not _began(terms, reign, k) > 1 - improvement:
+        return None
+    last, at = float(reign.part.value[-1, k]), int(reign.part.step[-1])
+    return Evidence(f"train/loss/{terms.name[k]}", last, at, 0.0, change, "relative change [interval]")
 
 
 def _terms(run: Run) -> Terms | None:
@@ -165,8 +203,8 @@ def _weights(run: Run, step: Ints, value: Floats) -> Floats:
         fitted = stats.weight_in_sum(whole, parts, k)
         if fitted is None or not fitted.r2 > 0.999:
             continue
-        sizes = np.std(whole), np.std(parts[:, k])
-        weighs = not fitted.low <= 0 <= fitted.high and abs(fitted.value) * sizes[1] > 1e-12 * sizes[0]
+        seen = abs(fitted.value) * np.std(parts[:, k]) > _ROUNDING * np.abs(whole).max()
+        weighs = seen and not fitted.low <= 0 <= fitted.high
         if weighs:
             weight[k] = abs(fitted.value)
         elif max(abs(fitted.low), abs(fitted.high)) < 0.01:
@@ -174,49 +212,56 @@ def _weights(run: Run, step: Ints, value: Floats) -> Floats:
     return weight
 
 
-def _reign_by_gradient(run: Run, terms: Terms, share: float, calls: int) -> Reign | None:
+def _reign(run: Run, terms: Terms, share: float, calls: int, least: float) -> Reign | None:
     norms = {t: s.finite for t, s in run.family("loss/trunk_norm").items() if t in terms.name and len(s.finite)}
-    if len(norms) < 2:
-        return None
-    step = reduce(np.intersect1d, [s.step for s in norms.values()])
-    place = [terms.name.index(t) for t in norms]
+    step = reduce(np.intersect1d, [s.step for s in norms.values()]) if len(norms) > 1 else terms.step[:0]
+    if step.size < _HANDFUL or np.diff([terms.step[0], *step, terms.step[-1]]).max() > _GAP * np.ptp(terms.step):
+        found = _longest(terms, share, calls, least)
+        return _seen(terms, terms, list(range(len(terms.name))), "train/loss", found) if found else None
     value = np.stack([s.value[np.searchsorted(s.step, step)] for s in norms.values()], axis=1)
+    place = [terms.name.index(t) for t in norms]
     seen = Terms(tuple(norms), step, value, terms.weight[place])
-    found = _longest(seen, share, calls)
-    if found is None:
-        return None
-    part = terms.since(int(np.searchsorted(terms.step, step[found[2]])))
-    last = float(value[-1, found[0]])
-    return Reign(place[found[0]], found[1], part, f"loss/trunk_norm/{seen.name[found[0]]}", last, int(step[-1]))
+    found = _longest(seen, share, calls, least) if step.size >= 2 * _BLOCK else _always(seen, share)
+    return _seen(terms, seen, place, "loss/trunk_norm", found) if found else None
 
 
-def _reign_by_value(run: Run, terms: Terms, share: float, calls: int) -> Reign | None:
-    if sum(t in terms.name for t in run.family("loss/trunk_norm")) > 1:
-        return None  # the gradient was measured, and it decides
-    found = _longest(terms, share, calls)
-    if found is None:
-        return None
-    last = float(terms.value[-1, found[0]])
-    part = terms.since(found[2])
-    return Reign(found[0], found[1], part, f"train/loss/{terms.name[found[0]]}", last, int(terms.step[-1]))
+def _seen(terms: Terms, seen: Terms, place: list[int], stem: str, found: tuple[int, float, int]) -> Reign:
+    """A reign with the terms since it began; ``place`` is that of each seen term among the terms."""
+    first, share, start = found
+    part = terms.since(int(np.searchsorted(terms.step, seen.step[start])))
+    last = float(seen.value[-1, first])
+    return Reign(place[first], share, part, f"{stem}/{seen.name[first]}", last, int(seen.step[-1]))
 
 
-def _longest(terms: Terms, share: float, calls: int) -> tuple[int, float, int] | None:
-    """(term, median share, first index) of the stretch up to now in which one term has more than ``share``."""
-    n = terms.step.size
-    if n < 2 * _BLOCK:
-        return None
+def _shares(terms: Terms) -> Floats:
     size = np.abs(terms.value) * terms.weight
     total = size.sum(axis=1, keepdims=True)
-    part = np.divide(size, total, out=np.zeros_like(size), where=total > 0)
+    shares: Floats = np.divide(size, total, out=np.zeros_like(size), where=total > 0)
+    return shares
+
+
+def _always(terms: Terms, share: float) -> tuple[int, float, int] | None:
+    """The term that has more than ``share`` at every one of a few samples: a median of 5 proves nothing, 5 of 5 do."""
+    part = _shares(terms)
+    first = int(np.argmax(part[-1]))
+    return (first, float(np.median(part[:, first])), 0) if part[:, first].min() > share else None
+
+
+def _longest(terms: Terms, share: float, calls: int, least: float) -> tuple[int, float, int] | None:
+    """(term, median share, first index) of the longest stretch up to now whose median share is above ``share``.
+
+    It begins with a block above ``share``, and its last block must be above ``least``: a reign that is over is none.
+    """
+    n, part = terms.step.size, _shares(terms)
     first = int(np.argmax(np.median(part[-_BLOCK:], axis=0)))
-    mine, start = part[:, first], n
-    for low in range((n - _BLOCK) // _BLOCK * _BLOCK, -1, -_BLOCK):
-        if not np.median(mine[low:start]) > share:
-            break
-        start = low
-    enough = n - start >= 2 * _BLOCK and terms.step[-1] - terms.step[min(start, n - 1)] + 1 >= calls
-    return (first, float(np.median(mine[start:])), start) if enough else None
+    mine = part[:, first]
+    if np.median(mine[-_BLOCK:]) > least:
+        for start in range(0, n - 2 * _BLOCK + 1, _BLOCK):
+            begins = np.median(mine[start : start + _BLOCK]) > share
+            middle = float(np.median(mine[start:])) if begins else 0.0
+            if middle > share:
+                return (first, middle, start) if terms.step[-1] - terms.step[start] + 1 >= calls else None
+    return None
 
 
 def _is_task(part: Terms, k: int) -> bool:
@@ -251,19 +296,49 @@ def _began(terms: Terms, reign: Reign, k: int) -> float:
 
 
 def _metric_improves(run: Run, term: str) -> bool:
-    """Whether a metric or the evaluations of this task get better over the run."""
+    """Whether a metric that bears the name of this task gets better over the run."""
     word = re.compile(rf"(^|[^a-z0-9]){re.escape(term.lower())}([^a-z0-9]|$)")
     for name, series in run.series.items():
         sign = names.direction(name)
         named = sign and not name.startswith("train/loss") and word.search(name.lower().partition("/")[2])
         if named and stats.trend(series.finite.step, sign * series.finite.value, _SURE).rising:
             return True
-    for evaluations in run.of_kind().values():
-        scores = [(e.step, _score(e)) for e in evaluations if e.task.lower() == term.lower()]
-        seen = np.array([s for s in scores if np.isfinite(s[1])], dtype=np.float64).reshape(-1, 2)
-        if stats.trend(seen[:, 0], seen[:, 1], _SURE).rising:
-            return True
     return False
+
+
+def _tasks(run: Run, name: tuple[str, ...], among: list[int]) -> dict[int, str]:
+    """The evaluations (``split/task``) of each term: by name, and the one left over to the one term left over."""
+    keys = {key: evaluations[0].task.lower() for key, evaluations in run.of_kind().items() if key[:6] != "train/"}
+    found: dict[int, str] = {}
+    for k in among:
+        term = name[k].lower()
+        near = [key for key, task in keys.items() if min(len(task), len(term)) > 2 and (task in term or term in task)]
+        same = [key for key in near if keys[key] == term] or near
+        if same:
+            found[k] = same[0]
+    free = [key for key in keys if keys[key] not in {keys[taken] for taken in found.values()}]
+    left = [k for k in among if k not in found]
+    return found | {left[0]: free[0]} if len(left) == len({keys[key] for key in free}) == 1 else found
+
+
+def _skill(evaluations: list[Evaluation]) -> stats.Interval | None:
+    """Interval of the share of the way from chance to perfect that these evaluations show; None if they cannot.
+
+    Chance is the largest class for classes, a correlation of 0 for a regression. The size is that of one evaluation
+    where they share their samples, which cannot be known, so it is the mean size always.
+    """
+    counts = [e.confusion for e in evaluations if e.confusion is not None and e.confusion.n]
+    if counts and len({c.classes for c in counts}) == 1:
+        n = sum(c.n for c in counts)
+        chance = float(np.sum([c.support for c in counts], axis=0).max()) / n
+        hits, size = sum(int(c.correct.sum()) for c in counts) / len(counts), n / len(counts)
+        low, high = stats.wilson(hits, size)
+        return ((low - chance) / (1 - chance), (high - chance) / (1 - chance)) if chance < 1 else None
+    moments = [e.moments[0] for e in evaluations if e.moments]
+    if not moments:
+        return None
+    low, high = stats.fisher_interval(float(np.mean([m.r for m in moments])), float(np.mean([m.n for m in moments])))
+    return (low, high) if low <= high else None
 
 
 def _score(evaluation: Evaluation) -> float:
@@ -272,32 +347,44 @@ def _score(evaluation: Evaluation) -> float:
     return evaluation.moments[0].r if evaluation.moments else float("nan")
 
 
-def _finding(reign: Reign, changes: dict[int, tuple[float, float]]) -> Finding:
+def _fell(part: Terms, k: int, improvement: float) -> bool:
+    """Whether a term fell by more than ``improvement``: by its trend, or from its first calls to its last."""
+    if _change(part, k)[1] < -improvement:
+        return True
+    value = np.abs(part.value[:, k])
+    first, last = stats.mean_interval(value[:_BLOCK]), stats.mean_interval(value[-2 * _BLOCK :])
+    return last[1] < (1 - improvement) * first[0]
+
+
+def _finding(reign: Reign, others: list[int], stuck: list[Evidence]) -> Finding:
     part, mine, weight = reign.part, reign.part.name[reign.term], float(reign.part.weight[reign.term])
     last, started, at = part.value[-1], int(part.step[0]), int(part.step[-1])
     percent = f"{100 * reign.share:.{2 if reign.share < 0.9999 else 5}f}"
     of = "loss" if reign.seen.startswith("train/loss") else "trunk's gradient"
     weighted = "" if abs(weight - 1) < 1e-3 else f" (weight {weight:.3g})"
-    others = ", ".join(part.name[k] for k in changes)
-    against = ", ".join(f"{last[k]:.3g} for {part.name[k]}" for k in changes)
-    least = min(low for low, _ in changes.values())
+    neglected = ", ".join(part.name[k] for k in others)
+    against = ", ".join(f"{last[k]:.3g} for {part.name[k]}" for k in others)
     return Finding(
         f"{mine}{weighted} has {percent} % of the {of} over the {at - started + 1} calls since step {started} "
-        f"({last[reign.term]:.3g} against {against}), and {others} did not improve (a fall by more than "
-        f"{max(0.0, -100 * least):.2g} % is ruled out)",
+        f"({last[reign.term]:.3g} against {against}), and {neglected} did not improve ({_why(stuck)})",
         subject=mine,
         step=started,
         evidence=(
             Evidence(reign.seen, reign.last, reign.at, text=f"{percent} % of the {of}, median over these calls"),
-            *(
-                Evidence(
-                    f"train/loss/{part.name[k]}", float(last[k]), at, 0.0, changes[k], "relative change [interval]"
-                )
-                for k in changes
-            ),
+            *stuck,
         ),
         remedies=(
             Remedy(f"Standardise the targets of {mine}, or weight the terms so that each begins near 1"),
             Remedy("Weight the terms by their gradient norms at the trunk"),
         ),
     )
+
+
+def _why(stuck: list[Evidence]) -> str:
+    falls = [e.interval[0] for e in stuck if e.interval and not e.source.startswith("evaluation:")]
+    said = [f"a fall by more than {max(0.0, -100 * min(falls)):.2g} % is ruled out"] if falls else []
+    for e in stuck:
+        if e.interval and e.source.startswith("evaluation:"):
+            key, share = e.source.partition(":")[2], 100 * max(0.0, e.interval[1])
+            said.append(f"{key} is at most {share:.2g} % of the way from chance to perfect")
+    return "; ".join(said)
