@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
@@ -12,7 +12,8 @@ from torch.optim import Optimizer
 from tocsin.run import Parameter
 
 MOST_TENSORS = 512
-_EXPERT = re.compile(r"(^|\.)(experts?|moe)(\.|_|$)", re.IGNORECASE)
+_EXPERT = re.compile(r"(^|\.)(experts?|moe)(\.|_|\d|$)", re.IGNORECASE)
+_ROUTER = re.compile(r"(^|\.)moe\w*\.(gate|router|wg)(\.|$)", re.IGNORECASE)
 
 
 class Tensors:
@@ -27,6 +28,7 @@ class Tensors:
         self.optimizers = optimizers
         self.stepped_elsewhere: set[int] = set()
         self._embeddings = {id(m.weight) for m in model.modules() if isinstance(m, nn.Embedding | nn.EmbeddingBag)}
+        self._routed = {id(p) for experts in _routed(model) for p in experts.parameters()}
         self.all: dict[str, nn.Parameter] = {}
         self.measured: dict[str, nn.Parameter] = {}
         self._signature: tuple[object, ...] = ()
@@ -74,7 +76,25 @@ class Tensors:
     def _role(self, name: str, p: Tensor) -> str:
         if id(p) in self._embeddings:
             return "embedding"
-        return "expert" if _EXPERT.search(name) else ""
+        named = _EXPERT.search(name) and not _ROUTER.search(name)
+        return "expert" if named or id(p) in self._routed else ""
+
+
+def _routed(model: nn.Module) -> Iterator[nn.Module]:
+    """Lists of n >= 2 modules of the same make beside a linear layer of n outputs, which can choose among them."""
+    for parent in model.modules():
+        outputs = {m.out_features for m in parent.children() if isinstance(m, nn.Linear)}
+        for listed in parent.children():
+            if isinstance(listed, nn.ModuleList | nn.ModuleDict) and len(listed) > 1 and len(listed) in outputs:
+                makes = {_make(part) for part in listed.children()}
+                if len(makes) == 1 and len(list(listed.children())) == len(listed):
+                    yield listed
+
+
+def _make(module: nn.Module) -> tuple[object, ...]:
+    """What two modules of the same make share: their class, and the names and shapes of their parameters."""
+    named = module.named_parameters()
+    return (type(module), *((name, None if is_lazy(p) else tuple(p.shape)) for name, p in named))
 
 
 def _has_entries(p: Tensor) -> bool:

@@ -217,3 +217,10 @@ def test_law_the_step_is_the_first_bad_one_at_any_scale_and_any_later_look(start
     for look in (start + 2, start + 7):
         assert [f.step for f in errors(run.prefix(look))] == [start]
     assert errors(run.prefix(start - 1)) == []
+
+
+@pytest.mark.parametrize("code", ["OPT001", "OPT003"])
+def test_it_explains_what_the_optimizer_does_with_such_gradients(code):
+    (cause,) = errors(Run.of(series={"train/loss": bad_from(51)}, exit="finished"))
+    assert cause.accounts_for(Finding("", code=code, step=51, run=cause.run))
+    assert not cause.accounts_for(Finding("", code=code, step=50, run=cause.run))
