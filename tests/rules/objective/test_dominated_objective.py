@@ -246,3 +246,14 @@ def test_the_rounding_of_float32_is_no_weight():
     rounded = {"train/loss": ce + z, "train/loss/accuracy": accuracy}
     run = replace(run, series={**run.series, **{k: Series.of("", v) for k, v in rounded.items()}})
     assert check_run(run, [dominated_objective]).findings == []
+
+
+def test_silent_on_a_rare_class_that_is_learned_while_all_predictions_are_the_common_one():
+    run = made(peak=GIANT, signal=noisy(0.7 * FALL, 2))
+    for share, rings in ((0.9, 0), (0.1, 1)):  # of the class that is always predicted; with ten classes it is chance
+        dense = np.zeros((10, 10))
+        dense[:, 0] = 400 * (1 - share) / 9
+        dense[0, 0] = 400 * share
+        counts = Confusion.of(np.rint(dense))
+        seen = tuple(Evaluation("val", "signal", 50 * k, "classes", counts.n, confusion=counts) for k in range(1, 11))
+        assert len(ring(replace(run, evaluations=seen))) == rings
