@@ -446,6 +446,7 @@ class Recorder:
         epoch = float(self._ledger.epoch or math.nan)
         # One more sample of the parameters, once a step: it spans the epoch whatever the budget.
         if not self._instruments.armed and self._sampled_at != self.step:
+            self._note_parameters()
             self._ledger.put(self._instruments.parameter_values())
             self._sampled_at = self.step
         for closed in self._open.close(self.step, epoch, self._ledger.now()):
