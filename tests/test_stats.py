@@ -142,6 +142,21 @@ def test_circular_shift_p_equals_a_slow_twin():
     assert stats.circular_shift_p(t, p) == pytest.approx(slow, abs=1e-12)
 
 
+@pytest.mark.parametrize("n", [20, 60, 107, 108, 400])
+def test_least_shift_p_is_what_a_perfect_fit_gets(n):
+    x = np.random.default_rng(n).normal(size=n)
+    assert stats.least_shift_p(n) == stats.circular_shift_p(x, x)
+    assert (stats.least_shift_p(n) <= 0.01) == (n >= 108)
+
+
+def test_correlation_p_is_the_normal_tail_of_fishers_z():
+    for r, n in ((0.3, 40.0), (-0.2, 12.5), (0.95, 10.0)):
+        expected = sps.norm.sf(np.arctanh(r) * np.sqrt(n - 3))
+        assert stats.correlation_p(r, n) == pytest.approx(expected)
+    assert (stats.correlation_p(1.0, 9), stats.correlation_p(-1.0, 9)) == (0.0, 1.0)
+    assert math.isnan(stats.correlation_p(0.5, 3))
+
+
 def test_circular_shift_p_of_constants_and_short_records():
     x = np.arange(40.0)
     assert stats.circular_shift_p(x, np.full(40, 0.1)) == 1.0

@@ -231,6 +231,24 @@ class Evaluation:
         return f"{self.split}/{self.task}"
 
 
+Window = tuple[Evaluation, ...]
+
+
+def in_each(look: Callable[[Evaluation], Mapping[Sign, object]]) -> Callable[[Window], Mapping[Sign, object]]:
+    """What the newest evaluation of a window has and every other of it has, too; ``look`` sees one evaluation."""
+
+    def shared(window: Window) -> dict[Sign, object]:
+        others = [look(evaluation) for evaluation in window[:-1]]
+        return {sign: what for sign, what in look(window[-1]).items() if all(sign in other for other in others)}
+
+    return shared
+
+
+def in_last(look: Callable[[Evaluation], Mapping[Sign, object]]) -> Callable[[Window], Mapping[Sign, object]]:
+    """What the newest evaluation of a window has."""
+    return lambda window: look(window[-1])
+
+
 @dataclass(frozen=True)
 class Event:
     """Something said once: a warning, an exception, a framework message, an epoch's end.
@@ -348,32 +366,57 @@ class Run:
         return last
 
     def persisting(
-        self, evaluations: Sequence[Evaluation], shows: Callable[[Evaluation], Mapping[Sign, object]]
+        self,
+        evaluations: Sequence[Evaluation],
+        shows: Callable[[Window], Mapping[Sign, object]],
+        holds: Callable[[Window], Mapping[Sign, object]],
     ) -> tuple[list[Sign], list[Evaluation]]:
-        """The signs that each settled evaluation of one ``split/task`` shows, and since when.
+        """The signs that settled evaluations of one ``split/task`` have shown and that hold since then.
+
+        Evidence once given is not lost because a later, smaller or luckier evaluation gives less of it: a sign stands
+        while its effect holds without a break from a window that showed it, when the predictions had settled, to now.
 
         Args:
             evaluations: All of one ``split/task``, in order.
-            shows: What one evaluation shows, by sign.
+            shows: What a window, the last 3 evaluations or fewer, proves, by sign.
+            holds: What a window has by its estimates alone, by sign; to be no narrower than ``shows``.
 
         Returns:
-            The signs in the order of the last evaluation, and the unbroken stretch of evaluations, up to the last,
-            that show all of them (both empty where nothing persists).
+            The signs in the order of the last window, and the evaluations of the unbroken stretch of windows, each
+            named by its last one, in which all of them hold (both empty where nothing stands).
         """
-        settled = [shows(evaluation) for evaluation in self.settled(evaluations)]
-        signs = [sign for sign in (settled[-1] if settled else ()) if all(sign in shown for shown in settled)]
-        if not signs:
-            return [], []
         trained = [evaluation for evaluation in evaluations if evaluation.step > 0]
-        again = (shown.keys() >= set(signs) for shown in map(shows, reversed(trained)))
-        return signs, trained[-sum(1 for _ in takewhile(bool, again)) :]
+        windows = [tuple(trained[max(0, end - 3) : end]) for end in range(len(trained), 0, -1)]
+        first = list(holds(windows[0])) if windows else []
+        holding, stands = first, set[Sign]()
+        for window in windows:
+            held = holds(window)
+            holding = [sign for sign in holding if sign in held]
+            open_ = [sign for sign in holding if sign not in stands]
+            if not open_:
+                break
+            shown = shows(window)
+            if any(sign in shown for sign in open_) and self._had_settled(window, trained):
+                stands |= {sign for sign in open_ if sign in shown}
+        signs = [sign for sign in first if sign in stands]
+        length = sum(1 for _ in takewhile(stands.issubset, map(holds, windows))) if signs else 0
+        return signs, trained[len(trained) - length :]
 
-    def _stopped_falling(self, evaluation: Evaluation) -> bool:
+    def _had_settled(self, window: Window, trained: Sequence[Evaluation]) -> bool:
+        """Whether the predictions had settled when the last of a window was the last of all."""
+        if window[-1] is trained[-1]:
+            return bool(self.settled(trained))
+        return len(window) == 3 and self._stopped_falling(window[-1], until=window[-1].step)
+
+    def _stopped_falling(self, evaluation: Evaluation, until: int | None = None) -> bool:
         split, task = evaluation.split, evaluation.task
         loss = self.get(f"{split}/loss/{task}") or self.get(f"{split}/loss")
-        if loss is None or len(loss.finite) < 8:
+        if loss is None:
             return False
-        tail = loss.finite[-max(8, len(loss.finite) // 2) :]
+        seen = (loss if until is None else loss.until(until)).finite
+        tail = seen[-max(8, len(seen) // 2) :]
+        if len(tail) < 8:
+            return False
         return stats.trend(tail.step, tail.value).flat
 
     @cached_property

@@ -146,6 +146,23 @@ def calibration_slope(r: float, s: float, n: float, confidence: float = 0.95) ->
     return r / s - half, r / s + half
 
 
+def correlation_p(r: float, n: float) -> float:
+    """One-sided p value of a correlation against none, by Fisher's z; ``n`` may be an effective size; NaN up to 3."""
+    if n <= 3 or not abs(r) <= 1:
+        return math.nan
+    return 0.5 * math.erfc(math.atanh(r) * math.sqrt((n - 3) / 2)) if abs(r) < 1 else float(r < 0)
+
+
+def _shifts(n: int, most: int) -> NDArray[np.int64]:
+    """At most ``most`` shifts, spread evenly, that stay at least 5 % away from 0."""
+    return np.unique(np.linspace(max(1, n // 20), n - max(1, n // 20), min(most, n - 2)).astype(np.int64))
+
+
+def least_shift_p(n: int, shifts: int = 199) -> float:
+    """The smallest p value that ``circular_shift_p`` can give ``n`` >= 20 pairs: below 108 it is above .01."""
+    return 1 / (1 + _shifts(n, shifts).size) if n >= 20 else math.nan
+
+
 def circular_shift_p(target: ArrayLike, prediction: ArrayLike, shifts: int = 199) -> float:
     """One-sided p value of their correlation against circular shifts of one of them (keeps autocorrelation).
 
@@ -158,7 +175,7 @@ def circular_shift_p(target: ArrayLike, prediction: ArrayLike, shifts: int = 199
     if not (np.ptp(t) > 0 and np.ptp(p) > 0):
         return 1.0
     t, p = t - t.mean(), p - p.mean()
-    at = np.unique(np.linspace(max(1, n // 20), n - max(1, n // 20), min(shifts, n - 2)).astype(int))
+    at = _shifts(n, shifts)
     null = np.fft.irfft(np.fft.rfft(p).conj() * np.fft.rfft(t), n)[at]
     return float((1 + np.sum(null >= float(t @ p) * (1 - 1e-12))) / (1 + at.size))
 

@@ -45,7 +45,7 @@ def test_report_002_from_its_log_alone():
     run = Run.of(series={"val/f1": [0.0] * 10, "val/loss": FALL})
     (found,) = findings(run)
     assert found.message == (
-        "val/f1 is exactly 0 in 10 evaluations since step 1, while val/loss falls from 20.3 to 2.596: a default that "
+        "val/f1 is exactly 0 in 10 evaluations since step 1, while val/loss fell from 20.3 to 2.596: a default that "
         "nothing replaced, or not one hit"
     )
     assert (found.severity, found.subject, found.step) == ("warning", "val/f1", 1)
@@ -189,6 +189,7 @@ def test_regression_metrics(name, value, rings):
     "series",
     [
         {"val/f1": [0.0] * 10, "val/loss": [2.0 + 0.01 * (-1) ** k for k in range(10)]},
+        {"val/f1": [0.0] * 24, "val/loss": np.r_[np.linspace(3, 1, 8), np.linspace(1, 3, 16)]},
         {"val/f1": [0.0] * 3, "train/loss": np.linspace(3, 1, 60)},
         {"val/accuracy": [1.0] * 10, "val/loss": FALL},
         {"val/accuracy": [0.7981] * 10, "val/loss": FALL},
@@ -196,16 +197,24 @@ def test_regression_metrics(name, value, rings):
         {"val/f1_class_3": [0.0] * 10, "val/loss": FALL},
         {"val/f1": [np.nan] * 10, "val/loss": FALL},
     ],
-    ids=["flat loss", "three", "saturated", "majority", "rises", "one class", "nan"],
+    ids=["flat loss", "came back", "three", "saturated", "majority", "rises", "one class", "nan"],
 )
 def test_healthy_logs_are_silent(series):
     assert not [f for f in findings(Run.of(series=series)) if f.severity != "note"]
 
 
+def test_a_plateau_after_the_fall_does_not_undo_it():
+    noise = 0.02 * np.random.default_rng(0).normal(size=40)
+    run = Run.of(series={"val/f1": [0.0] * 40, "val/loss": 0.5 + 2 * np.exp(-np.arange(40) / 3) + noise})
+    (found,) = check_run(run, [RULE]).findings
+    assert (found.severity, found.healed_at, found.step) == ("warning", None, 1)
+    assert found.rang_at == 32  # the first look at a log without evaluations
+
+
 def test_a_log_with_another_clock_for_the_training_loss():
     f1 = Series.of("eval_f1", [0.0] * 4, [100, 200, 300, 400])
     (found,) = findings(Run.of(series={"eval_f1": f1, "train/loss": np.linspace(3, 1, 400)}))
-    assert found.message.startswith("eval_f1 is exactly 0 in 4 evaluations since step 100, while train/loss falls")
+    assert found.message.startswith("eval_f1 is exactly 0 in 4 evaluations since step 100, while train/loss fell")
 
 
 def test_tiny_sets_and_runs_without_metrics():

@@ -48,8 +48,8 @@ def test_a_real_fine_tuning_run():
     (finding,) = ring(run)
     assert (finding.severity, finding.step, finding.subject) == ("warning", 401, "g0/loss")
     assert finding.message == (
-        "g0/loss rose from its minimum 1.11 (step 401, evaluation 2 of 31) to 2.55 (+129 %) while train/loss went from "
-        "1.11 to 0.0633; beyond noise since step 3609"
+        "g0/loss rose from its minimum 1.13 (step 401, evaluation 2 of 31) to 2.55 (+125 %) while train/loss went from "
+        "1.11 to 0.0633; beyond noise since step 4010"
     )
     low, high = finding.evidence[1].interval
     assert 0 < low < high
@@ -87,6 +87,22 @@ def test_silent_on_real_healthy_curves(curve):
 
 def test_silent_when_the_training_loss_rises_too():
     assert every_look(made(0.2 + 0.03 * EPOCH, RISING)) == []
+
+
+def test_silent_when_the_training_loss_falls_by_a_slope_but_by_no_effect():
+    train = 0.3 - 0.0002 * EPOCH
+    assert every_look(made(train, RISING, noise=1e-4)) == []
+    assert ring(made(0.3 - 0.008 * EPOCH, RISING, noise=1e-4))
+
+
+def test_one_lucky_evaluation_late_in_the_rise_is_not_the_minimum():
+    epoch = np.arange(1, 61)
+    val = 1 + 2 * np.exp(-epoch / 4) + 0.02 * np.maximum(epoch - 15, 0)
+    val *= np.exp(0.1 * np.random.default_rng(0).standard_normal(60))
+    val[52] = 0.9 * val.min()
+    (finding,) = ring(made(0.05 + 1.5 * np.exp(-epoch / 20), val))
+    assert finding.step < PER * 30
+    assert finding.severity == "warning"
 
 
 def test_silent_on_component_losses():
@@ -143,4 +159,5 @@ def test_law_the_unit_of_the_loss_does_not_matter(seed, unit, n):
     scaled = {k: replace(s, value=s.value * unit) for k, s in run.series.items()}
     found, same = ring(run), ring(replace(run, series=scaled))
     assert [(f.step, f.severity) for f in found] == [(f.step, f.severity) for f in same]
-    assert all(f.step == PER * (int(np.argmin(val)) + 1) for f in found)
+    lowest = PER * (int(np.argmin(val)) + 1)
+    assert all(f.step == lowest for f in found) or n >= 20  # from 20 on the minimum is that of a running median

@@ -177,6 +177,34 @@ def test_healthy_neighbours_are_silent(matrix):
     assert not findings(run_of([matrix] * 12, labels, losses=np.full(12, 0.5)))
 
 
+def drawn(dense, n, rng):
+    """``n`` samples of the cells of a confusion."""
+    return rng.multinomial(n, dense.ravel() / dense.sum()).reshape(dense.shape)
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_many_short_evaluations_prove_it_together_and_it_does_not_heal(seed):
+    rng = np.random.default_rng(seed)
+    hole = np.diag(np.full(10, 100))
+    hole[:8, :8] -= np.diag(np.full(8, 70))
+    hole[:8, 9] += 70
+    flat = 2 + 0.01 * np.tile([1.0, -1.0, 0.5, -0.4], 15)
+    short = [drawn(hole, 64, rng) for _ in range(60)]
+    (found,) = findings(run_of(short, tuple("abcdefghij"), flat))
+    assert (found.severity, found.healed_at) == ("warning", None)
+    sound = [drawn(np.diag(np.full(10, 100)), 64, rng) for _ in range(30)]
+    (healed,) = findings(run_of(short[:30] + sound, tuple("abcdefghij"), flat))
+    assert healed.healed_at is not None
+
+
+def test_scoring_one_small_set_again_and_again_proves_no_more_than_once():
+    rng = np.random.default_rng(0)
+    dense = drawn(attractor(9, range(8), 0.35, classes=10, each=90), 60, rng)
+    assert not findings(run_of([dense] * 3, tuple("abcdefghij")))
+    assert not findings(run_of([dense] * 12, tuple("abcdefghij")))
+    assert findings(run_of([dense * 20] * 3, tuple("abcdefghij")))
+
+
 def test_a_constant_predictor_is_left_to_prd002():
     constant = np.zeros((16, 16), int)
     constant[:, 3] = 60

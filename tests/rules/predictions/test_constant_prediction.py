@@ -57,6 +57,16 @@ def test_rings_live_on_a_flat_loss():
     assert (found.step, found.rang_at) == (1, 8)
 
 
+def test_once_proven_it_stands_in_later_evaluations_too_small_to_prove_it():
+    shrinking = confusions([always(1, [40, 40, 40])] * 9 + [always(1, [8, 8, 8])] * 5, first=1)
+    loss = {"val/loss": 1 + 0.01 * np.sin(np.arange(14.0))}
+    (found,) = findings(ended(shrinking, **loss))
+    assert (found.severity, found.healed_at) == ("error", None)
+    alive = confusions([always(1, [40, 40, 40])] * 9 + [[[8, 0, 0], [0, 8, 0], [0, 8, 0]]] * 5, first=1)
+    (healed,) = findings(ended(alive, **loss))
+    assert healed.healed_at == 10
+
+
 def test_the_published_all_majority_evaluation():
     (found,) = findings(ended(confusions([always(0, [4276, 43, 570, 177, 292])] * 3)))
     assert found.severity == "error"

@@ -83,6 +83,47 @@ def test_autocorrelated_tracks_without_skill_are_silent():
     assert alarms <= 1
 
 
+@pytest.mark.parametrize("n", [24, 40, 64, 99])
+def test_evaluations_too_short_for_shifts_to_reach_the_level_are_judged_by_fishers_z(n):
+    (found,) = findings(ended(predictions(0.95, 0.19, n)))
+    assert "(slope 5, " in found.message
+    assert not findings(ended(predictions(0.95, 0.95, n)))
+    alarms = sum(bool(findings(ended(predictions(0.0, 0.05, n, seed)))) for seed in range(20))
+    assert alarms == 0
+
+
+def test_short_evaluations_without_skill_are_silent():
+    rng, alarms = np.random.default_rng(5), 0
+    for _ in range(200):
+        t, p = rng.normal(size=(2, 40))
+        alarms += bool(findings(ended((t, 0.02 * p))))
+    assert alarms <= 4  # 1 % each
+
+
+def test_few_independent_pairs_are_not_checked():
+    t = np.cumsum(np.random.default_rng(0).normal(size=60))
+    keeper = check_run(ended((t, 0.1 * t)), [RULE])
+    assert not keeper.findings
+    assert "10 independent" in keeper.not_checked["PRD004"].reason
+
+
+def growing(scales):
+    looks = [predictions(0.9, s, 64, seed) for seed, s in enumerate(scales)]
+    evaluations = [
+        Evaluation("val", "h", k, "regression", 64, moments=(Moments.of(t, p),)) for k, (t, p) in enumerate(looks, 1)
+    ]
+    flat = 1 + 0.2 * np.random.default_rng(0).normal(size=len(looks))
+    return Run.of("r", evaluations=tuple(evaluations), series={"val/loss": flat}, exit="finished")
+
+
+def test_a_scale_that_still_grows_is_on_its_way_while_the_run_goes_on():
+    assert not findings(growing(np.linspace(0.05, 0.9, 14)))
+    (found,) = findings(growing(np.linspace(0.05, 0.3, 14)))
+    assert found.rang_at == 14
+    (early,) = findings(growing(np.full(14, 0.2)))
+    assert early.rang_at < 14
+
+
 def test_only_some_outputs_and_only_settled_ones():
     sound, small = predictions(0.8, 0.8), predictions(0.8, 0.2, seed=1)
     (found,) = findings(ended(sound, small))

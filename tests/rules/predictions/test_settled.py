@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tocsin.engine import check_run, find_rule
-from tocsin.run import Confusion, Evaluation, Moments, Run
+from tocsin.run import Confusion, Evaluation, Moments, Run, in_each, in_last
 
 
 def run_of(steps, end="running", **series):
@@ -51,17 +51,30 @@ def test_the_tasks_own_loss_comes_first():
     assert steps(run_of(range(1, 21), **{"val/loss": falling, "val/loss/main": FLAT})) == [18, 19, 20]
 
 
+def shows(shown):
+    return lambda evaluation: dict.fromkeys(shown[evaluation.step], True)
+
+
 def test_persisting_gives_common_signs_and_their_unbroken_stretch():
     run = run_of(range(1, 7), "finished")
-    shown = {1: "ab", 2: "a", 3: "ab", 4: "ab", 5: "abc", 6: "bac"}
-
-    def shows(evaluation):
-        return dict.fromkeys(shown[evaluation.step], True)
-
-    signs, stretch = run.persisting(run.evaluations, shows)
+    look = shows({1: "ab", 2: "a", 3: "ab", 4: "ab", 5: "abc", 6: "bac"})
+    signs, stretch = run.persisting(run.evaluations, in_each(look), in_last(look))
     assert (signs, [e.step for e in stretch]) == (["b", "a"], [3, 4, 5, 6])
-    assert run.persisting(run.evaluations, lambda e: {e.step: 1}) == ([], [])
-    assert run.persisting([], shows) == ([], [])
+    steps_differ = shows({k: [k] for k in range(1, 7)})
+    assert run.persisting(run.evaluations, in_each(steps_differ), in_last(steps_differ)) == ([], [])
+    assert run.persisting([], in_each(look), in_last(look)) == ([], [])
+
+
+def test_a_proven_sign_stands_while_its_effect_holds_and_no_longer():
+    proof = in_each(shows({k: "a" if k <= 9 else "" for k in range(1, 13)}))
+    run = run_of(range(1, 13), "running", **{"val/loss": FLAT[:12]})
+    holds = in_last(shows(dict.fromkeys(range(1, 13), "ab")))
+    signs, stretch = run.persisting(run.evaluations, proof, holds)
+    assert (signs, len(stretch)) == (["a"], 12)
+    broken = in_last(shows({k: "" if k == 11 else "a" for k in range(1, 13)}))
+    assert run.persisting(run.evaluations, proof, broken) == ([], [])
+    falling = run_of(range(1, 13), "running", **{"val/loss": 3 - 0.1 * np.arange(12)})
+    assert falling.persisting(falling.evaluations, proof, holds) == ([], [])
 
 
 @pytest.mark.parametrize("code", ["PRD001", "PRD002", "PRD004", "PRD007"])

@@ -13,7 +13,7 @@ import numpy as np
 
 from tocsin import stats
 from tocsin.findings import Evidence, Finding, NotChecked, Remedy, rule
-from tocsin.run import Evaluation, Moments, Run, Series
+from tocsin.run import Evaluation, Ints, Moments, Run, Series
 
 _WORD = re.compile(r"[A-Z]?[a-z]+\d*|[A-Z]+\d*(?![a-z])|\d+")
 _MEASURES = {
@@ -39,6 +39,8 @@ _HELD_OUT = frozenset(("eval", "evaluation"))  # said of any split that is not t
 _DEFAULTS = (0.0, -1.0)
 _LEAST_N = 20
 _LEAST_SCALE = 4
+_SURE = 0.99  # of each look at the loss: there are about four in each doubling of the evaluations
+_LOOKS = [4, 5, 6, 7, 8, 10, 12, 14, 17, 20, 24, 28] + [round(32 * 2 ** (k / 4)) for k in range(30)]
 _REMEDIES = (
     Remedy(
         "Recompute the metric by hand from one batch of logits and targets; compare keys, shapes and agreement", True
@@ -94,7 +96,9 @@ def metric_disconnected(
     For binary and multilabel tasks, whose threshold may be the metric's own, only values below all definitions count.
     RMSE, MSE and MAE may be in another unit: they ring when no definition keeps logged / d within a factor 1.25 of its
     median over at least 4 evaluations. From logs alone: the last `zeros` or more values of accuracy, F1, precision or
-    recall are exactly 0 (or -1) while the loss falls (its 95 % trend interval lies below 0).
+    recall are exactly 0 (or -1) and the loss has fallen meanwhile: over the first k of these evaluations, for some k
+    (about four in each doubling), its 99 % trend interval lies below 0, and its level now (the median of 3 values) is
+    nearer to what it had fallen to than to where it started. A plateau afterwards does not undo it.
 
     ## Why is this bad?
     The number that the run is judged by says nothing about it. A macro-F1 of exactly 0 needs not one correct
@@ -147,7 +151,7 @@ def metric_disconnected(
             yield NotChecked(f"{name} differs in {len(stretch)} evaluations, too few to tell: needs {least}")
     for series in _unattended(run):
         judged, stuck = True, _trailing_default(series)
-        loss = _falling_loss(run, series, stuck) if len(stuck) >= zeros else None
+        loss = _fallen_loss(run, series, stuck) if len(stuck) >= zeros else None
         if loss is not None:
             yield _default(stuck, loss)
         elif 0 < len(stuck) < zeros:
@@ -299,20 +303,29 @@ def _trailing_default(series: Series) -> Series:
     return series[int(others[-1]) + 1 :] if len(others) else series
 
 
-def _falling_loss(run: Run, series: Series, stuck: Series) -> Series | None:
-    """A loss that falls beyond noise while the metric is stuck: of its split, or of the training."""
+def _fallen_loss(run: Run, series: Series, stuck: Series) -> Series | None:
+    """A loss that has fallen beyond noise since the metric is stuck: of its split, or of the training."""
     head = series.name.rpartition("/")[0]
     since = 0 if len(stuck) == len(series) else int(stuck.step[0])
     for name in dict.fromkeys((f"{head}/loss", "val/loss", "train/loss")):
         loss = run.get(name)
         if loss is not None:
-            part = loss.finite
-            part = part[
-                int(np.searchsorted(part.step, since)) : int(np.searchsorted(part.step, stuck.step[-1], "right"))
-            ]
-            if stats.trend(part.step, part.value).falling:
+            part = loss.finite.until(int(stuck.step[-1]))
+            part = part[int(np.searchsorted(part.step, since)) :]
+            if _has_fallen(part, stuck.step):
                 return part
     return None
+
+
+def _has_fallen(loss: Series, looks: Ints) -> bool:
+    """Whether the loss fell beyond noise up to one of the looks, and has kept more than half of that fall."""
+    for step in (looks[k - 1] for k in _LOOKS if k <= len(looks)):
+        then = loss.until(int(step))
+        if stats.trend(then.step, then.value, _SURE).falling:
+            start, low, now = (float(np.median(v)) for v in (then.value[:3], then.value[-3:], loss.value[-3:]))
+            if now < (start + low) / 2:
+                return True
+    return False
 
 
 def _mismatch(run: Run, name: str, stretch: Sequence[Point]) -> Finding:
@@ -341,7 +354,7 @@ def _source(run: Run, name: str, point: Point) -> str:
 
 def _default(stuck: Series, loss: Series) -> Finding:
     value, first, last = float(stuck.value[-1]), int(stuck.step[0]), int(stuck.step[-1])
-    fall = f"{loss.name} falls from {loss.value[0]:.4g} to {loss.value[-1]:.4g}"
+    fall = f"{loss.name} fell from {loss.value[0]:.4g} to {loss.value[-1]:.4g}"
     return Finding(
         f"{stuck.name} is exactly {value:g} in {len(stuck)} evaluations since step {first}, while {fall}: a default "
         "that nothing replaced, or not one hit",
@@ -350,7 +363,7 @@ def _default(stuck: Series, loss: Series) -> Finding:
         evidence=(
             Evidence(stuck.name, value, last, text=f"the same in {len(stuck)} evaluations"),
             Evidence(
-                loss.name, float(loss.value[-1]), int(loss.step[-1]), limit=float(loss.value[0]), text="falls meanwhile"
+                loss.name, float(loss.value[-1]), int(loss.step[-1]), limit=float(loss.value[0]), text="fell meanwhile"
             ),
         ),
         remedies=_REMEDIES,

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 
 import numpy as np
 
 from tocsin import stats
 from tocsin.findings import SETTLED, Evidence, Finding, NotChecked, Remedy, rule, since
-from tocsin.run import Confusion, Evaluation, Moments, Run
+from tocsin.run import Confusion, Evaluation, Moments, Run, in_each, in_last
 
 
 @dataclass(frozen=True)
@@ -50,8 +51,10 @@ def constant_prediction(
       another class than c lies below `recall` (at the default, none of m >= 35);
     - regression, n >= 20: max(p) - min(p) <= `spread` sd(t).
 
-    Outputs whose targets hold a single class or value are not judged. A warning instead of an error where other
-    outputs of the task still vary, or where c holds more than `dominant` of the targets.
+    The samples of several evaluations are not added up: the same set may have been scored each time, and the record
+    does not tell. Once proven, the finding stands while at most `strays` leave the class, however small the later
+    evaluations. Outputs whose targets hold a single class or value are not judged. A warning instead of an error where
+    other outputs of the task still vary, or where c holds more than `dominant` of the targets.
 
     ## Why is this bad?
     The input no longer reaches the output. Accuracy hides it: always "normal" scores .80 where 80 % are normal. The
@@ -95,15 +98,21 @@ def constant_prediction(
     Wilson 1927 (interval). A published evaluation with 5,358 of 5,358 predictions in class 0: accuracy .798, macro-F1
     .1774 = 2 p / (1 + p) / 5.
     """
-    look = partial(_outputs, strays=strays, recall=recall, spread=spread)
+    look = cache(partial(_outputs, strays=strays, recall=recall, spread=spread))
+    told = cache(partial(_outputs, strays=strays, recall=math.inf, spread=spread))
+    proven, held = partial(_constant, look=look), partial(_constant, look=told)
     judged = False
     for key, evaluations in run.of_kind().items():
         judged |= any(look(evaluation) for evaluation in run.settled(evaluations))
-        stuck, stretch = run.persisting(evaluations, lambda e: {k: v for k, v in look(e).items() if v.constant})
+        stuck, stretch = run.persisting(evaluations, in_each(proven), in_last(held))
         if stuck:
-            yield _finding(key, stretch, look(stretch[-1]), stuck, dominant)
+            yield _finding(key, stretch, told(stretch[-1]), stuck, dominant)
     if not judged:
         yield NotChecked(f"needs {SETTLED} on targets that vary, enough of them to tell constant from chance")
+
+
+def _constant(evaluation: Evaluation, *, look: Callable[[Evaluation], dict[str, Output]]) -> dict[str, Output]:
+    return {name: output for name, output in look(evaluation).items() if output.constant}
 
 
 def _outputs(evaluation: Evaluation, *, strays: float, recall: float, spread: float) -> dict[str, Output]:

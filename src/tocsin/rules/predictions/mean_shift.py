@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 
 from tocsin import stats
 from tocsin.findings import SETTLED, Evidence, Finding, NotChecked, Remedy, rule, since
-from tocsin.run import Evaluation, Moments, Run
+from tocsin.run import Evaluation, Moments, Run, in_each, in_last
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,8 @@ def mean_shift(
       sqrt((1 + s^2 - 2 r s) / n), n the number of independent errors p - t in the recorded sample (all where there is
       none).
 
-    The level is not divided by the looks: they score the same samples, so they share one sampling error.
+    The level is not divided by the looks: they score the same samples, so they share one sampling error. Once proven,
+    the finding stands until the first line fails in an evaluation, or the sign changes.
 
     ## Why is this bad?
     Subtracting one number repairs it, while a low or negative R2 invites blame of the spread: in a published run with
@@ -76,8 +77,9 @@ def mean_shift(
     ## Known limits
     Without a recorded sample, autocorrelated errors make the interval too narrow; with one, short and persistent
     records still may (2 alarms in 400 healthy synthetic runs, both with 30 errors of lag-1 correlation .7-.9). On a
-    skewed target a median-seeking loss gives such a shift by design. Silent where the wrong spread costs more (PRD004
-    or over-dispersion).
+    skewed target a median-seeking loss gives such a shift by design. A model that is *meant* to miss the mean rings as
+    well: a quantile or expectile regression, an asymmetric cost, a safety margin. The record does not say what was
+    aimed at: leave PRD007 out for such outputs. Silent where the wrong spread costs more (PRD004 or over-dispersion).
 
     ## References
     Murphy 1988, Mon. Wea. Rev. 116, eq. 11-12 (decomposition).
@@ -86,10 +88,11 @@ def mean_shift(
     for key, evaluations in run.of_kind("regression").items():
         settled = [moments for evaluation in run.settled(evaluations) for moments in evaluation.moments]
         judged |= any(not math.isnan(_interval(moments, 1 - level)[0]) for moments in settled)
-        look = partial(_shifts, shift=shift, small=small, level=level)
-        signs, stretch = run.persisting(evaluations, look)
+        look = cache(partial(_shifts, shift=shift, small=small, level=level))
+        held = cache(partial(_shifts, shift=shift, small=-math.inf, level=level))
+        signs, stretch = run.persisting(evaluations, in_each(look), in_last(held))
         if signs:
-            yield _finding(key, stretch, {index: look(stretch[-1])[index, sign] for index, sign in signs})
+            yield _finding(key, stretch, {index: held(stretch[-1])[index, sign] for index, sign in signs})
     if not judged:
         yield NotChecked(f"needs {SETTLED} with at least 10 independent errors on a target that varies")
 

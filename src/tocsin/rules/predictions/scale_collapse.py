@@ -2,22 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 
 from tocsin import stats
 from tocsin.findings import SETTLED, Evidence, Finding, NotChecked, Remedy, rule, since
-from tocsin.run import Evaluation, Moments, Run
+from tocsin.run import Evaluation, Moments, Run, in_each, in_last
 
 
 @dataclass(frozen=True)
 class Collapse:
-    """One output whose predictions follow the target at too small a scale."""
+    """One output whose predictions follow the target at too small a scale.
+
+    Attributes:
+        moments: Its moments.
+        p: One-sided p value of its correlation by Fisher's z.
+        chance: Whether its correlation may be chance.
+        slope: Interval of r / s.
+    """
 
     moments: Moments
     p: float
+    chance: bool
     slope: tuple[float, float]
+
+
+Held = Callable[[Evaluation], dict[int, Collapse]]
+Growing = Callable[[Evaluation, int], bool]
+
+_PAIRS = 20  # in order: fewer do not show their autocorrelation
+_INDEPENDENT = 10  # as many as PRD007 asks for: below, the normal law of Fisher's z is a guess
 
 
 @rule("PRD004", needs=("evaluations:regression",), severity="warning")
@@ -35,12 +51,17 @@ def scale_collapse(
     settled predictions only: the last 3 evaluations once the evaluation loss no longer falls (its 95 % trend interval
     contains 0) or the run is over. Rings when in each of them
 
-    - r beats chance: p <= `level` against circular shifts of the recorded sample, kept in evaluation order;
-    - the interval of r / s at level `level` / D (D outputs) lies above `slope`, with Bartlett's number of independent
-      pairs in place of n;
-    - it matters: (s - r)^2 >= `gain`.
+    - r beats chance at `level` twice: against Fisher's z (normal, sd 1 / sqrt(m - 3), m Bartlett's number of
+      independent pairs), and against circular shifts of the recorded sample, which keep any autocorrelation. n pairs
+      have at most n - 2 shifts, so that below 108 pairs no p value of theirs reaches .01: there r must exceed
+      every one of them, and Fisher's z alone carries the level;
+    - the interval of r / s at level `level` / D (D outputs) lies above `slope`, with m in place of n;
+    - it matters: (s - r)^2 >= `gain`;
+    - while the run goes on: s no longer grows over the last max(8, half) evaluations (95 % trend interval). Outputs
+      start small, and their scale tells sooner than a noisy loss that they are still on their way.
 
-    The level is not divided by the looks: they score the same samples, so they share one sampling error.
+    The level is not divided by the looks: they score the same samples, so they share one sampling error. Once proven,
+    the finding stands while r / s > `slope` and (s - r)^2 >= `gain`.
 
     ## Why is this bad?
     The answer is there and is thrown away: p' = mean t + (r / s)(p - mean p), one line, raises R2 to r^2. A small
@@ -76,48 +97,75 @@ def scale_collapse(
     - `gain` (.02): R2 that the refit must win; the measured case won .19 (.32 to .51).
 
     ## Known limits
-    Needs the sample of target and prediction in evaluation order (at least 20 pairs); shuffled evaluation hides
+    Needs the sample of target and prediction in evaluation order, at least 20 pairs worth at least 10 independent ones
+    (below, it is not checked); shuffled evaluation hides
     autocorrelation and makes the intervals too narrow. Silent on correct shrinkage (s near r), without information,
     and on over-dispersion (s > r). Linear: a monotone but curved relation is scored by its line.
 
     ## References
-    Murphy 1988, Mon. Wea. Rev. 116, eq. 11-12 (decomposition). Bartlett 1935 (pairs). A warm-up bug with small output
-    initialisation: r .75, s .29, slope 2.8, R2 .32; the refit alone gave .51.
+    Murphy 1988, Mon. Wea. Rev. 116, eq. 11-12 (decomposition). Fisher 1921 (z). Bartlett 1935 (pairs). A warm-up bug
+    with small output initialisation: r .75, s .29, slope 2.8, R2 .32; the refit alone gave .51.
     """
     judged = False
     for key, evaluations in run.of_kind("regression").items():
-        look = partial(_collapses, least=slope, level=level, gain=gain)
-        judged |= any(_in_order(moments) for e in run.settled(evaluations) for moments in e.moments)
-        outputs, stretch = run.persisting(evaluations, look)
+        held = cache(partial(_collapses, least=slope, level=level, gain=gain))
+        judged |= any(_pairs(moments) for e in run.settled(evaluations) for moments in e.moments)
+        proven = in_each(partial(_proven, held=held, least=slope, growing=_growing(run, evaluations)))
+        outputs, stretch = run.persisting(evaluations, proven, in_last(held))
         if outputs:
-            yield _finding(key, stretch, outputs, look(stretch[-1]))
+            yield _finding(key, stretch, outputs, held(stretch[-1]))
     if not judged:
-        yield NotChecked(f"needs {SETTLED} with at least 20 pairs of target and prediction in evaluation order")
+        yield NotChecked(
+            f"needs {SETTLED} with at least {_PAIRS} pairs of target and prediction in evaluation order, worth at "
+            f"least {_INDEPENDENT} independent ones"
+        )
 
 
-def _in_order(moments: Moments) -> bool:
-    return len(moments.sample_target) >= 20
+def _pairs(moments: Moments) -> float:
+    """Independent pairs in the sample (where it is strided, what lies between is not counted); 0 if too few."""
+    if len(moments.sample_target) < _PAIRS:
+        return 0.0
+    pairs = stats.paired_size(moments.sample_target, moments.sample_prediction)
+    return pairs if pairs >= _INDEPENDENT else 0.0
+
+
+def _growing(run: Run, evaluations: list[Evaluation]) -> Growing:
+    """Whether an output's scale was still growing at one of the evaluations; what a run ends with grows no more."""
+    place = {id(evaluation): k for k, evaluation in enumerate(evaluations, 1)}
+
+    def growing(evaluation: Evaluation, index: int) -> bool:
+        end = place[id(evaluation)]
+        if end > len(evaluations) - 3 and run.exit != "running":
+            return False
+        tail = [e for e in evaluations[min(end // 2, max(0, end - 8)) : end] if index < len(e.moments)]
+        return stats.trend([e.step for e in tail], [e.moments[index].s for e in tail]).rising
+
+    return growing
+
+
+def _proven(evaluation: Evaluation, *, held: Held, least: float, growing: Growing) -> dict[int, Collapse]:
+    sure = {i: c for i, c in held(evaluation).items() if not c.chance and c.slope[0] > least}
+    return {i: c for i, c in sure.items() if not growing(evaluation, i)}
 
 
 def _collapses(evaluation: Evaluation, *, least: float, level: float, gain: float) -> dict[int, Collapse]:
-    """The collapsed outputs of one evaluation, by index."""
-    found = {}
-    for index, moments in enumerate(evaluation.moments):
-        collapse = _collapse(moments, 1 - level / len(evaluation.moments))
-        if collapse and collapse.p <= level and collapse.slope[0] > least and (moments.s - moments.r) ** 2 >= gain:
-            found[index] = collapse
-    return found
+    """The outputs of one evaluation that are collapsed by their estimates, by index."""
+    return {
+        index: _collapse(moments, level, level / len(evaluation.moments))
+        for index, moments in enumerate(evaluation.moments)
+        if moments.r > 0 and moments.r > least * moments.s > 0 and (moments.s - moments.r) ** 2 >= gain
+    }
 
 
-def _collapse(moments: Moments, confidence: float) -> Collapse | None:
-    if not _in_order(moments) or not (moments.r > 0 and moments.s > 0):
-        return None
-    target, prediction = moments.sample_target, moments.sample_prediction
-    pairs = stats.paired_size(
-        target, prediction
-    )  # of the sample: where it is strided, what lies between is not counted
-    slope = stats.calibration_slope(moments.r, moments.s, pairs, confidence)
-    return Collapse(moments, stats.circular_shift_p(target, prediction), slope)
+def _collapse(moments: Moments, level: float, shared: float) -> Collapse:
+    pairs = _pairs(moments)
+    if not pairs:
+        return Collapse(moments, math.nan, True, stats.NAN)
+    normal = stats.correlation_p(moments.r, pairs)
+    shifted = stats.circular_shift_p(moments.sample_target, moments.sample_prediction)
+    reachable = max(level, stats.least_shift_p(len(moments.sample_target)))
+    slope = stats.calibration_slope(moments.r, moments.s, pairs, 1 - shared)
+    return Collapse(moments, normal, normal > level or shifted > reachable, slope)
 
 
 def _finding(key: str, stretch: list[Evaluation], outputs: list[int], now: dict[int, Collapse]) -> Finding:
@@ -138,15 +186,15 @@ def _finding(key: str, stretch: list[Evaluation], outputs: list[int], now: dict[
 
 def _said(collapse: Collapse) -> str:
     m, (low, high) = collapse.moments, collapse.slope
+    interval = "" if math.isnan(low) else f", {low:.3g} to {high:.3g}"
     return (
         f"the predictions' sd is {m.s:.2g} of the target's where their correlation calls for {m.r:.2g} "
-        f"(slope {m.r / m.s:.3g}, {low:.3g} to {high:.3g}); "
+        f"(slope {m.r / m.s:.3g}{interval}); "
         f"an affine refit would raise R2 from {m.r2:.2f} to {m.r**2:.2f}"
     )
 
 
 def _evidence(key: str, step: int, collapse: Collapse) -> Evidence:
     m = collapse.moments
-    chance = f"p = {collapse.p:.2g} against circular shifts"
-    text = f"slope r/s of target on prediction; r = {m.r:.3g} ({chance}), s = {m.s:.3g}"
+    text = f"slope r/s of target on prediction; r = {m.r:.3g} (p = {collapse.p:.2g} for none), s = {m.s:.3g}"
     return Evidence(f"evaluation:{key}", m.r / m.s, step, limit=1.0, interval=collapse.slope, text=text)
