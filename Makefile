@@ -23,7 +23,7 @@ demo: $(STAMP)       ## Train a small study, healthy and with a planted silent f
 	$(BIN)/python examples/demo.py
 
 test: $(STAMP)       ## All tests
-	$(BIN)/python -m pytest -n 2 -m "not slow and not browser"
+	$(BIN)/python -m pytest -n 2 -m "not browser"
 
 check: $(STAMP)      ## Lint, types, generated docs in sync
 	$(BIN)/ruff format --check .
@@ -36,7 +36,6 @@ docs: $(STAMP)       ## Build the HTML documentation into docs/_build
 	$(BIN)/sphinx-build -q -W -b html docs docs/_build/html
 
 bench: $(STAMP)      ## Slower evidence: overhead, detection over seeds
-	$(BIN)/python -m pytest -n 1 -m slow
 	$(BIN)/python benchmarks/overhead.py
 	$(BIN)/python benchmarks/constellation_faults.py
 

@@ -84,7 +84,7 @@ def seconds(step: Step) -> float:
 
 
 @contextmanager
-def bare(loop: Loop) -> Iterator[None]:  # noqa: ARG001
+def bare(loop: Loop) -> Iterator[None]:  # noqa: ARG001 (an arm takes its loop)
     yield
 
 

@@ -519,3 +519,24 @@ def test_targets_outside_the_classes_are_said(tmp_path: Path) -> None:
         run.losses(total=1.0)
         run.evaluate("val", target=torch.tensor([0, 7, -100]), prediction=torch.randn(3, 3))
     assert sum("1 targets are not among the 3 classes of the prediction, 0 to 2" in s for s in said) == 1
+
+
+def _forward_in_child(model: nn.Module, rows: torch.Tensor) -> None:
+    """Runs in a spawned process: a watched model must arrive there and work."""
+    assert model(rows).shape == (len(rows), 3)
+
+
+def test_a_watched_model_reaches_a_spawned_process_and_writes_nothing_there(tmp_path: Path) -> None:
+    net = small_model()
+    opt = torch.optim.SGD(net.parameters(), 0.1)
+    with tocsin.watch(net, opt, run_dir=tmp_path / "r", say=quiet) as run:
+        run.losses(total=1.0)
+        child = torch.multiprocessing.get_context("spawn").Process(
+            target=_forward_in_child, args=(net, batches(1)[0][0])
+        )
+        child.start()
+        child.join(60)
+    assert child.exitcode == 0
+    back = read(tmp_path / "r")
+    assert values(back, "train/loss") == [1.0]
+    assert "input/mean/train" not in back.series

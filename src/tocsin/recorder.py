@@ -304,10 +304,10 @@ class Recorder:
             self._ledger.event("exception", text, {"type": type(error).__name__})
         self._ledger.settle()
 
-    def _last_look(self, exit: Exit) -> None:  # noqa: A002
+    def _last_look(self, exit: Exit) -> None:  # noqa: A002 (the word of the record)
         self._keeper.look(self._ledger.columns.run(exit=exit), end=True)
 
-    def _say_verdict(self, exit: Exit) -> None:  # noqa: A002
+    def _say_verdict(self, exit: Exit) -> None:  # noqa: A002 (the word of the record)
         self.say(f"tocsin: {exit} after {self.step} steps. {self.report.verdict} [{self.folder}]")
 
     # Steps

@@ -39,7 +39,7 @@ def exit_code_of(error: BaseException) -> int:
 def _usage(error: BaseException) -> str:
     context = getattr(error, "ctx", None)
     command = context.command_path if context is not None else "tocsin"
-    said: str = error.format_message()  # type: ignore[attr-defined]
+    said: str = error.format_message()  # type: ignore[attr-defined]  # click's, known only where it is loaded
     return f"{said.rstrip('.')}; see `{command} --help`"
 
 

@@ -71,7 +71,7 @@ class Instruments:
         self._sentinel_on = ("", 0)
         self._watch_backward()
         # Traced, it would break the graph at each measure and be compiled again at each count.
-        after_step: Any = torch.compiler.disable(self._after_step)  # type: ignore[no-untyped-call]
+        after_step: Any = torch.compiler.disable(self._after_step)  # type: ignore[no-untyped-call]  # untyped in torch
         self._post_hook = register_optimizer_step_post_hook(after_step)
         self._pre_hook: Any = None
 

@@ -76,7 +76,7 @@ def _write(columns: dict[str, Column], path: Path) -> None:
         connection.executemany("INSERT INTO names VALUES (?, ?)", list(enumerate(columns)))
         connection.register("points", points)  # this makes NULL of NaN
         connection.execute(
-            "COPY (SELECT name, step, epoch, time, coalesce(value, 'nan'::DOUBLE) AS value "  # noqa: S608
+            "COPY (SELECT name, step, epoch, time, coalesce(value, 'nan'::DOUBLE) AS value "  # noqa: S608  the one variable is our path, quoted; COPY takes no parameter there
             "FROM points JOIN names USING (series) ORDER BY point) "
             f"TO '{target}' (FORMAT parquet, COMPRESSION zstd)"
         )
