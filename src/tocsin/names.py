@@ -165,3 +165,30 @@ def direction(metric: str) -> int:
     """1 if higher is better, -1 if lower is better, 0 if the metric's last part does not say."""
     words = set(_WORD.findall(metric.rpartition("/")[2].lower()))
     return bool(words & _BETTER_HIGH) - bool(words & _BETTER_LOW)
+
+
+def split_of(name: str) -> str:
+    """The split that a series belongs to (``val/f1`` is of ``val``), "" where its name does not say."""
+    head, slash, _ = name.partition("/")
+    return head if slash and (head in _SPLITS or head.startswith(_SPLIT_OF_SEVERAL)) else ""
+
+
+_SPLITS = ("train", *_MAIN_SPLITS, "test")
+_SPLIT_OF_SEVERAL = tuple(f"{split}_" for split in ("train", "val", "test"))
+
+
+def eval_metrics(recorded: Iterable[str]) -> list[str]:
+    """Evaluation metrics among these series names whose better end is known: not losses, not of training.
+
+    A metric without split counts: whoever logs a bare ``accuracy`` beside the training loss has evaluated. Those of
+    the split to select models by come first.
+    """
+    found = [
+        n for n in recorded if direction(n) and split_of(n) != "train" and not _is_loss(n) and not n.startswith("best")
+    ]
+    ranks = {split: rank for rank, split in enumerate(_MAIN_SPLITS)}
+    return sorted(found, key=lambda n: (ranks.get(split_of(n), len(ranks)), n.startswith("test"), n))
+
+
+def _is_loss(name: str) -> bool:
+    return "loss" in _WORD.findall(name.lower())

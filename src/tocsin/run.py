@@ -7,6 +7,7 @@ Readers, the record and the live recorder all build this; rules see nothing else
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -67,7 +68,7 @@ class Series:
         """The points at or before ``step``."""
         return self[: int(np.searchsorted(self.step, step, side="right"))]
 
-    def __getitem__(self, part: slice) -> Series:
+    def __getitem__(self, part: slice | Ints) -> Series:
         return Series(self.name, self.step[part], self.value[part], self.epoch[part], self.time[part])
 
     @property
@@ -297,6 +298,7 @@ class Run:
         path: Where it was read from.
         source: Format, e.g. ``tocsin``.
         unread: What could not be read, a sentence each.
+        digests: Of an ``outline``: the digest of each series as it was before it was thinned.
     """
 
     name: str
@@ -312,6 +314,7 @@ class Run:
     source: str = "memory"
     unread: tuple[str, ...] = ()
     tables: tuple[tuple[int, tuple[Parameter, ...]], ...] = ()
+    digests: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def of(cls, name: str = "run", /, *, series: Mapping[str, Any] | None = None, **fields: Any) -> Run:
@@ -419,6 +422,23 @@ class Run:
             return False
         return stats.trend(tail.step, tail.value).flat
 
+    def digest(self, name: str) -> str:
+        """Digest of all points (step and value) of a series, "" where there is none; equal series have equal ones."""
+        if name in self.digests:
+            return self.digests[name]
+        series = self.get(name)
+        if series is None:
+            return ""
+        return hashlib.blake2b(series.step.tobytes() + series.value.tobytes(), digest_size=16).hexdigest()
+
+    def outline(self, most: int = 512) -> Run:
+        """The run with at most ``most`` evenly spread points a series, and digests of the whole ones.
+
+        What the rules of scope "runs" are given, so that thousands of runs fit into memory.
+        """
+        thin = {name: s[_spread(len(s), most)] if len(s) > most else s for name, s in self.series.items()}
+        return replace(self, series=thin, digests={name: self.digest(name) for name in self.series})
+
     @cached_property
     def last_step(self) -> int:
         """The largest step anything was recorded at."""
@@ -440,12 +460,19 @@ class Run:
         """The steps after which the rules look: a function of the record alone, never of the clock.
 
         Each step that ends with an evaluation (the first 64, then the 64 * 2^(k/4)-th), and the call counts
-        32 * 2^(k/2).
+        32 * 2^(k/2). Nobody was there to look at a foreign log while it grew: it has none, but for its end.
         """
+        if self.source not in ("tocsin", "memory"):
+            return []
         evaluated = sorted({e.step for e in self.evaluations})
         at_evaluation = {step for k, step in enumerate(evaluated, 1) if looks_at_evaluation(k)}
         at_count = set(_COUNTS[: int(np.searchsorted(_COUNTS, self.last_step, side="right"))])
         return sorted(at_evaluation | at_count)
+
+
+def _spread(n: int, most: int) -> Ints:
+    """``most`` evenly spread indices of n, both ends among them."""
+    return np.unique(np.linspace(0, n - 1, most).round().astype(np.int64))
 
 
 _COUNTS = [round(32 * 2 ** (k / 2)) for k in range(90)]

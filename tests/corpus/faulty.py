@@ -200,3 +200,7 @@ def overfitted(rng):
     late = 0.05 * np.maximum(0, e - 8)
     evaluations = [classified(rng, PER * k, s) for k, s in enumerate(skills(2.0, epochs) - late, 1)]
     return assemble("", series, evaluations, parameters=parameters())
+
+
+# Faults as foreign logs show them, by the subject of their rules; importing them enters them above.
+from corpus import log_faults_ending, log_faults_learning, log_faults_scores  # noqa: E402, F401

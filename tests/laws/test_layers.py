@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 SOURCE = Path(__file__).resolve().parents[2] / "src" / "tocsin"
-DATA = {"run", "names", "findings", "stats"}
+DATA = {"run", "names", "findings", "stats", "tracebacks"}
 
 # What each room may import of ours; a room may also import what its listed rooms may.
 ROOMS: dict[str, set[str]] = {
@@ -50,6 +50,7 @@ HEAVY = {
 THIRD: dict[str, set[str]] = {
     **{room: {"numpy"} for room in (*DATA, "rules", "engine", "api", "columns", "governor")},
     "record": {"numpy", "duckdb"},
+    "readers": {"numpy", "yaml"},
     "reports": {"numpy", "rich", "jinja2", "markupsafe"},
     "probes": {"numpy", "torch"},
     "recorder": {"numpy", "torch", "rich"},

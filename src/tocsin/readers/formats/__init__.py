@@ -1,0 +1,1 @@
+"""One file a format; ``readers.detection`` finds them by walking this folder."""

@@ -1,0 +1,137 @@
+"""From the thousand spellings of logged quantities to the canonical names of ``names.py``.
+
+Exact spellings are aliases in ``names.py``; here is their grammar: where the split stands (``val_loss``,
+``loss/val``, ``Validation Loss``), what is a loss, a term of it, a learning rate, a gradient norm.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+
+SPLITS = {
+    **dict.fromkeys(("train", "training", "tr", "trn", "trainer"), "train"),
+    **dict.fromkeys(("val", "valid", "validation", "validate", "dev", "eval", "evaluation", "vali", "heldout"), "val"),
+    **dict.fromkeys(("test", "testing", "tst"), "test"),
+}
+_LONGEST = 160
+_BREAK = re.compile(r"[/_.\s:|-]+")
+_LR_LAST = re.compile(r"^lr\d*$|^lrs?$|^learningrate$")
+_GRAD = re.compile(
+    r"^(?:(?:train|optim|optimizer|global|total)[/_ ]?)?"
+    r"(?:grad(?:ient)?s?[-_ /.]?(?:2[-_ ])?norm|gnorm)(?:[-_ ]?total)?$",
+    re.IGNORECASE,
+)
+_SCALE = frozenset({"loss_scale", "grad_scale", "amp_scale", "scaler_scale", "loss_scaler", "grad_scaler", "scale"})
+_TOTAL = frozenset(
+    [
+        "total",
+        "avg",
+        "ave",
+        "average",
+        "mean",
+        "running",
+        "batch",
+        "overall",
+        "sum",
+        "all",
+        "full",
+        "smoothed",
+        "main",
+        "final",
+        "curr",
+        "current",
+        "epoch",
+        "step",
+        "iter",
+        "it",
+        "tot",
+        "global",
+    ]
+)
+_BEST = frozenset({"best", "min", "max", "lowest", "highest", "minimum", "maximum", "prev", "previous", "old"})
+_LOSS = frozenset({"loss", "losses", "cost", "objective"})
+
+
+@dataclass(frozen=True)
+class Spelling:
+    """A canonical name, and whether the log gave it as a mean over the epoch (``train_loss_epoch``)."""
+
+    name: str
+    per_epoch: bool = False
+
+
+@lru_cache(maxsize=65536)
+def spelling(foreign: str, split: str = "") -> Spelling:
+    """The canonical name of ``foreign``.
+
+    Args:
+        foreign: The name as the log writes it.
+        split: ``train``, ``val``, ``test``, ... where the context says so (a line of an evaluation) and the name does
+            not; a loss without any is ``train/loss``, another quantity without any keeps no split.
+    """
+    text = foreign.strip().strip("'\"")[:_LONGEST]
+    words = [w[1:-1] if w[0] == "(" and w[-1] == ")" else w for w in _BREAK.split(text) if w not in ("", "()")]
+    lower = [w.lower() for w in words]
+    joined = "_".join(lower)
+    if joined in _SCALE and joined != "scale":
+        return Spelling("amp/scale")
+    if _GRAD.match(text):
+        return Spelling("grad/norm")
+    if (group := _lr_group(lower)) is not None:
+        return Spelling(f"lr/{group}")
+    lower, words, found = _take_split(lower, words)
+    split = found or split
+    words, lower, per_epoch = _take_level(words, lower)
+    rest = [_cased(w) for w in words]
+    if lower[:1] and lower[0] in _BEST:
+        return Spelling("_".join([*rest[:1], *([split] if split else []), *rest[1:]]), per_epoch)
+    if any(w in _LOSS for w in lower) and not {"scale", "weight", "weights", "lr", "coef", "ratio"} & set(lower):
+        term = "_".join(r for r, w in zip(rest, lower, strict=True) if w not in _LOSS and w not in _TOTAL)
+        return Spelling(f"{split or 'train'}/loss" + (f"/{term}" if term else ""), per_epoch)
+    if lower[:1] == ["metrics"] and len(lower) > 1:
+        rest, split = rest[1:], split or "val"
+    name = "_".join(rest) or joined or "value"
+    if not found and "/" in text and lower[:1] != ["metrics"]:
+        name = "/".join("_".join(_cased(w) for w in _BREAK.split(part) if w) for part in text.split("/")).strip("/")
+    return Spelling(f"{split}/{name}" if split else name, per_epoch)
+
+
+def _lr_group(lower: list[str]) -> str | None:
+    """The parameter group of a learning rate's name, "0" where it has none; None where it is no learning rate."""
+    if not lower or "loss" in lower or "decay" in lower or "scale" in lower or "mult" in lower:
+        return None
+    at = next((i for i, w in enumerate(lower) if _LR_LAST.match(w)), None)
+    if at is None and "learning" in lower[:-1] and lower[lower.index("learning") + 1] == "rate":
+        at = lower.index("learning") + 1
+    if at is None:
+        return None
+    digits = lower[at].lstrip("lrs")
+    after = [w for w in lower[at + 1 :] if w not in ("step", "epoch", "avg", "mean")]
+    group = "_".join([*([digits] if digits.isdigit() else []), *after])
+    return group.removeprefix("pg") or "0"
+
+
+def _take_split(lower: list[str], words: list[str]) -> tuple[list[str], list[str], str]:
+    """Names without the word of the split, which stands first or last, and the split."""
+    last = len(lower) - 1
+    after = lower[:1] and lower[0] in ("epoch", "batch", "avg", "average", "mean", "running", "final")
+    for at in (0, last, 1):
+        if 0 <= at <= last and last and lower[at] in SPLITS and (at in (0, last) or after):
+            return lower[:at] + lower[at + 1 :], words[:at] + words[at + 1 :], SPLITS[lower[at]]
+    return lower, words, ""
+
+
+def _take_level(words: list[str], lower: list[str]) -> tuple[list[str], list[str], bool]:
+    """Names without a leading ``epoch`` or a trailing ``step``/``epoch``, and whether it was the epoch's."""
+    if len(lower) > 1 and lower[-1] in ("epoch", "step", "iter"):
+        return words[:-1], lower[:-1], lower[-1] == "epoch"
+    if len(lower) > 1 and lower[0] in ("epoch", "batch", "iter", "iteration", "step"):
+        return words[1:], lower[1:], lower[0] == "epoch"
+    return words, lower, False
+
+
+def _cased(word: str) -> str:
+    """Lower case, but for names like mAP50(B) whose case carries meaning."""
+    return word if re.search(r"[a-z][A-Z]", word) else word.lower()

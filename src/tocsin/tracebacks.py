@@ -1,0 +1,1 @@
+"""What a traceback or a fatal message says: kind, last line, innermost own frame."""

@@ -1,0 +1,1 @@
+"""Faults of optimisation, precision and generalisation, as foreign logs show them."""

@@ -1,0 +1,1 @@
+"""Faults of the objective, predictions and evaluation, as foreign logs show them."""
