@@ -230,12 +230,35 @@ def check_runs(
     keepers = [check_run(run, rules, options) for run in runs]
     findings = [f for keeper in keepers for f in keeper.rung.values()]
     not_checked = [n for keeper in keepers for n in keeper.not_checked.values()]
+    return conclude(runs, rules, findings, not_checked, options=options, baseline=baseline)
+
+
+def conclude(
+    runs: Sequence[Run],
+    rules: Sequence[Rule],
+    findings: Iterable[Finding],
+    not_checked: Iterable[NotChecked],
+    *,
+    options: Mapping[str, Mapping[str, Any]] | None = None,
+    baseline: Iterable[Mapping[str, Any]] = (),
+) -> Report:
+    """The report on runs that were each checked: the rules over several runs are judged here, on their outlines.
+
+    Args:
+        runs: The runs, or their outlines, under distinct names.
+        rules: The rules that were judged.
+        findings: What rang in each run.
+        not_checked: What could not look.
+        options: Option overrides by rule code or name.
+        baseline: Known findings (``code`` and ``subject``, optionally ``run``) to leave out.
+    """
+    found_in_each, blind = list(findings), list(not_checked)
     for rule in rules:
         if rule.scope == "runs" and len(runs) > 1:
             found, why = judge(rule, list(runs), options or {})
-            findings += found
-            not_checked += [why] if why else []
-    report = gather(runs, rules, findings, not_checked)
+            found_in_each += found
+            blind += [why] if why else []
+    report = gather(runs, rules, found_in_each, blind)
     accepted = list(baseline)  # a rule that rang is never called clean, and what is left out is counted
     known = tuple(f for f in report.findings if any(_same(b, f) for b in accepted))
     return replace(report, findings=tuple(ordered(f for f in report.findings if f not in known)), known=known)

@@ -431,13 +431,19 @@ class Run:
             return ""
         return hashlib.blake2b(series.step.tobytes() + series.value.tobytes(), digest_size=16).hexdigest()
 
-    def outline(self, most: int = 512) -> Run:
-        """The run with at most ``most`` evenly spread points a series, and digests of the whole ones.
+    def outline(self, most: int = 128) -> Run:
+        """The run with at most ``most`` evenly spread points a series, digests of the whole ones, the last evaluations.
 
         What the rules of scope "runs" are given, so that thousands of runs fit into memory.
         """
-        thin = {name: s[_spread(len(s), most)] if len(s) > most else s for name, s in self.series.items()}
-        return replace(self, series=thin, digests={name: self.digest(name) for name in self.series})
+        return replace(
+            self,
+            series={name: s[_spread(len(s), most)] if len(s) > most else s for name, s in self.series.items()},
+            digests={name: self.digest(name) for name in self.series},
+            evaluations=tuple(e for kept in self.of_kind().values() for e in kept[-3:]),
+            parameters=(),
+            tables=(),
+        )
 
     @cached_property
     def last_step(self) -> int:
