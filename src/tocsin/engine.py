@@ -17,7 +17,7 @@ import numpy as np
 
 import tocsin.rules
 from tocsin import names
-from tocsin.findings import SEVERITIES, Finding, NotChecked, Report, Rule
+from tocsin.findings import SEVERITIES, Finding, NotChecked, Report, Rule, by_run
 from tocsin.run import Run
 
 Found = Callable[[Finding], None]
@@ -295,7 +295,8 @@ def gather(
 def ordered(findings: Iterable[Finding]) -> list[Finding]:
     """Errors first; within a severity roots before symptoms, then by step."""
     kept = list(findings)
-    roots = {id(f) for f in kept if not any(c.accounts_for(f) for c in kept)}
+    near = by_run(kept)
+    roots = {id(f) for f in kept if not any(c.accounts_for(f) for c in near[f.run])}
     return sorted(
         kept, key=lambda f: (SEVERITIES.index(f.severity or "note"), id(f) not in roots, f.step, f.code, f.subject)
     )

@@ -10,6 +10,7 @@ import json
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 from typing import Any, Literal
 
 from tocsin.run import Evaluation, Run
@@ -133,11 +134,15 @@ class Report:
     @property
     def roots(self) -> tuple[Finding, ...]:
         """Findings that no other finding explains."""
-        return tuple(f for f in self.findings if not any(c.accounts_for(f) for c in self.findings))
+        return tuple(f for f in self.findings if not any(c.accounts_for(f) for c in self._in_run[f.run]))
 
     def symptoms(self, cause: Finding) -> tuple[Finding, ...]:
         """Findings that ``cause`` explains."""
-        return tuple(f for f in self.findings if cause.accounts_for(f))
+        return tuple(f for f in self._in_run.get(cause.run, ()) if cause.accounts_for(f))
+
+    @cached_property
+    def _in_run(self) -> dict[str, list[Finding]]:
+        return by_run(self.findings)
 
     @property
     def worst(self) -> Severity | None:
@@ -203,6 +208,14 @@ class Report:
         from tocsin.reports.html import fragment
 
         return fragment(self)
+
+
+def by_run(findings: Iterable[Finding]) -> dict[str, list[Finding]]:
+    """Findings by the name of their run, in order: causes and symptoms are of one run."""
+    found: dict[str, list[Finding]] = {}
+    for finding in findings:
+        found.setdefault(finding.run, []).append(finding)
+    return found
 
 
 SETTLED = "settled predictions (3 evaluations and an evaluation loss that no longer falls, or the end of the run)"

@@ -18,13 +18,15 @@ _LOGIN = re.compile(r"(?<![\w.+/@-])[a-z_][\w.-]{0,31}@[A-Za-z][\w-]{1,63}(?=[:~
 _HOME = re.compile(
     rf"(?P<head>(?:/(?:[\w.+-]{{1,64}}/){{0,4}})(?:home|Users|users|homes|usr/home)/)(?P<user>{_NAME})(?=[/\s'\":,;)\]]|$)"
 )
-_WINDOWS = re.compile(rf"(?P<head>[A-Za-z]:[\\/]{{1,2}}(?:Users|Documents and Settings)[\\/]{{1,2}})(?P<user>[^\\/:\"'<>|\n]{{1,64}})")
+_WINDOWS = re.compile(
+    rf"(?P<head>[A-Za-z]:[\\/]{{1,2}}(?:Users|Documents and Settings)[\\/]{{1,2}})(?P<user>[^\\/:\"'<>|\n]{{1,64}})"
+)
 _ROOT = re.compile(r"(?<![\w.~/-])/root(?=/|$)")
 _EVENTS = re.compile(r"(events\.out\.tfevents\.\d+\.)[A-Za-z0-9-]+(?:\.[A-Za-z][\w-]*)*")
-_ADDRESS = re.compile(r"(?<![\w.=v-])(?!0\.0\.0\.0|127\.0\.0\.1)(?:\d{1,3}\.){3}\d{1,3}(?![\w.])")
+_ADDRESS = re.compile(r"(?<![\w.-])(?<!==)(?!0\.0\.0\.0|127\.0\.0\.1)(?:\d{1,3}\.){3}\d{1,3}(?![\w.])")
 _HOST = re.compile(
     r"(?i)\b((?:host(?:_?name)?|node_?(?:list|name)|master_addr(?:ess)?|server|slurmd_nodename)['\"]?\s*[=:]\s*['\"]?"
-    r"|on (?:node|host)\s+)(?!none\b|false\b|true\b|\d+\b|<)([\w.\[\],-]{2,120})"
+    r"|on (?:node|host)\s+)(?!\d+\.\d+\.|none\b|false\b|true\b|\d+\b|<)([\w.\[\],-]{2,120})"
 )
 _TOKENS = re.compile(
     r"\b(?:hf_[A-Za-z0-9]{16,}|sk-[A-Za-z0-9_-]{16,}|gh[opsur]_[A-Za-z0-9]{20,}|github_pat_\w{20,}|glpat-[\w-]{16,}"
@@ -35,9 +37,13 @@ _SECRET = re.compile(
     r"|wandb_key|bearer)[\w-]*)(['\"]?\s*[=:]\s*['\"]?|\s+)([^\s'\",;}&]{6,})"
 )
 _USERINFO = re.compile(r"(?<=://)[^\s/@]{1,200}@")
-_SECRET_KEY = re.compile(r"(?i)(api[_-]?key|access[_-]?key|secret|password|passwd|auth[_-]?token|access[_-]?token|hf_token)")
+_SECRET_KEY = re.compile(
+    r"(?i)(api[_-]?key|access[_-]?key|secret|password|passwd|auth[_-]?token|access[_-]?token|hf_token)"
+)
 _PERSON_KEY = re.compile(r"(?i)^(e-?mail|user(_?name)?|host(_?name)?|author|login|hostname)$")
-_COMMON = frozenset("root user users ubuntu admin home data work train test runs model models project projects code".split())
+_COMMON = frozenset(
+    "root user users ubuntu admin home data work train test runs model models project projects code".split()
+)
 _LONGEST = 200_000
 
 

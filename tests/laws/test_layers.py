@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 SOURCE = Path(__file__).resolve().parents[2] / "src" / "tocsin"
-DATA = {"run", "names", "findings", "stats", "tracebacks"}
+DATA = {"run", "names", "findings", "stats", "tracebacks", "identifiers", "metrics", "identities"}
 
 # What each room may import of ours; a room may also import what its listed rooms may.
 ROOMS: dict[str, set[str]] = {
@@ -18,7 +18,8 @@ ROOMS: dict[str, set[str]] = {
     "readers": DATA,
     "record": DATA,
     "engine": {"rules"},
-    "api": {"readers", "record", "engine"},
+    "fleet": {"readers", "record", "engine"},
+    "api": {"fleet"},
     "reports": DATA,
     "probes": {"run", "names"},
     "columns": {"run"},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 
 def plain(text: object, most: int = 2000) -> str:
@@ -30,3 +31,10 @@ def figure(value: float | str | None) -> str:
     if math.isfinite(value) and value == int(value) and abs(value) < 1e12:
         return str(int(value))
     return f"{value:.4g}"
+
+
+def listed(names: Sequence[str], noun: str, most: int = 8) -> str:
+    """How many there are and the first of their names: ``12 more runs: a, b, ... and 4 more``."""
+    shown = ", ".join(plain(name, 80) for name in names[:most])
+    rest = f" and {len(names) - most} more" if len(names) > most else ""
+    return f"{len(names)} more {noun}{'s' * (len(names) != 1)}: {shown}{rest}"

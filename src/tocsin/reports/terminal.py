@@ -11,12 +11,17 @@ from rich.table import Table
 from rich.text import Text
 from rich.theme import Theme
 
-from tocsin.findings import Evidence, Finding, NotChecked, Remedy, Report
-from tocsin.reports.plain import figure, plain
-from tocsin.reports.verdict import families, verdict
+from tocsin.findings import SEVERITIES, Evidence, Finding, NotChecked, Remedy, Report, by_run
+from tocsin.reports.plain import figure, listed, plain
+from tocsin.reports.verdict import Group as Alike
+from tocsin.reports.verdict import groups, verdict
 
 WORDS = {"error": "not learning", "warning": "suspect", "note": "noted", None: "no finding"}
 STYLES = {"error": "bold red", "warning": "bold yellow", "note": "bold cyan", None: "bold green"}
+
+MOST_SHOWN = 40
+MOST_RUNS = 25
+MOST_UNREAD = 20
 
 
 def render(report: Report, *, width: int = 100, color: bool = False) -> str:
@@ -28,7 +33,10 @@ def render(report: Report, *, width: int = 100, color: bool = False) -> str:
         color: Whether to add ANSI colours.
     """
     parts: list[RenderableType] = [_verdict(report)]
-    parts += [_family(cause, below, len(report.runs) > 1) for cause, below in families(report)]
+    shown = groups(report)
+    parts += [_family(alike, len(report.runs) > 1) for alike in shown[:MOST_SHOWN]]
+    if len(shown) > MOST_SHOWN:
+        parts.append(Text(f"... and {len(shown) - MOST_SHOWN} more, which --json lists", "dim"))
     parts.append(_rest(report))
     return paint(parts, width=max(width, 40), color=color)
 
@@ -54,11 +62,11 @@ def _verdict(report: Report) -> Text:
     return Text.assemble((f"{said.word}: ", style), (plain(said.sentence), "bold"))
 
 
-def _family(cause: Finding, below: tuple[Finding, ...], name_run: bool) -> Group:
+def _family(alike: Alike, name_run: bool) -> Group:
     return Group(
-        headline(cause, name_run=name_run),
-        Padding(Text(plain(cause.message)), (0, 0, 0, 2), expand=False),
-        Padding(_facts(cause, below), (0, 0, 0, 2), expand=False),
+        headline(alike.cause, name_run=name_run),
+        Padding(Text(plain(alike.cause.message)), (0, 0, 0, 2), expand=False),
+        Padding(_facts(alike), (0, 0, 0, 2), expand=False),
     )
 
 
@@ -81,10 +89,12 @@ def began(finding: Finding) -> str:
     return words if finding.healed_at is None else f"{words}, healed at {finding.healed_at}"
 
 
-def _facts(cause: Finding, below: tuple[Finding, ...]) -> Table:
-    grid = _grid()
+def _facts(alike: Alike) -> Table:
+    grid, cause = _grid(), alike.cause
+    if alike.also_in:
+        grid.add_row("also in", Text(listed(alike.also_in, "run")))
     _rows(grid, "evidence", (Text(evidence_line(e)) for e in cause.evidence))
-    _rows(grid, "explains", (_symptom(f) for f in below))
+    _rows(grid, "explains", (_symptom(f) for f in alike.below))
     for remedy in sorted(cause.remedies, key=lambda remedy: not remedy.safe):
         grid.add_row("safe fix" if remedy.safe else "unsafe fix", _remedy(remedy))
     return grid
@@ -127,16 +137,27 @@ def _rest(report: Report) -> Table:
     if report.known:
         known = " ".join(dict.fromkeys(plain(f.code) for f in report.known))
         _rows(grid, f"known ({len(report.known)})", [Text(f"{known}: left out, the baseline names them")])
-    _rows(grid, f"unread ({len(report.unread)})", (Text(plain(sentence)) for sentence in report.unread))
+    unread = [Text(plain(sentence)) for sentence in report.unread[:MOST_UNREAD]]
+    unread += [Text(f"... and {len(report.unread) - MOST_UNREAD} more")] if len(report.unread) > MOST_UNREAD else []
+    _rows(grid, f"unread ({len(report.unread)})", unread)
     return grid
 
 
 def _each_run(report: Report) -> Iterable[Text]:
-    for run in report.runs:
-        own = [f for f in report.findings if f.run == run]
-        worst = Report(findings=tuple(own)).worst
-        codes = dict.fromkeys(plain(f.code) for f in own)
+    """Each run with its codes; of many runs those with findings, the worst first."""
+    own = {**{run: [] for run in report.runs}, **by_run(report.findings)}
+    many = len(report.runs) > MOST_RUNS
+    shown = [run for run in report.runs if own[run] or not many]
+    if many:
+        shown.sort(key=lambda run: min(SEVERITIES.index(f.severity or "note") for f in own[run]))
+    for run in shown[:MOST_RUNS]:
+        worst = Report(findings=tuple(own[run])).worst
+        codes = dict.fromkeys(plain(f.code) for f in own[run])
         yield Text.assemble(f"{plain(run, 120)}: ", (WORDS[worst], STYLES[worst]), f" {' '.join(codes)}".rstrip())
+    if len(shown) > MOST_RUNS:
+        yield Text(f"... and {len(shown) - MOST_RUNS} more with findings")
+    if len(shown) < len(report.runs):
+        yield Text(f"{len(report.runs) - len(shown)} without any finding")
 
 
 def _blind(not_checked: Iterable[NotChecked], runs: int) -> list[str]:

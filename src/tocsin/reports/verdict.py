@@ -40,6 +40,30 @@ def families(report: Report) -> list[tuple[Finding, tuple[Finding, ...]]]:
     return found
 
 
+@dataclass(frozen=True)
+class Group:
+    """The same fault in several runs: one family to show whole, and the names of the other runs that have it."""
+
+    cause: Finding
+    below: tuple[Finding, ...]
+    also_in: tuple[str, ...] = ()
+
+
+def groups(report: Report, most_alike: int = 3) -> list[Group]:
+    """Families in the report's order; where more than ``most_alike`` runs share code and subject, the first for all."""
+    alike: dict[tuple[str, str, str | None], list[tuple[Finding, tuple[Finding, ...]]]] = {}
+    for cause, below in families(report):
+        alike.setdefault((cause.code, cause.subject, cause.severity), []).append((cause, below))
+    found: list[Group] = []
+    for same in alike.values():
+        others = tuple(dict.fromkeys(cause.run for cause, _ in same[1:] if cause.run != same[0][0].run))
+        if len(others) < most_alike:
+            found += [Group(cause, below) for cause, below in same]
+        else:
+            found.append(Group(*same[0], also_in=others))
+    return found
+
+
 def _below(report: Report, cause: Finding) -> tuple[Finding, ...]:
     reached: dict[int, Finding] = {}
     waiting = [cause]
