@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -149,6 +149,37 @@ class Log:
             if value is not None and value > 0:
                 plan.setdefault(key, value)
 
+    def absorb(self, later: Log, split: str = "", rename: Callable[[str], str] = str) -> None:
+        """Take over what a later file of the same format says of the same run.
+
+        Where both have a name, the later file counts from its first step on: what stood behind it was trained again.
+
+        Args:
+            later: The other log; it is not changed.
+            split: The split that its place gives to names without one (TensorBoard's ``validation/``).
+            rename: The foreign name here of a foreign name there.
+        """
+        for (name, its_split), points in later._points.items():
+            mine = self._column(rename(name), its_split or split)
+            if mine is not None:
+                _append(mine, points)
+        for event in later.events:
+            self.event(event.kind, event.text, step=event.step, time=event.time, data=event.data)
+        for sentence in later.unread:
+            self.miss(sentence)
+        self.config = {**later.config, **self.config}
+        self.environment = {**later.environment, **self.environment}
+        self.config_typed = self.config_typed and later.config_typed
+        self.exit = later.exit if later.exit != "unknown" else self.exit
+        self.claims += later.claims
+        self.at = max(self.at, later.at)
+        self.name = self.name or later.name
+
+    @property
+    def names(self) -> list[str]:
+        """The foreign names that have a point."""
+        return [name for (name, _), points in self._points.items() if points.value]
+
     @property
     def empty(self) -> bool:
         """Whether it holds no point."""
@@ -213,6 +244,16 @@ class Log:
                 extra = "" if not place else "_" + "_".join(name.lower().replace("/", " ").split())
                 named[canonical + extra] = points
         return named
+
+
+def _append(mine: Points, later: Points) -> None:
+    """Put the later points behind those of ``mine`` that stand before their first step."""
+    first = min(later.step, default=_NO_STEP)
+    keep = np.asarray(mine.step) < first if first >= 0 else np.ones(len(mine.step), bool)
+    mine.step = array("q", np.concatenate([np.asarray(mine.step)[keep], later.step]).tobytes())
+    mine.value = array("d", np.concatenate([np.asarray(mine.value)[keep], later.value]).tobytes())
+    mine.epoch = array("d", np.concatenate([np.asarray(mine.epoch)[keep], later.epoch]).tobytes())
+    mine.time = array("d", np.concatenate([np.asarray(mine.time)[keep], later.time]).tobytes())
 
 
 def _with_split(said: Spelling, known: set[str]) -> Spelling:
