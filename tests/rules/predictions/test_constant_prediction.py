@@ -123,6 +123,45 @@ def test_a_dead_output_beside_a_working_one_is_a_warning():
     assert "1 of 2 outputs never vary over 200 inputs: output 1 is always 0" in found.message
 
 
+def logged(end="unknown", **columns):
+    series = {f"val/{k}": v for k, v in columns.items()} | {"train/loss": np.linspace(0.8, 0.5, 30)}
+    return Run.of("r", series=series, source="csv", exit=end)
+
+
+def test_from_logs_by_the_identities_of_scores():
+    positive = logged(accuracy=[0.55, 0.6212, 0.6212, 0.6212], precision=[0.5, *[0.6212] * 3], recall=[0.7, 1, 1, 1])
+    (found,) = findings(positive)
+    assert (found.severity, found.subject, found.step) == ("error", "val", 2)
+    assert found.message == (
+        "val: the scores are those of a constant (always positive): accuracy 0.6212, precision 0.6212, recall 1; "
+        "so in each of the 3 evaluations since step 2"
+    )
+    (found,) = findings(logged(accuracy=[69.18] * 3, precision=[0.0] * 3, recall=[0.0] * 3, f1=[0.0] * 3))
+    assert "always negative" in found.message
+    (found,) = findings(logged(accuracy=[0.9512] * 3, precision=[0.0] * 3, f1=[0.0] * 3))
+    assert found.severity == "warning"  # a class that is most of the targets
+    (found,) = findings(logged(accuracy=[0.7981] * 5))
+    assert (found.severity, found.healed_at) == ("warning", None)
+
+
+@pytest.mark.parametrize(
+    "run",
+    [
+        logged(accuracy=[0.7, 0.72, 0.73], precision=[0.7, 0.71, 0.74], recall=[1, 0.99, 0.99]),
+        logged(accuracy=[1.0] * 6, precision=[1.0] * 6, recall=[1.0] * 6),
+        logged(
+            accuracy=[0.95, 0.9531, 0.9544], precision=[0.0] * 3, f1=[0.0] * 3
+        ),  # entities: tokens are still learned
+        logged(accuracy=[0.85] * 5),
+        logged(accuracy=[0.6, 0.6913, 0.7, 0.7012, 0.7012, 0.7012]),
+        logged("running", accuracy=[0.6212] * 4, precision=[0.6212] * 4, recall=[1.0] * 4),
+    ],
+    ids=["nearly", "perfect", "tokens", "tiny set", "settled late", "running"],
+)
+def test_healthy_logs_are_silent(run):
+    assert not findings(run)
+
+
 def learned(n=60):
     return np.array([[n, 3, 2], [4, n, 3], [2, 2, n]])
 

@@ -9,9 +9,14 @@ from functools import cache, partial
 
 import numpy as np
 
-from tocsin import stats
+from tocsin import identities, stats
 from tocsin.findings import SETTLED, Evidence, Finding, NotChecked, Remedy, rule, since
-from tocsin.run import Confusion, Evaluation, Moments, Run, in_each, in_last
+from tocsin.run import Confusion, Evaluation, Moments, Run, Series, in_each, in_last
+
+_REMEDIES = (
+    Remedy("Compare the logits of two different inputs; where they are equal, find the layer that made them so", True),
+    Remedy("Look at what evaluation does to the logits: masks, thresholds, temperature", True),
+)
 
 
 @dataclass(frozen=True)
@@ -33,7 +38,7 @@ class Output:
 
 @rule(
     "PRD002",
-    needs=("evaluations",),
+    needs=(),
     severity="error",
     explains=("PRD001", "PRD003", "PRD004", "PRD007", "PRD009", "PRD010", "PRD011"),
 )
@@ -55,6 +60,13 @@ def constant_prediction(
     does not tell. Once proven, the finding stands while at most `strays` leave the class, however small the later
     evaluations. Outputs whose targets hold a single class or value are not judged. A warning instead of an error where
     other outputs of the task still vary, or where c holds more than `dominant` of the targets.
+
+    Where only scores were logged, and at the end of the run, identities between them tell, to their printed digits and
+    in at least the last 3 evaluations, accuracy p unchanged: recall 1 and precision p (always positive); precision,
+    recall and F1 all 0 (always negative; the two may alternate, p and 1 - p); macro recall 1/k with precision p/k or F1
+    2p/((1 + p) k); weighted precision p^2, F1 2p^2/(1 + p). Repetition alone, in every one of >= 4 evaluations while a
+    loss moves by 5 % beyond noise, is a warning: the same accuracy (of more than 30 samples, by its digits), p and
+    1 - p in turn, AUC exactly 1/2, MCC or kappa exactly 0, R2 about 0 with one and the same error.
 
     ## Why is this bad?
     The input no longer reaches the output. Accuracy hides it: always "normal" scores .80 where 80 % are normal. The
@@ -92,7 +104,9 @@ def constant_prediction(
     ## Known limits
     Sees decisions, not scores: a rare class never chosen by argmax looks the same whether or not its score ranks well.
     A constant within `strays` of a huge set, on a task with very rare events, may be right. Says nothing about sets
-    with fewer than 35 samples outside the constant class.
+    with fewer than 35 samples outside the constant class. From scores alone, always negative can also mean that the
+    evaluated data hold nothing positive (EVL006). Scores of a model that no longer changes repeat only from then on;
+    repetition is judged over the whole run.
 
     ## References
     Wilson 1927 (interval). A published evaluation with 5,358 of 5,358 predictions in class 0: accuracy .798, macro-F1
@@ -107,8 +121,42 @@ def constant_prediction(
         stuck, stretch = run.persisting(evaluations, in_each(proven), in_last(held))
         if stuck:
             yield _finding(key, stretch, told(stretch[-1]), stuck, dominant)
+    for group in _logged(run):
+        judged |= group.step.size >= 3
+        found = identities.constant(group, _moving(run, group.split))
+        if found is not None:
+            yield _from_scores(found, dominant)
     if not judged:
         yield NotChecked(f"needs {SETTLED} on targets that vary, enough of them to tell constant from chance")
+
+
+def _logged(run: Run) -> list[identities.Group]:
+    """Groups of logged scores of splits whose predictions were not recorded; none while the run goes on."""
+    if run.exit == "running":
+        return []
+    recorded = {evaluation.split for evaluation in run.evaluations}
+    return [g for g in identities.groups(run.series) if not (g.split in recorded or (recorded and not g.split))]
+
+
+def _moving(run: Run, split: str) -> list[Series]:
+    found = (run.get(name) for name in (f"{split}/loss", "train/loss", "val/loss"))
+    return [series for series in found if series is not None]
+
+
+def _from_scores(found: identities.Constant, dominant: float) -> Finding:
+    where = found.group or "evaluation"
+    said = ", ".join(f"{name.rpartition('/')[2]} {value:.4g}" for name, _, value in found.points[:5])
+    times = "the only evaluation" if found.count == 1 else f"each of the {found.count} evaluations"
+    how = "the scores are those of a constant" if found.proven or found.count < 4 else "a score never varies"
+    sure = found.proven and not found.share > dominant
+    return Finding(
+        f"{where}: {how} ({found.what}): {said}; so in {times} since step {found.first}",
+        subject=where,
+        step=found.first,
+        evidence=tuple(Evidence(name, value, step, text=found.what) for name, step, value in found.points[:5]),
+        remedies=_REMEDIES,
+        severity=None if sure else "warning",
+    )
 
 
 def _constant(evaluation: Evaluation, *, look: Callable[[Evaluation], dict[str, Output]]) -> dict[str, Output]:
@@ -173,13 +221,7 @@ def _finding(
         subject=key,
         step=first.step,
         evidence=evidence,
-        remedies=(
-            Remedy(
-                "Compare the logits of two different inputs; where they are equal, find the layer that made them so",
-                True,
-            ),
-            Remedy("Look at what evaluation does to the logits: masks, thresholds, temperature", True),
-        ),
+        remedies=_REMEDIES,
         severity="warning" if partly else None,
     )
 

@@ -1,0 +1,264 @@
+"""Identities between logged scores that only hold when every prediction is the same: pure arithmetic.
+
+With p the share of the constant's class (so that accuracy = p) and k classes: always positive gives recall 1 and
+precision p; always negative gives precision = recall = F1 = 0; macro averages are recall 1/k, precision p/k, F1
+2p/((1 + p) k); averages weighted by support are recall p, precision p^2, F1 2p^2/(1 + p) (0/0 counts as 0, as in
+scikit-learn).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from tocsin import metrics, stats
+from tocsin.run import Floats, Ints, Series
+
+Scores = Mapping[tuple[str, str], float]  # (measure, average) -> value as a fraction
+MOST_CLASSES = 200
+POSITIVE, NEGATIVE = "always positive", "always negative"
+
+
+def identity(scores: Scores, error: float) -> str:
+    """Which constant the scores of one evaluation betray, "" for none.
+
+    Args:
+        scores: Values as fractions by (measure, average); average "" where the name does not say.
+        error: Largest rounding error of a value.
+
+    Returns:
+        ``always positive``, ``always negative``, ``one of k classes``, ``one class (weighted)`` or "".
+    """
+    p = next(
+        (scores[key] for key in (("accuracy", ""), ("accuracy", "binary"), ("accuracy", "micro")) if key in scores),
+        math.nan,
+    )
+    if not 2 * error < p < 1 - 2 * error:
+        return ""
+    binary, weighted, macro = (_of(scores, average) for average in ("binary", "weighted", "macro"))
+    if _is_positive(binary, p, error):
+        return POSITIVE
+    if _is_negative(binary, error):
+        return NEGATIVE
+    if _is_weighted(weighted, p, error):
+        return "one class (weighted)"
+    balanced = scores.get(("accuracy", "balanced"))
+    if balanced is not None:
+        macro.setdefault("recall", balanced)
+    k = _classes(macro, p, error)
+    return f"one of {k} classes" if k else ""
+
+
+def _of(scores: Scores, average: str) -> dict[str, float]:
+    """Precision, recall and F1 by this averaging; a name that does not say counts for any."""
+    found = {}
+    for measure in ("precision", "recall", "f1"):
+        value = scores.get((measure, average), scores.get((measure, "")))
+        if value is not None:
+            found[measure] = value
+    return found
+
+
+def _is_positive(found: Mapping[str, float], p: float, error: float) -> bool:
+    if not {"precision", "recall"} <= found.keys() or found["recall"] < 1 - error - 1e-9:
+        return False
+    f1 = found.get("f1", 2 * p / (1 + p))
+    return abs(found["precision"] - p) <= 2 * error + 1e-6 and abs(f1 - 2 * p / (1 + p)) <= 3 * error + 1e-6
+
+
+def _is_negative(found: Mapping[str, float], error: float) -> bool:
+    return len(found) >= 2 and all(v == 0 for v in found.values()) and error < 0.01
+
+
+def _is_weighted(found: Mapping[str, float], p: float, error: float) -> bool:
+    wanted = {"recall": p, "precision": p * p, "f1": 2 * p * p / (1 + p)}
+    told = found.keys() - {"recall"}
+    return bool(told) and all(abs(found[m] - wanted[m]) <= 3 * error + 1e-6 for m in found)
+
+
+def _classes(found: Mapping[str, float], p: float, error: float) -> int:
+    """The number of classes k whose macro averages these are; 0 where none fits or where any number would do."""
+    wanted = {"recall": 1.0, "precision": p, "f1": 2 * p / (1 + p)}
+    told = [m for m in found if found[m] > 3 * error]
+    if not {"precision", "f1"} & set(told) or len(told) < len(found):
+        return 0
+    near = round(wanted[told[0]] / found[told[0]])
+    fits = [
+        k
+        for k in range(max(2, near - 2), min(MOST_CLASSES, near + 2) + 1)
+        if all(abs(found[m] - wanted[m] / k) <= 3 * error + 1e-6 for m in told)
+    ]
+    if len(fits) != 1:
+        return 0
+    k, window = fits[0], 6 * error + 2e-6  # how likely scores spread evenly between k and k + 1 would fit by chance
+    chance = math.prod(min(1.0, window / (wanted[m] / k - wanted[m] / (k + 1))) for m in told)
+    return k if chance < 0.02 else 0
+
+
+def fewest_samples(value: float, error: float, most: int = 200) -> int:
+    """The smallest number of samples n for which some j / n prints as ``value`` (a fraction); ``most`` + 1 if none."""
+    for n in range(1, most + 1):
+        if abs(round(value * n) / n - value) <= error + 1e-9:
+            return n
+    return most + 1
+
+
+@dataclass(frozen=True)
+class Constant:
+    """Evaluations, up to the last, whose scores betray constant predictions.
+
+    Attributes:
+        group: The scores' common name (``val``).
+        what: Which constant, in words.
+        share: Accuracy at the last of them; NaN for a regression.
+        first: Step of the first of them.
+        count: How many there are.
+        proven: Whether an identity says so (not only repetition).
+        points: (series, step, value as logged) of the last of them.
+    """
+
+    group: str
+    what: str
+    share: float
+    first: int
+    count: int
+    proven: bool
+    points: tuple[tuple[str, int, float], ...]
+
+
+@dataclass(frozen=True)
+class Group:
+    """The plain scores of one split and task at the evaluations that they share; values as logged."""
+
+    name: str
+    split: str
+    step: Ints
+    series: Mapping[tuple[str, str], str]
+    columns: Mapping[tuple[str, str], Floats]
+
+    @property
+    def accuracy(self) -> tuple[str, str] | None:
+        """The key of the plain accuracy."""
+        return next((k for k in self.columns if k[0] == "accuracy" and k[1] != "balanced"), None)
+
+
+def groups(series: Mapping[str, Series]) -> Iterator[Group]:
+    """The groups of plain metrics; of series of very different lengths only the long ones."""
+    found: dict[str, list[metrics.Metric]] = {}
+    for metric in metrics.of_evaluations(series):
+        if metric.plain:
+            found.setdefault(metric.group, []).append(metric)
+    for name, members in found.items():
+        most = max(len(series[m.name]) for m in members)
+        kept = {(m.measure, m.average): m.name for m in members if 2 * len(series[m.name]) > most}
+        step, columns = metrics.aligned(*(series[n] for n in kept.values()))
+        if step.size:
+            yield Group(name, members[0].split, step, kept, dict(zip(kept, columns, strict=True)))
+
+
+def constant(group: Group, moving: Sequence[Series]) -> Constant | None:
+    """What constant the scores of a group betray; ``moving`` are losses that show that training went on."""
+    return _by_identity(group) or _by_repetition(group, moving)
+
+
+def _by_identity(group: Group) -> Constant | None:
+    if group.accuracy is None:
+        return None
+    columns, error = _as_fractions(group)
+    zero_over_zero = {k: np.nan_to_num(c) if k[0] in ("precision", "f1") else c for k, c in columns.items()}
+    forms = [identity({k: float(c[i]) for k, c in zero_over_zero.items()}, error) for i in range(group.step.size)]
+    p = columns[group.accuracy]
+    start = _stretch(forms, p, error)
+    count = len(forms) - start
+    few = count == len(forms) < 3 and forms[-1] != NEGATIVE and error <= 0.0005
+    if not forms[-1] or not (count >= 3 or few):
+        return None
+    told = list(dict.fromkeys(forms[start:]))
+    return _made(group, " or ".join(told), float(p[-1]), start, count >= 3)
+
+
+def _stretch(forms: Sequence[str], p: Floats, error: float) -> int:
+    """Index of the first of the unbroken evaluations up to the last that the same constant, or its flip, gives."""
+    start = len(forms)
+    while start and forms[start - 1] and _same(forms, p, start - 1, error):
+        start -= 1
+    return start
+
+
+def _same(forms: Sequence[str], p: Floats, i: int, error: float) -> bool:
+    if forms[i] == forms[-1]:
+        return abs(float(p[i] - p[-1])) <= 2 * error + 1e-9
+    return {forms[i], forms[-1]} == {POSITIVE, NEGATIVE} and abs(float(p[i] + p[-1]) - 1) <= 3 * error + 1e-9
+
+
+def _by_repetition(group: Group, moving: Sequence[Series]) -> Constant | None:
+    """The same score to all digits at every evaluation of a run whose losses move."""
+    if group.step.size < 4 or not any(_moves(loss) for loss in moving):
+        return None
+    columns, error = _as_fractions(group)
+    for key in columns:
+        value, share = columns[key], math.nan
+        if key[0] == "accuracy" and key[1] != "balanced":
+            flips, share = _flips(value, error), float(value[-1])
+            what = "one class, or the other" if flips else "one class" if _repeats(value, error) else ""
+        else:
+            what = _unvaried(group, key[0], value, error)
+        if what:
+            return _made(group, what, share, 0, False)
+    return None
+
+
+def _as_fractions(group: Group) -> tuple[dict[tuple[str, str], Floats], float]:
+    """The scores that 1 bounds as fractions, R2 as it is, and the rounding error of the former."""
+    bounded = metrics.BOUNDED | metrics.SIGNED
+    named = {"/".join(k): c for k, c in group.columns.items() if k[0] in bounded}
+    columns, error = metrics.fractions(named)
+    keys = {"/".join(k): k for k in group.columns}
+    plain = {k: c for k, c in group.columns.items() if k[0] == "r2"}
+    return {keys[name]: c for name, c in columns.items()} | plain, error
+
+
+def _unvaried(group: Group, measure: str, value: Floats, error: float) -> str:
+    """What a score other than accuracy tells when it never varies: AUC 1/2, MCC or kappa 0, R2 0 with a fixed error."""
+    if measure == "auc" and error <= 0.0005 and np.all(value == 0.5):
+        return "one score"
+    if measure in ("mcc", "kappa") and error <= 0.0005 and np.all(np.nan_to_num(value) == 0):
+        return "one class"
+    if measure == "r2" and np.all(np.abs(value) <= 0.01):
+        errors = [c for (m, _), c in group.columns.items() if m in ("rmse", "mse", "mae")]
+        if any(np.ptp(c) == 0 and abs(c[-1]) > 200 * metrics.half_unit([c]) for c in errors):
+            return "the mean"
+    return ""
+
+
+def _repeats(value: Floats, error: float) -> bool:
+    if not (0 < value[-1] < 1 and np.ptp(value) == 0 and error <= 0.0005):
+        return False
+    return fewest_samples(float(value[-1]), error) > 30 or value.size >= 12
+
+
+def _flips(value: Floats, error: float) -> bool:
+    """Whether an accuracy only takes two values, p and 1 - p, p no 1/2, and each at least twice."""
+    seen, times = np.unique(value, return_counts=True)
+    two = seen.size == 2 and seen[0] > 0 and times.min() >= 2 and seen[1] - seen[0] > 10 * error
+    return bool(two) and error <= 0.0005 and abs(float(seen.sum()) - 1) <= 2 * error + 1e-9
+
+
+def _moves(loss: Series) -> bool:
+    """Whether a loss went up or down by a twentieth of its first level, beyond noise."""
+    seen = loss.finite
+    if len(seen) < 4:
+        return False
+    third = max(1, len(seen) // 3)
+    before, after = float(np.median(seen.value[:third])), float(np.median(seen.value[-third:]))
+    slope = stats.trend(seen.step, seen.value)
+    one_way = len(seen) == 4 and bool(np.all(np.diff(seen.value) < 0) or np.all(np.diff(seen.value) > 0))
+    return abs(after - before) > 0.05 * abs(before) and (one_way or slope.rising or slope.falling)
+
+
+def _made(group: Group, what: str, share: float, start: int, proven: bool) -> Constant:
+    points = tuple((name, int(group.step[-1]), float(group.columns[key][-1])) for key, name in group.series.items())
+    return Constant(group.name, what, share, int(group.step[start]), group.step.size - start, proven, points)
