@@ -451,6 +451,13 @@ class Run:
         ends = [int(s.step[-1]) for s in self.series.values() if len(s)]
         return max([0, *ends, *(e.step for e in self.evaluations)])
 
+    @cached_property
+    def trained(self) -> bool:
+        """Whether a training step left a trace: a point of training, or anything recorded after step 0."""
+        return self.last_step > 0 or any(
+            len(s) and name.startswith(("train/", "lr/", "grad/")) for name, s in self.series.items()
+        )
+
     def prefix(self, step: int) -> Run:
         """The run as it stood when ``step`` was over: all that was recorded at or before it."""
         return replace(
