@@ -1,0 +1,93 @@
+"""EVL006: rings where there is nothing to find, silent on rare classes and on losses that broke."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tocsin.engine import check_run, check_runs, find_rule
+from tocsin.run import Run
+
+RULE = find_rule("EVL006")
+NAN = float("nan")
+FALLING = np.linspace(2, 1, 40)
+
+
+def findings(**series):
+    run = Run.of("r", series={k.replace("__", "/"): v for k, v in series.items()}, source="console")
+    return check_run(run, [RULE]).findings
+
+
+def test_a_conll_evaluation_without_phrases():
+    (found,) = findings(val__support=[0], val__predicted=[0], val__f1=[0.0], val__accuracy=[69.18])
+    assert (found.severity, found.subject) == ("error", "val")
+    assert found.message == (
+        "val: there is nothing to find in the evaluated data: support 0 in the only evaluation "
+        "(predicted 0, accuracy 69.18, f1 0)"
+    )
+
+
+def test_it_explains_the_zero_metric():
+    series = {"val/support": [0] * 6, "val/f1": [0.0] * 6, "val/loss": np.linspace(2, 1, 6)}
+    report = check_runs([Run.of("r", series=series, source="csv")], select=["EVL"])
+    assert [f.code for f in report.roots if f.severity != "note"] == ["EVL006"]
+    assert "EVL001" in {f.code for f in report.findings}
+
+
+def test_support_lost_on_the_way_is_a_warning_from_there():
+    (found,) = findings(val__support=[300, 300, 0, 0], val__f1=[0.1, 0.2, 0, 0])
+    assert (found.severity, found.step) == ("warning", 3)
+
+
+def test_an_undefined_metric():
+    (found,) = findings(val__auc=[NAN] * 3, val__loss=[0.7, 0.6, 0.5])
+    assert found.message == (
+        "val/auc is NaN in all 3 evaluations while val/loss is finite (0.5): "
+        "it is undefined for targets of one class only"
+    )
+    assert "without ground truth" in findings(val__mAP=[-1.0, -1.0], train__loss=FALLING)[0].message
+
+
+def test_an_evaluation_loss_of_nothing():
+    assert "the mean over no batch" in findings(val__loss=[0.0, 0.0, 0.0], train__loss=FALLING)[0].message
+    assert not findings(val__loss=[0.0, 0.0, 0.0], val__accuracy=[1.0, 1.0, 1.0], train__loss=FALLING)
+    assert not findings(val__loss=[0.0, 0.0, 0.0], train__loss=FALLING * 1e-3)
+
+
+@pytest.mark.parametrize(
+    "series",
+    [
+        {
+            "val__f1__MISC": [0.0] * 3,
+            "val__support__MISC": [1] * 3,
+            "val__support__PER": [40] * 3,
+            "val__f1": [0.7] * 3,
+        },
+        {"val__support__MISC": [0] * 3, "val__support__PER": [40] * 3, "val__f1": [0.7] * 3},
+        {"val__f1__cat": [NAN] * 3, "val__f1": [0.7] * 3, "val__loss": [1.0, 0.9, 0.8]},
+        {"val__auc": [NAN] * 3, "val__loss": [NAN] * 3, "train__loss": [NAN] * 40},
+        {"val__auc": [NAN, 0.7, 0.8], "val__loss": [1.0, 0.9, 0.8]},
+        {"val__mAP_s": [-1.0] * 3, "val__mAP": [0.3] * 3, "train__loss": FALLING},
+        {"val__f1": [0.0] * 3, "val__support": [220] * 3},
+    ],
+    ids=[
+        "rare class",
+        "absent class",
+        "NaN of a class",
+        "NaN run",
+        "sanity check",
+        "no small object",
+        "learns nothing",
+    ],
+)
+def test_neighbours_are_silent(series):
+    assert not findings(**series)
+
+
+@given(st.lists(st.integers(0, 3), min_size=1, max_size=8))
+@settings(max_examples=40, deadline=None)
+def test_rings_exactly_when_the_last_support_is_zero(supports):
+    found = findings(val__support=supports)
+    assert bool(found) == (supports[-1] == 0)
+    if found:
+        assert (found[0].severity == "error") == (max(supports) == 0)
