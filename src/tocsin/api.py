@@ -3,41 +3,93 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from tocsin import record
 from tocsin.engine import check_runs
 from tocsin.findings import Report
+from tocsin.readers import bundles
+from tocsin.readers.bundles import Runs, Survey
+from tocsin.readers.errors import ReadError
+from tocsin.readers.labels import shown
+from tocsin.record.discovery import is_record
 from tocsin.run import Run
 
+__all__ = ["Checkable", "ReadError", "check", "read", "survey"]
+
 Checkable = Run | str | Path | Sequence[Run | str | Path]
+_MOST_REASONS = 3
+_EXPECTED = (
+    "expected run folders of tocsin, or logs: TensorBoard, W&B, MLflow, HF Trainer, Lightning, Keras, Ultralytics, "
+    "MMDetection, CSV, JSON lines, notebooks, console text"
+)
 
 
-class ReadError(Exception):
-    """Nothing readable at a path; the message says what was expected, what is there and what to do."""
+def read(path: str | Path) -> Runs:
+    """All runs at or below ``path``: our own records, and logs of any format, those of one run joined.
 
-
-def read(path: str | Path) -> list[Run]:
-    """All runs at or below ``path``, sorted by path.
+    What cannot be read stops nothing else: it is said in ``unread`` of the run that it belongs to, or of the list.
 
     Args:
-        path: A run folder, or a folder of them.
+        path: A log, a run folder, or a folder of them.
+
+    Returns:
+        A list of runs, our own records first, each sorted by path, with an attribute ``unread``: a sentence on each
+        thing that was not read and belongs to no run.
 
     Raises:
         ReadError: The path does not exist, holds no run, or cannot be read.
     """
     where = Path(path)
-    if not where.exists():
-        raise ReadError(f"{where}: no such file or folder")
-    try:
-        folders = record.find(where)
-        runs = [record.read(folder) for folder in folders]
-    except (OSError, record.RecordError) as error:
-        raise ReadError(str(error)) from error
+    found = survey(where)
+    runs = Runs(unread=found.unread)
+    for folder in found.owned:
+        try:
+            runs.append(record.read(folder))
+        except record.RecordError as error:
+            runs.unread += (shown(str(error)),)
+    for bundle in found.bundles:
+        part = bundles.read_bundle(bundle)
+        runs += part
+        runs.unread += part.unread
     if not runs:
-        raise ReadError(f"{where}: no run found; expected a folder that holds run.json, or a folder of such folders")
+        raise ReadError(_nothing(where, found, runs.unread))
     return runs
+
+
+def survey(path: str | Path) -> Survey:
+    """What there is to read at or below ``path``: records of ours in ``owned``, bundles of foreign logs.
+
+    Raises:
+        ReadError: The path does not exist or cannot be read.
+    """
+    where = Path(path)
+    try:
+        where.stat()
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise ReadError(f"{shown(where)}: no such file or folder") from error
+    except (OSError, ValueError) as error:
+        raise ReadError(f"{shown(where)}: cannot be read ({error})") from error
+    if where.name == "run.json" and is_record(where.parent):
+        return Survey(owned=[where.parent], files=1)
+    try:
+        return bundles.survey(where, owned=is_record)
+    except ReadError as error:
+        raise ReadError(shown(str(error))) from error
+
+
+def _nothing(where: Path, found: Survey, unread: Sequence[str]) -> str:
+    """Why there is no run: what was seen, and what could have been one."""
+    seen = f"among {found.files} files" if found.files > 1 else "in 1 file" if found.files else "in an empty folder"
+    if not where.is_dir():
+        seen = "in this file" if where.is_file() and where.stat().st_size else "in a file without content"
+    sources = sorted({log.source for bundle in found.bundles for log in bundle.logs})
+    taken = f" ({', '.join(sources)} by their look, but without a run in them)" if sources else ""
+    reasons = "".join(f"; {reason}" for reason in unread[:_MOST_REASONS])
+    more = f"; and {len(unread) - _MOST_REASONS} more" if len(unread) > _MOST_REASONS else ""
+    return f"{shown(where)}: no run found {seen}{taken}{reasons}{more}; {_EXPECTED}"
 
 
 def check(
@@ -62,12 +114,12 @@ def check(
         TypeError: Something else, or an empty list.
         UnknownRule: A selector matches no rule.
     """
-    if isinstance(target, Run):
-        runs: list[Run] = [target]
-    elif isinstance(target, str | Path):
-        runs = read(target)
-    elif isinstance(target, Sequence) and target:
-        runs = [run for item in target for run in ([item] if isinstance(item, Run) else read(item))]
-    else:
+    if not isinstance(target, Run | str | Path) and not (isinstance(target, Sequence) and target):
         raise TypeError(f"expected a run folder, a Run, or a list of them with at least one; got {target!r}")
-    return check_runs(runs, select=select, ignore=ignore, options=options, baseline=baseline)
+    runs = Runs(unread=target.unread if isinstance(target, Runs) else ())
+    for item in [target] if isinstance(target, Run | str | Path) else target:
+        part = Runs([item]) if isinstance(item, Run) else read(item)
+        runs += part
+        runs.unread += part.unread
+    report = check_runs(runs, select=select, ignore=ignore, options=options, baseline=baseline)
+    return replace(report, unread=tuple(dict.fromkeys((*runs.unread, *report.unread))))
