@@ -1,0 +1,305 @@
+"""PRD009 chance-level."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tocsin import metrics, names, stats
+from tocsin.findings import Evidence, Finding, NotChecked, Remedy, rule
+from tocsin.run import Run, Series
+
+_CLASS_KEYS = frozenset(
+    (
+        "num_classes",
+        "n_classes",
+        "nclasses",
+        "num_class",
+        "nb_classes",
+        "num_labels",
+        "n_class",
+        "classes",
+        "vocab_size",
+    )
+)
+_REMEDIES = (
+    Remedy("Overfit one small batch: if that fails, the path from input to loss is broken", True),
+    Remedy("Check that inputs and labels still belong together after shuffling, filtering and sorting", True),
+    Remedy("Check the learning rate that was really applied, and the scale of the inputs", True),
+)
+
+
+@dataclass(frozen=True)
+class Chance:
+    """A loss that stands where knowing nothing stands.
+
+    Attributes:
+        loss: The judged points, the last half.
+        classes: Number of classes k with ln k the level.
+        level, error: Mean of the points, half the width of its interval plus rounding.
+        known: Evidence of k, None where only the level says it.
+        accuracy: The last accuracy, if it is at 1/k.
+    """
+
+    loss: Series
+    classes: int
+    level: float
+    error: float
+    known: Evidence | None
+    accuracy: Evidence | None
+
+
+@rule("PRD009", needs=(), severity="error", explains=("RUN004",), when="end")
+def chance_level(
+    run: Run, *, evaluations: int = 5, steps: int = 40, window: float = 0.02, coincidence: float = 0.1
+) -> Iterator[Finding | NotChecked]:
+    """After training, the model predicts no better than guessing.
+
+    ## What it does
+    Judged at the end, on the main evaluation loss, else on the training loss. With L the mean of the last half of at
+    least `evaluations` values (`steps` of a training loss), h half the width of its 95 % interval (autocorrelation
+    counted) plus the rounding error, rings when all of these hold:
+
+    - flat: the trend interval of the last half contains 0, and the level of its first and last third differ by less
+      than `window` L; the best tenth of all values is not below L - `window` L - 3 sd;
+    - at chance: abs(L - ln k) <= h + .002 for a whole number k >= 2, with h <= `window` L / 2;
+    - a second sign: k is the configured number of classes; or an accuracy of the split stands at 1/k (all values of
+      the last half within .02 of it and less than a third above it); or, for k <= 10, the chance that a level anywhere
+      between two neighbouring ln k falls so near to one is below `coincidence` and the loss stood there from its first
+      tenth on, which gives a warning only.
+
+    An accuracy that varies above 1/k + .05 (k >= 7: 4/(3k), at least 1/k + .02) contradicts it and silences the rule. Where predictions were recorded, instead: in each of
+    the last 3 evaluations of n >= 200 the accuracy's 99 % Wilson interval contains the agreement expected from the
+    margins, sum_c support_c predicted_c / n^2, and does not reach .05 above it.
+
+    For a regression: R2 stays within .02 of 0 in the last half of at least `evaluations` evaluations, the loss is flat.
+
+    ## Why is this bad?
+    ln k is the cross-entropy of equal guesses among k classes (.6931 for 2, 2.3026 for 10). A curve pinned there,
+    however long, has used nothing of its input.
+
+    ## Example
+    ```python
+    wobble = 0.0004 * np.sin(np.arange(30) * 2.1)
+    run = Run.of(
+        config={"num_classes": 10},
+        series={"val/loss": 2.3026 + wobble, "val/accuracy": 0.1 + wobble, "train/loss": 2.3027 + wobble},
+    )
+    ```
+    Use instead:
+    ```python
+    falling = 2.3 * np.exp(-np.arange(30) / 10) + 0.4
+    run = Run.of(
+        config={"num_classes": 10},
+        series={"val/loss": falling, "val/accuracy": 1 - falling / 3, "train/loss": falling},
+    )
+    ```
+
+    ## Fix
+    - **safe** Overfit one batch. If the loss stays at ln k, follow the gradient from the loss to the first layer.
+    - **safe** Shuffle the labels on purpose: if nothing changes, inputs and labels had lost each other before.
+    - **unsafe** Another learning rate, warm-up, normalised inputs.
+
+    ## Options
+    - `evaluations` (5), `steps` (40): a trend interval of five points spans all pairwise slopes; batch losses vary more.
+    - `window` (.02): ln 10 and ln 11 differ by 4 %; half of it keeps one k apart from the next up to about 25.
+    - `coincidence` (.1): between ln 2 and ln 3, a level known to .01 lies so near to either in 5 % of cases.
+
+    ## Known limits
+    Unequal classes have their chance level below ln k: then the constant is seen by its scores (PRD002). A contrastive
+    loss that stays at ln(batch) is at chance, too, and is found only where that number is small. Cannot tell a task
+    that cannot be learned from a model that does not learn.
+
+    ## References
+    Wilson 1927. Cohen 1960, A coefficient of agreement for nominal scales (expected agreement from the margins).
+    """
+    judged = False
+    for key, recent in _recorded(run).items():
+        judged = True
+        finding = _no_agreement(key, recent)
+        if finding is not None:
+            yield finding
+    loss = _main_loss(run, evaluations, steps)
+    if loss is None:
+        if not judged:
+            yield NotChecked(f"needs {evaluations} evaluation losses, or {steps} training losses")
+        return
+    chance = None if judged else _at_chance(run, loss, window, coincidence)
+    if chance is not None:
+        yield _pinned(chance)
+    elif not judged and (skill := _no_skill(run, loss, window, evaluations)) is not None:
+        yield _unexplained(loss, skill)
+
+
+def _main_loss(run: Run, evaluations: int, steps: int) -> Series | None:
+    for name in [*names.eval_losses(run.series), "train/loss"]:
+        series = run.get(name)
+        if series is not None and len(series.finite) >= (steps if name == "train/loss" else evaluations):
+            return series.finite
+    return None
+
+
+def _flat(loss: Series, window: float) -> tuple[Series, float, float] | None:
+    """The last half of a loss that no longer moves and never was lower, its mean and half the mean's interval."""
+    tail = loss[len(loss) // 2 :] if len(loss) >= 10 else loss[-5:]
+    level, sd, third = float(tail.value.mean()), float(tail.value.std()), max(1, len(tail) // 3)
+    slope = stats.trend(tail.step, tail.value)
+    moved = abs(float(np.median(tail.value[:third]) - np.median(tail.value[-third:])))
+    best = float(np.quantile(loss.value, 0.1))
+    if not (slope.flat and moved < window * abs(level) and best >= level - window * abs(level) - 3 * sd):
+        return None
+    low, high = stats.mean_interval(tail.value)
+    half = (high - low) / 2 if math.isfinite(low) else 2 * sd
+    return tail, level, half + metrics.half_unit([loss.value])
+
+
+def _at_chance(run: Run, loss: Series, window: float, coincidence: float) -> Chance | None:
+    flat = _flat(loss, window)
+    if flat is None:
+        return None
+    tail, level, error = flat
+    known = _known_classes(run)
+    classes = min((k for k in known), key=lambda k: abs(math.log(k) - level), default=0)
+    if not classes or abs(math.log(classes) - level) > error + 0.002:
+        classes = round(math.exp(level)) if 0 < level < 7 else 0
+    if classes < 2 or error > window * level / 2 or abs(math.log(classes) - level) > error + 0.002:
+        return None
+    above, accuracy = _accuracy(run, tail, classes)
+    odds = 2 * (error + 0.002) / (math.log(classes + 1) - math.log(classes))
+    named = known.get(classes)
+    alone = classes <= 10 and odds < coincidence and _from_the_start(loss, level, window)
+    if above or not (named or accuracy or alone):
+        return None
+    return Chance(tail, classes, level, error, named, accuracy)
+
+
+def _from_the_start(loss: Series, level: float, window: float) -> bool:
+    """Whether the loss stood there already in the first third, the first tenth left out, and began near by."""
+    early = loss.value[len(loss) // 10 : max(len(loss) // 3, 2)]
+    return abs(float(np.median(early)) - level) < window * level and float(loss.value[0]) < 1.5 * level
+
+
+def _known_classes(run: Run) -> dict[int, Evidence]:
+    """Numbers of classes that the configuration states."""
+    found: dict[int, Evidence] = {}
+    for key, value in _leaves(run.config):
+        if key.rpartition(".")[2].lower() in _CLASS_KEYS:
+            count = len(value) if isinstance(value, list | tuple) else _whole(value)
+            if count >= 2:
+                found[count] = Evidence(f"config:{key}", None, text=f"{count} classes")
+    return found
+
+
+def _whole(value: Any) -> int:
+    text = str(value)
+    return int(text) if text.isdecimal() and text.isascii() and len(text) < 9 else 0
+
+
+def _leaves(config: Any, head: str = "", depth: int = 5) -> Iterator[tuple[str, Any]]:
+    for key, value in list(config.items())[:500] if isinstance(config, Mapping) and depth else ():
+        name = f"{head}.{key}" if head else str(key)
+        yield name, value
+        yield from _leaves(value, name, depth - 1)
+
+
+def _accuracy(run: Run, tail: Series, classes: int) -> tuple[bool, Evidence | None]:
+    """Whether a plain accuracy of the loss's split contradicts chance, and the evidence where it confirms it."""
+    split, base = names.split_of(tail.name), 1 / classes
+    for name, series in run.series.items():
+        metric = metrics.read(name)
+        if metric is None or metric.measure != "accuracy" or not metric.plain or metric.split not in (split, ""):
+            continue
+        seen = series.finite.until(int(tail.step[-1]))
+        values = (seen.value / 100 if metrics.is_percent(series.value) else seen.value)[-max(1, len(seen) // 2) :]
+        above = values.size and np.median(values) > base + max(0.02, min(base / 3, 0.05))
+        if above and (np.ptp(values) > 0 or values.size < 3):
+            return True, None
+        if values.size >= 3 and np.all(np.abs(values - base) <= 0.02) and np.all(values < base * 4 / 3):
+            return False, Evidence(name, float(seen.value[-1]), int(seen.step[-1]), base, text="at 1/k")
+    return False, None
+
+
+def _pinned(found: Chance) -> Finding:
+    loss, sure = found.loss, found.known or found.accuracy
+    extra = [e for e in (found.known, found.accuracy) if e is not None]
+    beside = "".join(f"; {e.source} {e.value if e.value is not None else ''} {e.text}".rstrip() for e in extra)
+    return Finding(
+        f"{loss.name} is pinned at {found.level:.4g} = ln {found.classes} (within {found.error:.2g}) over its last "
+        f"{len(loss)} values: equal guesses among {found.classes} classes{beside}",
+        subject=loss.name,
+        step=int(loss.step[0]),
+        evidence=(
+            Evidence(
+                loss.name,
+                float(loss.value[-1]),
+                int(loss.step[-1]),
+                limit=math.log(found.classes),
+                interval=(found.level - found.error, found.level + found.error),
+                text="mean level [interval] against ln k",
+            ),
+            *extra,
+        ),
+        remedies=_REMEDIES,
+        severity=None if sure else "warning",
+    )
+
+
+def _no_skill(run: Run, loss: Series, window: float, evaluations: int) -> Series | None:
+    """An R2 of the loss's split that stays at 0 while the loss is flat."""
+    if _flat(loss, window) is None:
+        return None
+    for metric in metrics.of_evaluations(run.series):
+        seen = run.series[metric.name].finite
+        if metric.measure == "r2" and metric.plain and metric.split in (names.split_of(loss.name), ""):
+            tail = seen[len(seen) // 2 :]
+            if len(seen) >= evaluations and np.all(np.abs(tail.value) <= 0.02):
+                return tail
+    return None
+
+
+def _unexplained(loss: Series, skill: Series) -> Finding:
+    return Finding(
+        f"{skill.name} stays at 0 (last {skill.value[-1]:.3g}, within .02 over the last {len(skill)} values) and "
+        f"{loss.name} is flat at {loss.value[-1]:.4g}: the mean of the target would do as well",
+        subject=skill.name,
+        step=int(skill.step[0]),
+        evidence=(
+            Evidence(skill.name, float(skill.value[-1]), int(skill.step[-1]), 0.0, text="share of variance explained"),
+            Evidence(loss.name, float(loss.value[-1]), int(loss.step[-1]), text="flat"),
+        ),
+        remedies=_REMEDIES,
+    )
+
+
+def _recorded(run: Run) -> dict[str, list[Any]]:
+    """The last 3 evaluations of each task whose decisions were recorded, large enough to be judged."""
+    found = {}
+    for key, evaluations in run.of_kind("classes", "ids", "binary").items():
+        recent = [e for e in run.settled(evaluations) if e.confusion is not None and e.n >= 200]
+        if len(recent) == 3:
+            found[key] = recent
+    return found
+
+
+def _no_agreement(key: str, recent: list[Any]) -> Finding | None:
+    for evaluation in recent:
+        counts, n = evaluation.confusion, evaluation.n
+        expected = float(counts.support @ counts.predicted) / n**2
+        low, high = stats.wilson(float(counts.correct.sum()), n, 0.99)
+        if np.count_nonzero(counts.support) < 2 or not low <= expected <= high < expected + 0.05:
+            return None
+    share = float(counts.correct.sum()) / n
+    return Finding(
+        f"{key}: accuracy {share:.3g} is what the margins alone give ({expected:.3g}) in each of the last 3 "
+        f"evaluations (n = {n}, 99 % interval {low:.3g} to {high:.3g})",
+        subject=key,
+        step=recent[0].step,
+        evidence=(
+            Evidence(f"evaluation:{key}", share, recent[-1].step, expected, (low, high), "accuracy against chance"),
+        ),
+        remedies=_REMEDIES,
+    )
