@@ -28,13 +28,12 @@ def split_word(text: str) -> str:
 
 
 def _by_split(frame: Frame) -> Frame:
+    best: dict[int, str] = {}
     for name, texts in frame.texts.items():
-        if plain(name) not in SPLIT_COLUMNS:
-            continue
-        splits = {row: split_word(text) for row, text in texts.items()}
-        if sum(map(bool, splits.values())) >= 0.3 * len(splits):
-            return _rekeyed(frame, splits)
-    return frame
+        if plain(name) in SPLIT_COLUMNS:
+            splits = {row: word for row, text in texts.items() if (word := split_word(text))}
+            best = max(best, splits, key=len)
+    return _rekeyed(frame, best) if best else frame
 
 
 def _rekeyed(frame: Frame, splits: dict[int, str]) -> Frame:
@@ -69,7 +68,7 @@ def _unstacked(frame: Frame) -> Frame:
 def _empty_like(frame: Frame) -> Frame:
     made = Frame()
     made.rows, made.texts, made.unread = frame.rows, dict(frame.texts), frame.unread
-    made.breaks = frame.breaks
+    made.breaks, made.marks = frame.breaks, frame.marks
     return made
 
 
@@ -85,7 +84,9 @@ def groups(frame: Frame) -> Iterator[tuple[str, Frame]]:
         rows = {kind: np.array([row for row, label in enumerate(labels) if label == kind]) for kind in kinds}
         if all(_counted(frame.take(part)) for part in list(rows.values())[:20]):
             for kind, part in rows.items():
-                yield kind if not kind.replace(".", "").isdigit() else f"{name.strip()} {kind}", frame.take(part)
+                mine = frame.take(part)
+                mine.numbers = {key: column for key, column in mine.numbers.items() if key[0] != name}
+                yield kind if not kind.replace(".", "").isdigit() else f"{name.strip()} {kind}", mine
             return
     yield "", frame
 

@@ -80,6 +80,8 @@ def _take_steps(frame: Frame, names: dict[str, str], clock: Clock) -> None:
     for _, name in ranked:
         values = frame.dense(name)
         if not _whole(values):
+            if clock.step is not None and names[name] == "update":  # fairseq: the share of the epoch that is done
+                clock.used.add(name)
             continue
         ascends = counts_up(values)
         if clock.step is None and (ascends or _within_epochs(frame, names, values)):
@@ -105,11 +107,16 @@ def _take_epochs(frame: Frame, names: dict[str, str], clock: Clock) -> None:
     for _, name in ranked:
         values = frame.dense(name)
         known = values[np.isfinite(values)]
-        if not known.size or known.min() < 0 or known.max() > 1e7 or not counts_up(values):
+        if not known.size or known.min() < 0 or known.max() > 1e7 or not (counts_up(values) or _stands(known, clock)):
             continue
         if clock.epoch is None:
             clock.epoch = values
         clock.used.add(name)
+
+
+def _stands(known: Floats, clock: Clock) -> bool:
+    """Whether all rows are of one epoch, whose steps are counted."""
+    return clock.step is not None and bool(known.min() == known.max())
 
 
 def _take_index(frame: Frame, names: dict[str, str], clock: Clock) -> None:

@@ -49,6 +49,8 @@ class Frame:
         numbers: Columns of numbers by (name as the log writes it, split that the row's context says or "").
         texts: Cells that are no numbers: by name, row -> text.
         breaks: Rows before which the log starts anew by its own word (a header repeated in the middle).
+        marks: (row, kind, text, data) of what rows tell besides numbers: kinds of ``Log.event``; ``exit`` with the
+            way of ending as text; ``config`` with the configuration as data.
         unread: Sentences on what could not be read.
     """
 
@@ -57,6 +59,7 @@ class Frame:
         self.numbers: dict[Key, Column] = {}
         self.texts: dict[str, dict[int, str]] = {}
         self.breaks: list[int] = []
+        self.marks: list[tuple[int, str, str, dict[str, Any]]] = []
         self.unread: list[str] = []
         self._kept = 0
 
@@ -130,6 +133,7 @@ class Frame:
             mine = {places[row]: text for row, text in texts.items() if row in places}
             if mine:
                 part.texts[name] = mine
+        part.marks = [(places[row], kind, text, data) for row, kind, text, data in self.marks if row in places]
         part.breaks = [int(np.searchsorted(kept, row)) for row in self.breaks]
         return part
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tocsin.readers.arranging import arranged, groups
 from tocsin.readers.attempts import Attempt, attempts, forward, quiet_falls, unroll
@@ -14,7 +15,9 @@ from tocsin.readers.likeness import line_of, tells_training
 from tocsin.readers.log import Log
 from tocsin.readers.naming import spelling
 from tocsin.readers.vocabulary import plain
-from tocsin.run import Floats
+from tocsin.run import Exit, Floats, Ints
+
+_EXITS: dict[str, Exit] = {"finished": "finished", "failed": "failed", "interrupted": "interrupted"}
 
 
 def looks_like_log(frame: Frame) -> bool:
@@ -41,11 +44,12 @@ def logs_of(frame: Frame, made: Callable[[], Log]) -> Iterator[Log]:
             log = made()
             log.name = name or log.name
             log.unread.extend(part.unread)
-            log.planned(steps=int(clock.planned.get("steps", 0)), epochs=clock.planned.get("epochs"))
+            if clock.planned:
+                log.planned(steps=int(clock.planned.get("steps", 0)), epochs=clock.planned.get("epochs"))
             if per_epoch:
                 log.environment["steps_per_epoch"] = per_epoch
             _fill(log, part, clock, span)
-            if not log.empty:
+            if log.told:
                 yield log
 
 
@@ -55,7 +59,7 @@ def _line(clock: Clock, frame: Frame) -> Floats:
     return quiet_falls(line_of(clock), _tests_only(frame, clock))
 
 
-def _tests_only(frame: Frame, clock: Clock) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+def _tests_only(frame: Frame, clock: Clock) -> NDArray[np.bool_]:
     """Rows that hold numbers of the test split alone."""
     tests, others = np.zeros(frame.rows, bool), np.zeros(frame.rows, bool)
     for name, split, column in frame.items():
@@ -83,17 +87,31 @@ def _fill(log: Log, frame: Frame, clock: Clock, span: Attempt) -> None:
     for row in span.resumed:
         at = int(steps[row]) if steps is not None else 0
         log.event("resume", "the count of the log goes back to an earlier one", step=max(at, 0))
+    _tell(log, frame, span, steps)
     for name, value in _fixed_texts(frame, span).items():
         log.config.setdefault(name, value)
 
 
-def _steps(clock: Clock, frame: Frame, span: Attempt) -> np.ndarray[tuple[int], np.dtype[np.int64]] | None:
+def _steps(clock: Clock, frame: Frame, span: Attempt) -> Ints | None:
     """Step of each row: the last one said before it where it says none; the row's number where nothing counts."""
     if clock.step is None:
         return None if clock.epoch is not None else np.arange(1 - span.start, frame.rows + 1 - span.start)
     known = np.where(clock.step >= 0, clock.step, np.nan).astype(np.float64)
     known[: span.start] = np.nan
     return np.nan_to_num(forward(known), nan=-1.0).astype(np.int64)
+
+
+def _tell(log: Log, frame: Frame, span: Attempt, steps: Ints | None) -> None:
+    """What rows tell besides numbers: events, the configuration, the end."""
+    for row, kind, text, data in frame.marks:
+        if not span.start <= row < span.stop:
+            continue
+        if kind == "config":
+            log.config.update(data)
+        elif kind == "exit":
+            log.exit = _EXITS.get(text, "unknown")
+        else:
+            log.event(kind, text, step=None if steps is None else max(0, int(steps[row])), data=data)
 
 
 def _fixed_texts(frame: Frame, span: Attempt) -> dict[str, str]:

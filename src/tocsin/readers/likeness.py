@@ -8,7 +8,7 @@ from tocsin.readers.attempts import attempts, counts_within_epochs
 from tocsin.readers.clock import Clock, clock_of
 from tocsin.readers.frame import Frame
 from tocsin.readers.naming import SPLITS
-from tocsin.readers.vocabulary import FIXED_IN_A_RUN, INDEX, STRONG, TIMES, WEAK, plain
+from tocsin.readers.vocabulary import FIXED_IN_A_RUN, GROUP_COLUMNS, INDEX, STRONG, TIMES, WEAK, plain
 from tocsin.run import Floats
 
 _EVENTFUL = ("acc", "loss", "accuracy")  # also inside one word: valacc, trainloss
@@ -83,10 +83,21 @@ def _texts(frame: Frame) -> list[str]:
 
 def _varies_by_trial(frame: Frame) -> bool:
     """Whether what a run keeps fixed changes from row to row: each row is then a trial of its own."""
+    if any(plain(name) in GROUP_COLUMNS and _all_differ(frame, name) for name in frame.names):
+        return True
     for name, _ in frame.numbers:
         if plain(name) in FIXED_IN_A_RUN and np.unique(frame.named(name).values).size > 1:
             return True
     return any(plain(name) in FIXED_IN_A_RUN and len(set(texts.values())) > 1 for name, texts in frame.texts.items())
+
+
+def _all_differ(frame: Frame, name: str) -> bool:
+    texts = frame.texts.get(name, {})
+    kinds, known = len(set(texts.values())), len(texts)
+    if not known:
+        values = frame.named(name).values
+        kinds, known = np.unique(values).size, values.size
+    return known > 1 and kinds > 0.8 * known
 
 
 def line_of(clock: Clock) -> Floats:

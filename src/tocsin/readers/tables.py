@@ -76,7 +76,7 @@ def _layout_at(lines: list[str], place: int, delimiter: str) -> Layout | None:
         return None
     fitting = [row for row in rows if len(row) == len(names)]
     numeric = [row for row in fitting if any(_DIGIT.match(cell) for cell in row)]
-    if len(fitting) < 0.8 * len(rows) or len(numeric) < 0.7 * len(rows):
+    if len(fitting) < min(0.8 * len(rows), len(rows) - 1) or len(numeric) < 0.7 * len(rows):
         return None
     return Layout(delimiter, tuple(names), place, _comma_is_decimal(delimiter, fitting), spaced)
 

@@ -73,5 +73,5 @@ WEAK = _set(
 FIXED_IN_A_RUN = _set(
     "hidden hidden_size hidden_dim hidden_units num_layers n_layers layers n_layer units neurons dropout dropout_rate "
     "optimizer activation architecture kernel_size embedding_dim embed_dim num_heads n_estimators max_depth "
-    "window_size seq_len"
+    "window_size seq_len batch_size"
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from tocsin.readers.clock import clock_of
 from tocsin.readers.csv_logs import csv_logs, head_of, table_of
 from tocsin.readers.file import File
 from tocsin.readers.frame_logs import looks_like_log
@@ -21,7 +22,8 @@ def _sniffs(file: File) -> bool:
         return False
     head = head_of(file)
     epoch = head.named("epoch").values
-    return epoch.size > 0 and bool(epoch[0] == 0) and looks_like_log(head)
+    alone = clock_of(head).step is None and not head.texts
+    return alone and epoch.size > 0 and bool(epoch[0] == 0) and looks_like_log(head)
 
 
 def _read(file: File) -> Iterator[Log]:
