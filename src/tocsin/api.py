@@ -22,8 +22,8 @@ __all__ = ["Checkable", "ReadError", "check", "read", "survey"]
 Checkable = Run | str | Path | Sequence[Run | str | Path]
 _MOST_REASONS = 3
 _EXPECTED = (
-    "expected run folders of tocsin, or logs: TensorBoard, W&B, MLflow, HF Trainer, Lightning, Keras, Ultralytics, "
-    "MMDetection, CSV, JSON lines, notebooks, console text"
+    "expected run folders of tocsin (with run.json), or logs: TensorBoard, W&B, MLflow, HF Trainer, Lightning, Keras, "
+    "Ultralytics, MMDetection, CSV, JSON lines, notebooks, console text"
 )
 
 
@@ -75,9 +75,14 @@ def survey(path: str | Path) -> Survey:
     if where.name == "run.json" and is_record(where.parent):
         return Survey(owned=[where.parent], files=1)
     try:
-        return bundles.survey(where, owned=is_record)
+        return bundles.survey(where, owned=_ours)
     except ReadError as error:
         raise ReadError(shown(str(error))) from error
+
+
+def _ours(folder: Path) -> bool:
+    """Whether a folder is a record of ours, be it one whose manifest is damaged."""
+    return is_record(folder) or ((folder / "run.json").is_file() and (folder / "rank0").is_dir())
 
 
 def _nothing(where: Path, found: Survey, unread: Sequence[str]) -> str:

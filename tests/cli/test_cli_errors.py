@@ -16,8 +16,8 @@ REFUSED = [
     (["check", "nowhere"], "nowhere: no such file or folder"),
     (
         ["check", "empty"],
-        "empty: no run found in an empty folder; expected run folders of tocsin, or logs: TensorBoard, W&B, MLflow, "
-        "HF Trainer, Lightning, Keras, Ultralytics, MMDetection, CSV, JSON lines, notebooks, console text",
+        "empty: no run found in an empty folder; expected run folders of tocsin (with run.json), or logs: TensorBoard, "
+        "W&B, MLflow, HF Trainer, Lightning, Keras, Ultralytics, MMDetection, CSV, JSON lines, notebooks, console text",
     ),
     (["check", "runs/calm", "--select", "NOPE"],
      "'NOPE' matches no rule; expected a code, a prefix or a name (`tocsin rules`)"),

@@ -5,12 +5,9 @@ from __future__ import annotations
 import datetime as dt
 import json
 import re
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-
-import yaml
 
 from tocsin.readers.errors import ReadError
 from tocsin.readers.file import File
@@ -30,24 +27,30 @@ def read_settings(path: Path) -> dict[str, Any]:
     """
     text = File(path).content(MOST_BYTES).decode("utf-8-sig", "replace")
     try:
-        said = _parsed(path, text)
-        plain = _Plain().of(said)
+        plain = _Plain().of(_parsed(path, text))
     except RecursionError as error:
         raise ReadError(f"{path}: nested too deeply to be a configuration") from error
-    except (ValueError, yaml.YAMLError) as error:  # json's and tomllib's errors are ValueErrors
+    except ValueError as error:  # of json and tomllib, too
         raise ReadError(f"{path}: malformed ({' '.join(str(error).split())[:200]})") from error
     if not isinstance(plain, dict):
-        raise ReadError(f"{path}: expected a mapping of settings, got {type(said).__name__}")
+        raise ReadError(f"{path}: expected a mapping of settings, got {type(plain).__name__}")
     return _without_wandb_wrapping(plain)
 
 
 def _parsed(path: Path, text: str) -> Any:
     kind = path.suffix.lower()
-    if kind == ".toml":
-        return tomllib.loads(text)
     if kind == ".json":
         return json.loads(text)
-    return yaml.safe_load(_PYTHON_TAG.sub("", text))
+    if kind == ".toml":
+        import tomllib  # these parsers are loaded when one is met: `tocsin --help` starts without them
+
+        return tomllib.loads(text)
+    import yaml
+
+    try:
+        return yaml.safe_load(_PYTHON_TAG.sub("", text))
+    except yaml.YAMLError as error:
+        raise ValueError(str(error)) from error
 
 
 class _Plain:
