@@ -72,9 +72,10 @@ def chance_level(
       between two neighbouring ln k falls so near to one is below `coincidence` and the loss stood there from its first
       tenth on, which gives a warning only.
 
-    An accuracy that varies above 1/k + .05 (k >= 7: 4/(3k), at least 1/k + .02) contradicts it and silences the rule. Where predictions were recorded, instead: in each of
-    the last 3 evaluations of n >= 200 the accuracy's 99 % Wilson interval contains the agreement expected from the
-    margins, sum_c support_c predicted_c / n^2, and does not reach .05 above it.
+    An accuracy that varies above 1/k + .05 (k >= 7: 4/(3k), at least 1/k + .02) contradicts it and silences the rule.
+    Where predictions were recorded, instead: in each of the last 3 evaluations of n >= 200 the accuracy's 99 % Wilson
+    interval contains the agreement expected from the margins, sum_c support_c predicted_c / n^2, and does not reach .05
+    above it.
 
     For a regression: R2 stays within .02 of 0 in the last half of at least `evaluations` evaluations, the loss is flat.
 
@@ -105,7 +106,7 @@ def chance_level(
     - **unsafe** Another learning rate, warm-up, normalised inputs.
 
     ## Options
-    - `evaluations` (5), `steps` (40): a trend interval of five points spans all pairwise slopes; batch losses vary more.
+    - `evaluations` (5), `steps` (40): a trend of five points spans all pairwise slopes; batch losses vary more.
     - `window` (.02): ln 10 and ln 11 differ by 4 %; half of it keeps one k apart from the next up to about 25.
     - `coincidence` (.1): between ln 2 and ln 3, a level known to .01 lies so near to either in 5 % of cases.
 
