@@ -34,16 +34,23 @@ PUBLIC = [
 ]
 # A released code is never reused and never lost.
 CODES = {
+    "AMP001": "overflow-storm",
     "AMP002": "overflow-masked",
     "AMP003": "non-finite",
+    "AMP004": "hidden-nan",
     "CFG001": "number-as-string",
     "EVL001": "metric-disconnected",
     "GEN001": "overfit",
+    "GEN002": "never-learned",
+    "GEN003": "stopped-too-early",
+    "GEN004": "plateau",
     "OBJ001": "dominated-objective",
     "OBJ006": "train-eval-loss-scale",
     "OBJ007": "term-without-gradient",
     "OPT001": "frozen-parameters",
     "OPT003": "saturated-gradient",
+    "OPT008": "schedule-never-arrives",
+    "OPT010": "lr-too-high",
     "PRD001": "class-attractor",
     "PRD002": "constant-prediction",
     "PRD004": "scale-collapse",

@@ -1,0 +1,183 @@
+"""GEN002 never-learned."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from tocsin import learning, stats
+from tocsin.findings import Evidence, Finding, NotChecked, Remedy, rule
+from tocsin.run import Run, Series
+
+_GOOD, _POOR = 0.8, 0.6
+_QUIET = 0.15  # relative scatter of the loss above which flatness may be its noise
+_FLOOR = 0.01
+
+
+@dataclass(frozen=True)
+class Flat:
+    """A loss without trend: its start, and the interval of its whole change."""
+
+    loss: Series
+    start: float
+    low: float
+    high: float
+
+    @property
+    def noise(self) -> float:
+        return learning.scatter(self.loss.value) / abs(self.start)
+
+
+@rule(
+    "GEN002",
+    needs=("train/loss",),
+    severity="warning",
+    when="end",
+    explains=("GEN004", "RUN004"),
+)
+def never_learned(run: Run, *, change: float = 0.02, confidence: float = 0.95) -> Iterator[Finding | NotChecked]:
+    """The loss is where it began: it does not fall from the first record to the last.
+
+    ## What it does
+    With `t` the training loss, `a` its median over the first twentieth, `T` the steps, rings when the Theil-Sen
+    interval of its slope satisfies
+
+    `slope_low <= 0 <= slope_high` (or `slope_low > 0`), `slope * T > -change * a` and `slope_low * T > -5 % of a`,
+
+    the first fiftieth of the values does not lie above the rest by `change * a` and 3 standard errors (it did not fall
+    at once and then stand), and no evaluation loss or metric improved by `change`, beyond its scatter.
+
+    A warning needs a sign of ignorance besides: a metric out of 1 (accuracy, F1, ...) that never came above 0.6, or,
+    where no such metric is recorded, a loss with little noise (scatter below 15 %) recorded from the beginning of a run
+    that starts from nothing. Otherwise it is a note. Silent where a metric is good (0.8 and more), where the loss
+    is below 0.01, and in reinforcement learning and adversarial training.
+
+    ## Why is this bad?
+    Nothing was learned in all the steps, and more steps of the same will not change it: the gradient does not reach
+    the weights, the learning rate is next to nothing, the labels do not belong to the inputs, or the units are dead.
+
+    ## Example
+    ```python
+    rng = np.random.default_rng(0)
+    loss = 2.303 + 0.02 * rng.standard_normal(2000)
+    run = Run.of(series={"train/loss": loss})
+    ```
+    Use instead:
+    ```python
+    rng = np.random.default_rng(0)
+    loss = 0.4 + 1.9 * np.exp(-np.arange(2000) / 400) + 0.02 * rng.standard_normal(2000)
+    run = Run.of(series={"train/loss": loss})
+    ```
+
+    ## Fix
+    - **safe** Overfit one batch first: a model that cannot has a broken gradient path, labels or learning rate.
+    - **safe** Compare inputs and labels of a batch by eye, after all preprocessing.
+    - **unsafe** Raise the learning rate by 10; normalise the inputs; change the initialisation.
+
+    ## Options
+    - `change` = 0.02: fall of the loss, as a share of its start, that counts as learning. A choice: losses of
+      classifiers at chance wander by less than 1 %; what falls by less in a whole run has learned class
+      frequencies at most.
+    - `confidence` = 0.95 of the slope's interval.
+
+    ## Known limits
+    Needs 300 steps with 30 values, or 8 values over 5 epochs. A loss recorded only as a mean over long epochs may have
+    fallen inside the first; fine-tuning from a good model and diffusion losses with large noise are flat and healthy:
+    notes at most. Where a term of large constant value hides a falling one, see OBJ001.
+
+    ## References
+    Sen 1968 (interval of the slope). Hamed & Rao 1998 (autocorrelation).
+    """
+    loss = run.series["train/loss"].finite
+    if not _enough(run, loss):
+        yield NotChecked("needs 300 steps with 30 values of train/loss, or 8 values over 5 epochs")
+        return
+    if other := learning.unlike_progress(run):
+        yield NotChecked(f"the loss of {other} need not fall")
+        return
+    flat = _flat(loss, change, confidence)
+    if flat is None or _fell_at_once(flat, change) or _improved(run, change):
+        return
+    best = _best_share(run)
+    if best is None or best[1] < _GOOD:
+        yield _finding(run, flat, best)
+
+
+def _enough(run: Run, loss: Series) -> bool:
+    """Whether there are points, steps or epochs enough, and most of the record is finite."""
+    if len(loss) < 8 or 2 * len(loss) < len(run.series["train/loss"]):
+        return False
+    epochs = float(np.ptp(loss.epoch)) + 1 if np.isfinite(loss.epoch).all() else 0.0
+    steps = int(loss.step[-1] - loss.step[0])
+    by_epoch = steps + 1 == len(loss) and len(loss) < 300 and run.source not in ("tocsin",)
+    return (len(loss) >= 30 and steps >= 299) or epochs >= 5 or by_epoch
+
+
+def _flat(loss: Series, change: float, confidence: float) -> Flat | None:
+    start = learning.ends(loss, 0.05)[0].value
+    if not abs(start) >= _FLOOR:
+        return None
+    slope, span = stats.trend(loss.step, loss.value, confidence), float(loss.step[-1] - loss.step[0])
+    size = abs(start)
+    if slope.falling or not slope.slope * span > -change * size or not slope.low * span > -0.05 * size:
+        return None
+    return Flat(loss, start, slope.low * span, slope.high * span)
+
+
+def _fell_at_once(flat: Flat, change: float) -> bool:
+    """Whether the loss fell over its first values and then stood."""
+    k = max(1, len(flat.loss) // 50)
+    head, rest = flat.loss.value[:k], flat.loss.value[k:]
+    error = 3 * learning.scatter(flat.loss.value) / np.sqrt(k)
+    lowest = float(np.median(rest))
+    return bool(
+        np.median(head) - lowest > max(change * abs(flat.start), error) or head[0] - lowest > 5 * np.sqrt(k) / 3 * error
+    )
+
+
+def _improved(run: Run, change: float) -> bool:
+    return any(learning.improves(series, sign, change) for _, series, sign in learning.eval_series(run))
+
+
+def _best_share(run: Run) -> tuple[str, float, int] | None:
+    """The best value of all metrics out of 1, with name and step."""
+    found = []
+    for name, series, sign in learning.eval_series(run):
+        fraction = learning.share(name, series) if sign > 0 else None
+        if fraction is not None:
+            top = int(np.argmax(fraction.value))
+            found.append((name, float(fraction.value[top]), int(fraction.step[top])))
+    return max(found, key=lambda one: one[1], default=None)
+
+
+def _finding(run: Run, flat: Flat, best: tuple[str, float, int] | None) -> Finding:
+    loss, elsewhere = flat.loss, learning.began_elsewhere(run)
+    ignorant = best[1] < _POOR if best is not None else flat.noise < _QUIET
+    message = (
+        f"train/loss stays at {flat.start:.4g} from step {loss.step[0]} to {loss.step[-1]}: its change over all of it "
+        f"is between {flat.low:+.2g} and {flat.high:+.2g}"
+    )
+    message += f"; the best {best[0]} is {best[1]:.3g}" if best is not None else ""
+    message += f"; {elsewhere}, so it may have nothing left to learn" if elsewhere else ""
+    points = [
+        Evidence("train/loss", float(loss.value[0]), int(loss.step[0]), text="the first loss"),
+        Evidence(
+            "train/loss",
+            float(loss.value[-1]),
+            int(loss.step[-1]),
+            interval=(flat.low, flat.high),
+            text="the last loss [change over the run]",
+        ),
+    ]
+    return Finding(
+        message,
+        step=max(0, int(loss.step[0])),
+        severity="note" if elsewhere or not ignorant else None,
+        evidence=tuple(points),
+        remedies=(
+            Remedy("Overfit one batch first; compare its inputs and labels by eye", safe=True),
+            Remedy("Raise the learning rate by 10, or normalise the inputs"),
+        ),
+    )

@@ -1,0 +1,228 @@
+"""OPT010 lr-too-high."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from tocsin import learning, schedules, stats
+from tocsin.findings import Evidence, Finding, NotChecked, Remedy, Severity, rule
+from tocsin.run import Floats, Ints, Run, Series
+
+_PARTS = 40
+_SPIKES = 3
+
+
+@dataclass(frozen=True)
+class Course:
+    """The training loss as medians of up to 40 equal parts, and where it turned.
+
+    Attributes:
+        parts: The levels.
+        low: Index of the lowest level.
+        noise: Scatter of the levels about a slow trend.
+    """
+
+    parts: Series
+    low: int
+    noise: float
+
+    @property
+    def start(self) -> float:
+        return float(self.parts.value[0])
+
+    @property
+    def bottom(self) -> float:
+        return float(self.parts.value[self.low])
+
+    @property
+    def last(self) -> Floats:
+        """The levels of the last fifth, at least 3."""
+        return self.parts.value[-max(3, len(self.parts) // 5) :]
+
+    @property
+    def end(self) -> float:
+        return float(np.median(self.last))
+
+    @property
+    def lost(self) -> float:
+        """How much of the fall from the start was lost again; inf where there was no fall."""
+        fall = self.start - self.bottom
+        return (self.end - self.bottom) / fall if fall > 0 else math.inf
+
+
+@rule(
+    "OPT010",
+    needs=("train/loss",),
+    severity="warning",
+    when="end",
+    explains=("AMP001", "AMP003", "GEN001", "GEN002", "GEN004", "PRD001", "PRD002", "PRD009", "RUN004"),
+)
+def lr_too_high(run: Run, *, lost: float = 0.5, rise: float = 0.2) -> Iterator[Finding | NotChecked]:
+    """The training loss turns and rises for good while the learning rate is high.
+
+    ## What it does
+    The training loss is cut into 40 equal parts with medians `L_1..L_p` (all points where there are fewer), with `i`
+    the lowest, `E` the median of the last fifth, and `s` the scatter of the `L` about a slow trend. Rings at the
+    step of `i` when
+
+    `E - L_i > max(6 s, rise |L_i|)`, every part of the last fifth has lost `lost` of the fall `L_1 - L_i`,
+
+    the last third is not falling (Theil-Sen), at least a fifth of the run came after `i`, and the learning rate, where
+    it is recorded, stood above 0.3 of its peak then. A warning where the loss ends a tenth above its start, or where
+    the evaluations got worse since, too; an error where it ends at 10 times its start; else a note. A note as well
+    where one term of the loss fell meanwhile (another grew by design), or where the evaluations improved.
+
+    Spikes (above twice the median of the 50 points before and 10 times their scatter) that came down again are a note,
+    from 3 on.
+
+    ## Why is this bad?
+    A step beyond the stable size enlarges the error that it should reduce: the weights move away from what was
+    learned, and often end in a region without gradient or in NaN.
+
+    ## Example
+    ```python
+    step = np.arange(400)
+    loss = np.where(step < 100, 2.3 * np.exp(-step / 60), 2.9 + 0.002 * step)
+    run = Run.of(series={"train/loss": loss, "lr/0": np.full(400, 0.5)})
+    ```
+    Use instead:
+    ```python
+    step = np.arange(400)
+    run = Run.of(series={"train/loss": 0.1 + 2.2 * np.exp(-step / 60), "lr/0": np.full(400, 0.05)})
+    ```
+
+    ## Fix
+    - **safe** Go back to the checkpoint before the turn.
+    - **unsafe** Lower the peak learning rate by 3 to 10, lengthen the warm-up, or clip the gradient norm.
+
+    ## Options
+    - `lost` = 0.5: share of the fall that has to be lost for good. A choice: warm restarts and curriculum jumps of
+      healthy runs lose less, or come down again.
+    - `rise` = 0.2: least rise as a share of the lowest level.
+
+    ## Known limits
+    Needs 10 points. Silent in reinforcement learning and adversarial training, whose losses need not fall. Wrong where
+    the training data become harder for good (a curriculum whose last stage learns nothing). The cause is a
+    likelihood: bad data from the turn on look the same; a lower rate in a sibling run tells. Oscillation that stays
+    within the noise of the parts is not seen.
+
+    ## References
+    Cohen et al. 2021, Gradient descent on neural networks typically occurs at the edge of stability. Sen 1968.
+    """
+    loss = run.series["train/loss"].finite
+    if len(loss) < 10:
+        yield NotChecked(f"needs 10 finite values of train/loss, it has {len(loss)}")
+        return
+    if other := learning.unlike_progress(run):
+        yield NotChecked(f"the loss of {other} need not fall")
+        return
+    parts = learning.blocks(loss, _PARTS)
+    course = Course(parts, int(np.argmin(parts.value)), learning.scatter(parts.value))
+    if _turned(course, lost, rise):
+        if not schedules.share_of_peak(run, int(parts.step[course.low])) < 0.3:
+            yield _diverged(run, loss, course)
+    else:
+        yield from _spikes(loss)
+
+
+def _turned(course: Course, lost: float, rise: float) -> bool:
+    """Whether the loss rose for good after its lowest level."""
+    parts, n = course.parts, len(course.parts)
+    if n - 1 - course.low < max(3, n // 5):
+        return False
+    needed = max(6 * course.noise, rise * abs(course.bottom), 1e-12)
+    floor = course.bottom + max(lost * (course.start - course.bottom), 0.5 * needed)
+    tail = parts[-max(5, n // 3) :]
+    falling = stats.trend(tail.step, tail.value).falling
+    return bool(course.end - course.bottom > needed and course.last.min() > floor and not falling)
+
+
+def _diverged(run: Run, loss: Series, course: Course) -> Finding:
+    parts, step = course.parts, int(course.parts.step[course.low])
+    verdict = _evaluations(run, step)
+    fell = _fallen_terms(run, step)
+    message = (
+        f"train/loss turned at step {step}: it fell from {course.start:.3g} to {course.bottom:.3g}, then rose to "
+        f"{course.end:.3g} and stays there over {100 * (1 - course.low / len(parts)):.0f} % of the run"
+    )
+    if (share := schedules.share_of_peak(run, step)) > 0:
+        message += f"; the learning rate stood at {100 * share:.0f} % of its peak"
+    message += f"; {', '.join(fell)} fell meanwhile" if fell else ""
+    message += f"; the evaluations {verdict}" if verdict else ""
+    top = int(np.argmax(loss.value))
+    return Finding(
+        message,
+        step=step,
+        severity=_severity(course, verdict, fell),
+        evidence=(
+            Evidence("train/loss", float(loss.value[0]), int(loss.step[0]), text="the first loss"),
+            Evidence("train/loss", float(loss.value[top]), int(loss.step[top]), course.bottom, text="the largest loss"),
+            Evidence("train/loss", float(loss.value[-1]), int(loss.step[-1]), course.bottom, text="the last loss"),
+        ),
+        remedies=(
+            Remedy("Go back to the checkpoint before the turn", safe=True),
+            Remedy("Lower the peak learning rate by 3 to 10, lengthen the warm-up, or clip the gradient norm"),
+        ),
+    )
+
+
+def _severity(course: Course, verdict: str, fell: list[str]) -> Severity:
+    if verdict == "improved" or fell:
+        return "note"
+    if course.end > 10 * abs(course.start) > 0:
+        return "error"
+    above = course.end > course.start + 0.1 * abs(course.start) + 3 * course.noise
+    return "warning" if above or verdict == "got worse" else "note"
+
+
+def _evaluations(run: Run, step: int) -> str:
+    """What losses and metrics of evaluations did since a step: "improved", "got worse" or ""."""
+    better = worse = 0
+    for _, series, sign in learning.eval_series(run):
+        at = max(0, int(np.searchsorted(series.step, step, side="right")) - 1)
+        if len(series) - at >= 2:
+            better += learning.improves(series[at:], sign)
+            worse += learning.improves(series[at:], -sign)
+    return "improved" if better > worse else "got worse" if worse > better else ""
+
+
+def _fallen_terms(run: Run, step: int) -> list[str]:
+    """Terms of the loss that fell by a tenth after a step."""
+    found = []
+    for term, series in run.family("train/loss").items():
+        since = series.finite[int(np.searchsorted(series.finite.step, step)) :]
+        if len(since) >= 10 and learning.fallen(since) > 0.1:
+            found.append(f"train/loss/{term}")
+    return sorted(found)[:3]
+
+
+def _spikes(loss: Series) -> Iterator[Finding]:
+    at = _spike_points(loss.value)
+    if len(at) < _SPIKES:
+        return
+    top = int(at[np.argmax(loss.value[at])])
+    yield Finding(
+        f"train/loss spiked {len(at)} times to twice its level and more and came down again, the highest to "
+        f"{loss.value[top]:.3g} at step {loss.step[top]}",
+        subject="spikes",
+        step=int(loss.step[at[0]]),
+        severity="note",
+        evidence=(Evidence("train/loss", float(loss.value[top]), int(loss.step[top]), text="the highest spike"),),
+        remedies=(Remedy("Clip the gradient norm; look at the batches of those steps"),),
+    )
+
+
+def _spike_points(y: Floats, window: int = 50) -> Ints:
+    """Indices of the first points of upward spikes against the ``window`` points before."""
+    if y.size < 2 * window:
+        return np.empty(0, np.int64)
+    before = np.lib.stride_tricks.sliding_window_view(y, window)[:-1]
+    middle = np.median(before, axis=1)
+    spread = 1.4826 * np.median(np.abs(before - middle[:, None]), axis=1)
+    high = y[window:] > middle + np.maximum(10 * spread, np.abs(middle))
+    first = np.flatnonzero(high & ~np.concatenate([[False], high[:-1]]))
+    return (first + window).astype(np.int64)
