@@ -1,0 +1,166 @@
+"""EVL004 too-good."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from tocsin import metrics, names
+from tocsin.findings import Evidence, Finding, NotChecked, Remedy, rule
+from tocsin.run import Run, Series
+
+_BOUNDED = frozenset(("accuracy", "f1", "auc", "map", "iou", "dice", "mcc", "kappa", "r2", "correlation"))
+_REMEDIES = (
+    Remedy(
+        "Look for the answer among the inputs: target columns, file names, ids, padding, an unshifted sequence", True
+    ),
+    Remedy("Count samples shared by training and evaluation, near-duplicates and copies of one source included", True),
+    Remedy("Score a trivial model, or the same model on inputs without the suspected part", True),
+)
+
+
+@rule("EVL004", needs=(), explains=("EVL003",), when="end")
+def too_good(
+    run: Run, *, leak: float = 1e-4, start: float = 0.3, nats: float = 0.1, from_scratch: float = 6.0
+) -> Iterator[Finding | NotChecked]:
+    """The evaluation is perfect almost at once: the answer may be in the input.
+
+    ## What it does
+    Judged at the end, against a training loss that began at `start` or more (a run that continues another begins low).
+    With E the evaluation loss of the first evaluation after training began, no later than the end of epoch 1:
+
+    - E <= `leak` of the first training loss (median of its first values): a warning;
+    - a score that is exactly 1 (100 %) in every one of at least 3 evaluations from the first on, and an evaluation
+      loss below a fiftieth of the training loss of the same time in each of them, which is itself above .1: a warning;
+    - such a score alone: a note; so is an R2 or correlation of .9999 and more. Easy tasks exist;
+    - a language model (a training loss that began at `from_scratch` nats or more, so hundreds of equal choices) whose
+      evaluation loss falls below `nats`: a warning. Natural text holds more than that in each token.
+
+    ## Why is this bad?
+    A leak makes the study void, and it looks like triumph. It is cheapest to look for on the first day.
+
+    ## Example
+    ```python
+    train = Series.of("train/loss", [2.31, 0.4, 0.02, 0.004], step=[1, 200, 400, 600])
+    val = Series.of("val/loss", [3e-5, 1e-5], step=[600, 1200], epoch=[1, 2])
+    run = Run.of(series={"train/loss": train, "val/loss": val})
+    ```
+    Use instead:
+    ```python
+    train = Series.of("train/loss", [2.31, 0.4, 0.2, 0.1], step=[1, 200, 400, 600])
+    val = Series.of("val/loss", [0.071, 0.046], step=[600, 1200], epoch=[1, 2])
+    run = Run.of(series={"train/loss": train, "val/loss": val})
+    ```
+
+    ## Fix
+    - **safe** Search the inputs for the target; remove one input at a time and see what breaks the score.
+    - **safe** Compare hashes of training and evaluation samples, by source and not by row.
+    - **safe** In a language model check the causal mask and that the labels are shifted.
+
+    ## Options
+    - `leak` (1e-4): one epoch of digits (MNIST) ends at .03 of the first loss, separable toy sets at about .001.
+    - `start` (.3): well above what a fine-tuned or resumed run begins with on a task that it knows.
+    - `nats` (.1): the best compressors of English text need about 2 nats a word.
+    - `from_scratch` (6): ln 400; below it, small synthetic vocabularies can be solved exactly.
+
+    ## Known limits
+    Memorised evaluation text, synthetic languages and templates can be predicted that well by right. A leak that lifts
+    a score without making it perfect is not seen here.
+
+    ## References
+    Kapoor and Narayanan 2023, Leakage and the reproducibility crisis in machine-learning-based science.
+    """
+    train = run.series["train/loss"].finite if run.get("train/loss") is not None else None
+    losses = [run.series[n].finite for n in names.eval_losses(run.series) if len(run.series[n].finite)]
+    if train is None or not len(train) or not (losses or metrics.of_evaluations(run.series)):
+        yield NotChecked("needs train/loss and the loss or a score of an evaluation")
+        return
+    begin = float(np.median(train.value[: min(5, max(1, len(train) // 20))]))
+    if begin < start or len(train) < 2:
+        return
+    for loss in losses:
+        finding = _at_once(loss, train, begin, leak) or _text(loss, train, begin, nats, from_scratch)
+        if finding is not None:
+            yield finding
+            return
+    yield from _perfect(run, train)
+
+
+def _at_once(loss: Series, train: Series, begin: float, leak: float) -> Finding | None:
+    """An evaluation loss that is next to nothing when the first epoch is over."""
+    after = loss[loss.step >= train.step[0]] if loss.step[-1] >= train.step[0] else loss
+    epoch = float(after.epoch[0])
+    first = epoch <= 1.01 if np.isfinite(epoch) else after.step[0] <= max(2, 0.05 * float(train.step[-1]))
+    if not first or not 0 < after.value[0] <= leak * begin:
+        return None
+    return Finding(
+        f"{loss.name} is {after.value[0]:.3g} at its first evaluation (step {after.step[0]}), "
+        f"{after.value[0] / begin:.1g} of the first training loss {begin:.3g}",
+        subject=loss.name,
+        step=int(after.step[0]),
+        evidence=(
+            Evidence(loss.name, float(after.value[0]), int(after.step[0]), leak * begin, text="after one epoch"),
+            Evidence("train/loss", float(train.value[0]), int(train.step[0]), text="where training began"),
+        ),
+        remedies=_REMEDIES,
+    )
+
+
+def _text(loss: Series, train: Series, begin: float, nats: float, from_scratch: float) -> Finding | None:
+    """A language model from scratch that predicts unseen text almost without error."""
+    if begin < from_scratch or not loss.value.min() < nats or loss.value[0] > 1.5 * begin:
+        return None
+    at = int(np.argmax(loss.value < nats))
+    if np.any(loss.value < 0) or np.median(loss.value[at:]) >= nats:
+        return None
+    return Finding(
+        f"{loss.name} falls below {nats:g} nats (to {loss.value.min():.3g}) although training began at {begin:.3g}: "
+        "no text that was not seen is that easy; are the labels visible?",
+        subject=loss.name,
+        step=int(loss.step[at]),
+        evidence=(
+            Evidence(loss.name, float(loss.value[at]), int(loss.step[at]), nats, text="first value below"),
+            Evidence("train/loss", float(train.value[0]), int(train.step[0]), text="where training began"),
+        ),
+        remedies=_REMEDIES,
+    )
+
+
+def _perfect(run: Run, train: Series) -> Iterator[Finding]:
+    """Scores that are perfect from the first evaluation on."""
+    for metric in metrics.of_evaluations(run.series):
+        score = run.series[metric.name].finite
+        if not metric.plain or metric.measure not in _BOUNDED or len(score) < 3:
+            continue
+        best = 100.0 if metrics.is_percent(score.value) else 1.0
+        soft = 0.9999 if metric.measure in ("r2", "correlation") else 1.0
+        if not np.all((score.value >= soft * best) & (score.value <= best)):
+            continue
+        beside = _far_below(run, metric, train)
+        words = f", and {beside.source} is below a fiftieth of train/loss each time" if beside else ""
+        yield Finding(
+            f"{metric.name} is {score.value[0]:g} from the first of {len(score)} evaluations on{words}",
+            subject=metric.name,
+            step=int(score.step[0]),
+            evidence=(
+                Evidence(metric.name, float(score.value[0]), int(score.step[0]), best, text="perfect at once"),
+                *([beside] if beside else []),
+            ),
+            remedies=_REMEDIES,
+            severity="warning" if beside else "note",
+        )
+        return
+
+
+def _far_below(run: Run, metric: metrics.Metric, train: Series) -> Evidence | None:
+    """The evaluation loss, where it is below a fiftieth of a training loss that still has far to go."""
+    loss = run.get(f"{metric.split}/loss")
+    if loss is None or len(loss.finite) < 3:
+        return None
+    seen = loss.finite
+    for step, value in zip(seen.step, seen.value, strict=True):
+        then = train.until(int(step)).value[-32:]
+        if not then.size or np.median(then) < 0.1 or not 0 <= value < np.median(then) / 50:
+            return None
+    return Evidence(loss.name, float(seen.value[0]), int(seen.step[0]), text="far below the training loss")
