@@ -39,6 +39,7 @@ CODES = {
     "AMP003": "non-finite",
     "AMP004": "hidden-nan",
     "CFG001": "number-as-string",
+    "CFG004": "deprecated-entry-point",
     "EVL001": "metric-disconnected",
     "GEN001": "overfit",
     "GEN002": "never-learned",
@@ -55,6 +56,10 @@ CODES = {
     "PRD002": "constant-prediction",
     "PRD004": "scale-collapse",
     "PRD007": "mean-shift",
+    "RUN001": "failed-start",
+    "RUN002": "no-steps",
+    "RUN003": "killed",
+    "RUN004": "wasted-time",
 }
 
 

@@ -53,7 +53,7 @@ class Rise:
         return int(self.loss.step[self.end + self.length])
 
 
-@rule("GEN001", needs=("train/loss",), severity="warning")
+@rule("GEN001", needs=("train/loss",), severity="warning", explains=("RUN004",))
 def overfit(run: Run, *, rise: float = 0.05, confidence: float = 0.99) -> Iterator[Finding | NotChecked]:
     """The evaluation loss rises after its minimum while the training loss goes on falling.
 

@@ -54,7 +54,7 @@ class Stretch:
     "AMP003",
     needs=("train/loss | train/loss/* | val/loss | grad/norm | grad/applied_nonfinite | param/nonfinite | events",),
     severity="error",
-    explains=("OPT001", "OPT003", "PRD001", "PRD002", "PRD009", "GEN002", "EVL001", "GEN001"),
+    explains=("OPT001", "OPT003", "PRD001", "PRD002", "PRD009", "GEN002", "EVL001", "GEN001", "RUN003", "RUN004"),
 )
 def non_finite(run: Run, *, confirm: int = 3) -> Iterator[Finding]:
     """The loss, the applied gradient or the parameters become NaN or infinite and stay so.

@@ -40,7 +40,7 @@ class Output:
     "PRD002",
     needs=(),
     severity="error",
-    explains=("PRD001", "PRD003", "PRD004", "PRD007", "PRD009", "PRD010", "PRD011"),
+    explains=("PRD001", "PRD003", "PRD004", "PRD007", "PRD009", "PRD010", "PRD011", "RUN004"),
 )
 def constant_prediction(
     run: Run, *, strays: float = 0.001, recall: float = 0.1, spread: float = 0.001, dominant: float = 0.9
