@@ -15,7 +15,7 @@ from tocsin.readers.file import File
 from tocsin.readers.found import Bundle, Found, Runs
 from tocsin.readers.grouping import Cluster, clusters
 from tocsin.readers.joining import joined
-from tocsin.readers.labels import relative, shown
+from tocsin.readers.labels import natural, relative, shown
 from tocsin.readers.log import Log
 from tocsin.readers.merging import main_of, merged
 from tocsin.readers.reader import Reader
@@ -38,10 +38,16 @@ def read_bundle(bundle: Bundle, readers: Sequence[Reader] | None = None) -> Runs
     units = list(_units(bundle, all_readers() if readers is None else readers, unread))
     claims = [path for unit in units for path in unit.log.claims]
     found = clusters(joined([unit for unit in units if not _claimed(unit.files[0], claims, unit)]))
+    found.sort(key=_place)
     settings = [path for path in bundle.settings if not _claimed(path, claims)]
     config = _settings(found, settings, unread)
     runs = [merged(cluster, config.get(at)) for at, cluster in enumerate(found)]
     return Runs(_named(bundle.top, found, runs), unread)
+
+
+def _place(cluster: Cluster) -> tuple[list[list[tuple[int, str]]], int]:
+    main = main_of(cluster)
+    return [natural(part) for part in main.files[0].parts], main.place
 
 
 def _units(bundle: Bundle, readers: Sequence[Reader], unread: list[str]) -> Iterator[Unit]:
