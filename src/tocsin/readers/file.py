@@ -7,9 +7,10 @@ import json
 import os
 import stat
 from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from tocsin.readers.errors import ReadError
 
@@ -122,6 +123,21 @@ class File:
         try:
             with self.path.open("rb") as stream:
                 yield from self._split(stream, most)
+        except OSError as error:
+            raise ReadError(f"{self.path}: cannot be read ({error.strerror or error})") from error
+
+    @contextmanager
+    def opened(self) -> Iterator[BinaryIO]:
+        """The file as bytes, for formats that are read in pieces.
+
+        Raises:
+            ReadError: It is no regular file, or cannot be read (while it is open, too).
+        """
+        if not self.size:
+            raise ReadError(f"{self.path}: empty, or no regular file")
+        try:
+            with self.path.open("rb") as stream:
+                yield stream
         except OSError as error:
             raise ReadError(f"{self.path}: cannot be read ({error.strerror or error})") from error
 

@@ -1,0 +1,1 @@
+"""TensorBoard event files: records, events, batches of like events, what they say of the configuration."""
