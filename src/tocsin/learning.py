@@ -99,8 +99,8 @@ def unlike_progress(run: Run) -> str:
     return ""
 
 
-def began_elsewhere(run: Run) -> str:
-    """Why the first loss is not that of an untrained model: resumed, fine-tuned, or logged from late on; else ""."""
+def begins_late(run: Run) -> str:
+    """Why the first loss is not that of the start: "the run was resumed", "its record begins at step n"; else ""."""
     if any(event.kind == "resume" for event in run.events):
         return "the run was resumed"
     loss = run.get("train/loss")
@@ -108,11 +108,15 @@ def began_elsewhere(run: Run) -> str:
         gap = max(1.0, float(np.median(np.diff(loss.step))))
         if loss.step[0] > 20 * gap and loss.step[0] > 0.2 * (loss.step[-1] - loss.step[0]):
             return f"its record begins at step {loss.step[0]}"
+    return ""
+
+
+def fine_tuned(run: Run) -> bool:
+    """Whether the run says that it starts from a trained model, or comes from a trainer that mostly does."""
     where = "/".join(run.path.parts[-3:]) if run.path is not None else ""
     told = " ".join([run.name, where, str(run.environment.get("command") or "")])
-    if _TUNED.search(told) or any(_tuned(k, v) for k, v in _leaves(run.config)):
-        return "it starts from a trained model"
-    return ""
+    tuned = bool(_TUNED.search(told)) or any(_tuned(k, v) for k, v in _leaves(run.config))
+    return tuned or run.source.startswith("hf")
 
 
 def _tuned(key: str, value: Any) -> bool:

@@ -12,7 +12,7 @@ from tocsin.findings import Evidence, Finding, NotChecked, Remedy, rule
 from tocsin.run import Run, Series
 
 _GOOD, _POOR = 0.8, 0.6
-_QUIET = 0.15  # relative scatter of the loss above which flatness may be its noise
+_QUIET = 0.06  # a model at chance gives nearly the same loss for every batch
 _FLOOR = 0.01
 
 
@@ -50,9 +50,10 @@ def never_learned(run: Run, *, change: float = 0.02, confidence: float = 0.95) -
     at once and then stand), and no evaluation loss or metric improved by `change`, beyond its scatter.
 
     A warning needs a sign of ignorance besides: a metric out of 1 (accuracy, F1, ...) that never came above 0.6, or,
-    where no such metric is recorded, a loss with little noise (scatter below 15 %) recorded from the beginning of a run
-    that starts from nothing. Otherwise it is a note. Silent where a metric is good (0.8 and more), where the loss
-    is below 0.01, and in reinforcement learning and adversarial training.
+    where no such metric is recorded, a loss with little noise (scatter below 6 %: a model at chance loses nearly the
+    same on every batch) of a run that starts from nothing. Otherwise it is a note. Not checked where the run was
+    resumed or its record begins late: its first loss is not that of its start. Silent where a metric is good (0.8 and
+    more), where the loss is below 0.01, and in reinforcement learning and adversarial training.
 
     ## Why is this bad?
     Nothing was learned in all the steps, and more steps of the same will not change it: the gradient does not reach
@@ -96,6 +97,9 @@ def never_learned(run: Run, *, change: float = 0.02, confidence: float = 0.95) -
         return
     if other := learning.unlike_progress(run):
         yield NotChecked(f"the loss of {other} need not fall")
+        return
+    if late := learning.begins_late(run):
+        yield NotChecked(f"{late}: its first loss is not that of its start")
         return
     flat = _flat(loss, change, confidence)
     if flat is None or _fell_at_once(flat, change) or _improved(run, change):
@@ -153,14 +157,14 @@ def _best_share(run: Run) -> tuple[str, float, int] | None:
 
 
 def _finding(run: Run, flat: Flat, best: tuple[str, float, int] | None) -> Finding:
-    loss, elsewhere = flat.loss, learning.began_elsewhere(run)
+    loss, tuned = flat.loss, learning.fine_tuned(run)
     ignorant = best[1] < _POOR if best is not None else flat.noise < _QUIET
     message = (
         f"train/loss stays at {flat.start:.4g} from step {loss.step[0]} to {loss.step[-1]}: its change over all of it "
         f"is between {flat.low:+.2g} and {flat.high:+.2g}"
     )
     message += f"; the best {best[0]} is {best[1]:.3g}" if best is not None else ""
-    message += f"; {elsewhere}, so it may have nothing left to learn" if elsewhere else ""
+    message += "; it starts from a trained model, which may have nothing left to learn here" if tuned else ""
     points = [
         Evidence("train/loss", float(loss.value[0]), int(loss.step[0]), text="the first loss"),
         Evidence(
@@ -174,7 +178,7 @@ def _finding(run: Run, flat: Flat, best: tuple[str, float, int] | None) -> Findi
     return Finding(
         message,
         step=max(0, int(loss.step[0])),
-        severity="note" if elsewhere or not ignorant else None,
+        severity="note" if tuned or not ignorant else None,
         evidence=tuple(points),
         remedies=(
             Remedy("Overfit one batch first; compare its inputs and labels by eye", safe=True),

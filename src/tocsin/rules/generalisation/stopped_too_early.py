@@ -45,7 +45,7 @@ def stopped_too_early(run: Run, *, gain: float = 0.02, confidence: float = 0.95)
     With `e` the main evaluation loss (from 8 values on; else medians of 30 parts of the training loss) over its last
     half, and `b` the Theil-Sen slope of `e` against `ln(step)`, rings when
 
-    `-b_high * ln(1.5) >= gain * |e_end|`, and the last quarter falls by at least half of that slope:
+    `-b * ln(1.5) >= gain * |e_end|` both for the upper end of its interval and for the slope of the last quarter:
 
     going on as it did, half as many steps again would gain at least that. A note; a warning where the log says that
     early stopping ended the run, or the run calls itself finished before nine tenths of its planned epochs. Silent
@@ -127,9 +127,10 @@ def _descent(curve: Series, gain: float, confidence: float) -> Descent | None:
     slope = stats.trend(np.log(half.step), half.value, confidence)
     late = stats.trend(np.log(quarter.step), quarter.value, confidence)
     size, ahead = abs(learning.ends(curve)[1].value), math.log(_LONGER)
-    if not -slope.high * ahead >= gain * max(size, 1e-12) or not late.slope <= 0.5 * slope.slope:
+    least = -max(slope.high, late.slope) * ahead
+    if not least >= gain * max(size, 1e-12):
         return None
-    return Descent(curve, -slope.slope * ahead, -slope.high * ahead)
+    return Descent(curve, -slope.slope * ahead, least)
 
 
 def _finding(run: Run, descent: Descent) -> Finding:

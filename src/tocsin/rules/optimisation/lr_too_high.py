@@ -74,10 +74,10 @@ def lr_too_high(run: Run, *, lost: float = 0.5, rise: float = 0.2) -> Iterator[F
     the last third is not falling (Theil-Sen), at least a fifth of the run came after `i`, and the learning rate, where
     it is recorded, stood above 0.3 of its peak then. A warning where the loss ends a tenth above its start, or where
     the evaluations got worse since, too; an error where it ends at 10 times its start; else a note. A note as well
-    where one term of the loss fell meanwhile (another grew by design), or where the evaluations improved.
+    where one term of the loss fell meanwhile (another grew by design). Silent where the evaluations improved since.
 
-    Spikes (above twice the median of the 50 points before and 10 times their scatter) that came down again are a note,
-    from 3 on.
+    Spikes (above twice the median of the 50 points before and 10 times their scatter, in 2 points or more, as a single
+    hard batch is not) that came down again are a note, from 3 on.
 
     ## Why is this bad?
     A step beyond the stable size enlarges the error that it should reduce: the weights move away from what was
@@ -123,8 +123,10 @@ def lr_too_high(run: Run, *, lost: float = 0.5, rise: float = 0.2) -> Iterator[F
     parts = learning.blocks(loss, _PARTS)
     course = Course(parts, int(np.argmin(parts.value)), learning.scatter(parts.value))
     if _turned(course, lost, rise):
-        if not schedules.share_of_peak(run, int(parts.step[course.low])) < 0.3:
-            yield _diverged(run, loss, course)
+        step = int(parts.step[course.low])
+        verdict = _evaluations(run, step)
+        if verdict != "improved" and not schedules.share_of_peak(run, step) < 0.3:
+            yield _diverged(run, loss, course, verdict)
     else:
         yield from _spikes(loss)
 
@@ -141,9 +143,8 @@ def _turned(course: Course, lost: float, rise: float) -> bool:
     return bool(course.end - course.bottom > needed and course.last.min() > floor and not falling)
 
 
-def _diverged(run: Run, loss: Series, course: Course) -> Finding:
+def _diverged(run: Run, loss: Series, course: Course, verdict: str) -> Finding:
     parts, step = course.parts, int(course.parts.step[course.low])
-    verdict = _evaluations(run, step)
     fell = _fallen_terms(run, step)
     message = (
         f"train/loss turned at step {step}: it fell from {course.start:.3g} to {course.bottom:.3g}, then rose to "
@@ -171,7 +172,7 @@ def _diverged(run: Run, loss: Series, course: Course) -> Finding:
 
 
 def _severity(course: Course, verdict: str, fell: list[str]) -> Severity:
-    if verdict == "improved" or fell:
+    if fell:
         return "note"
     if course.end > 10 * abs(course.start) > 0:
         return "error"
@@ -224,5 +225,5 @@ def _spike_points(y: Floats, window: int = 50) -> Ints:
     middle = np.median(before, axis=1)
     spread = 1.4826 * np.median(np.abs(before - middle[:, None]), axis=1)
     high = y[window:] > middle + np.maximum(10 * spread, np.abs(middle))
-    first = np.flatnonzero(high & ~np.concatenate([[False], high[:-1]]))
+    first = np.flatnonzero(high[:-1] & high[1:] & ~np.concatenate([[False], high[:-2]]))
     return (first + window).astype(np.int64)
