@@ -1,0 +1,273 @@
+"""EVL003 wrong-selection."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tocsin import metrics, names
+from tocsin.findings import Evidence, Finding, NotChecked, Remedy, rule
+from tocsin.run import Event, Floats, Ints, Run
+
+_MONITORS = frozenset(
+    ("metric_for_best_model", "monitor", "monitor_metric", "early_stopping_metric", "save_best_metric")
+)
+_WAYS = frozenset(("greater_is_better", "mode", "monitor_mode", "rule"))
+_MEANS_MORE = {"max": 1, "greater": 1, "true": 1, "min": -1, "less": -1, "false": -1}
+_REMEDIES = (
+    Remedy("Select by the metric that the work is judged by, on a split that is not the test set", True),
+    Remedy("Keep the checkpoints of both choices, and compare them on the same samples", True),
+)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The evaluations of one split: the score, and which of them was, or would be, kept."""
+
+    score_name: str
+    step: Ints
+    score: Floats
+    quality: Floats
+    kept: int
+    best: int
+    noise: float
+    scale: float
+    how: str
+    known: Evidence | None
+
+    @property
+    def gap(self) -> float:
+        """How much better the best score is than that of the kept evaluation."""
+        return float(self.quality[self.best] - self.quality[self.kept])
+
+    @property
+    def limit(self) -> float:
+        """What the luck of the best of n evaluations explains: noise sqrt(2) (sqrt(2 ln n) + 1)."""
+        return self.noise * math.sqrt(2) * (math.sqrt(2 * math.log(self.score.size)) + 1)
+
+
+@rule("EVL003", needs=(), when="end")
+def wrong_selection(run: Run, *, evaluations: int = 4, gain: float = 0.02) -> Iterator[Finding | NotChecked]:
+    """The checkpoint that is kept is not the best one by the metric.
+
+    ## What it does
+    Judged at the end, on the first summary score of the split (accuracy, F1, AUC, IoU, mAP, R2, BLEU, error rates, ...)
+    over at least `evaluations` evaluations.
+
+    - A configuration that monitors a quantity in its worse direction (`metric_for_best_model: accuracy` with
+      `greater_is_better: false`, `monitor: val_loss` with `mode: max`) rings: the worst checkpoint is kept.
+    - Where the log says which evaluation is kept (its last "best" event), or the configuration that the training loss
+      is monitored, the score there is compared with the best score; else, as a note, the score at the lowest evaluation
+      loss. It rings when the difference is at least `gain` (of 1; or of the largest size of an unbounded score) and
+      above sd sqrt(2) (sqrt(2 ln n) + 1): the best of n noisy values lies sqrt(2 ln n) sd too high. sd is the larger
+      of the scatter of successive differences in the last half and the binomial sd where the sample count is known.
+
+    ## Why is this bad?
+    All that training gained after (or before) the kept checkpoint is thrown away, and what is reported is not what
+    was learned.
+
+    ## Example
+    ```python
+    run = Run.of(
+        config={"metric_for_best_model": "accuracy", "greater_is_better": False},
+        series={"val/loss": [0.7, 0.5, 0.45, 0.44, 0.44], "val/accuracy": [0.55, 0.71, 0.80, 0.83, 0.83]},
+    )
+    ```
+    Use instead:
+    ```python
+    run = Run.of(
+        config={"metric_for_best_model": "accuracy", "greater_is_better": True},
+        series={"val/loss": [0.7, 0.5, 0.45, 0.44, 0.44], "val/accuracy": [0.55, 0.71, 0.80, 0.83, 0.83]},
+    )
+    ```
+
+    ## Fix
+    - **safe** State the monitored metric and its direction; say both in the log.
+    - **safe** Average the last checkpoints, or evaluate on more samples, where the choice is within noise.
+
+    ## Options
+    - `evaluations` (4): with fewer there is hardly a choice.
+    - `gain` (.02): smaller differences seldom change a conclusion.
+
+    ## Known limits
+    Does not know which metric matters to you. Without a word in the log about the selection it can only be a note.
+
+    ## References
+    Gumbel 1958, Statistics of extremes (the largest of n normal values lies near sqrt(2 ln n) sd).
+    """
+    judged = False
+    wrong_way = _wrong_way(run)
+    if wrong_way is not None:
+        judged = True
+        yield wrong_way
+    for choice in _choices(run, evaluations):
+        judged = True
+        if wrong_way is None and choice.gap > max(choice.limit, gain * choice.scale):
+            yield _finding(choice)
+        break
+    if not judged:
+        yield NotChecked(f"needs {evaluations} evaluations with a score, and their loss or what was kept")
+
+
+def _wrong_way(run: Run) -> Finding | None:
+    """A monitored quantity whose declared direction is not its own."""
+    for where, keys in _sections(run.config):
+        named = next((k for k in keys if k.lower() in _MONITORS and isinstance(keys[k], str)), None)
+        way = next((k for k in keys if k.lower() in _WAYS and str(keys[k]).lower() in _MEANS_MORE), None)
+        if named is None or way is None:
+            continue
+        own, declared = (
+            names.direction(keys[named].replace("_", "/").replace("-", "/")),
+            _MEANS_MORE[str(keys[way]).lower()],
+        )
+        own = own or names.direction(keys[named])
+        if own and own != declared:
+            word = "smallest" if declared < 0 else "largest"
+            return Finding(
+                f"checkpoints are selected by the {word} {keys[named]} ({way}: {keys[way]}): the worst one is kept"
+                f"{_worst(run, keys[named], declared)}",
+                subject=keys[named],
+                step=0,
+                evidence=(
+                    Evidence(f"config:{where}{named}", keys[named], text="monitored"),
+                    Evidence(f"config:{where}{way}", str(keys[way]), text="its direction"),
+                ),
+                remedies=(Remedy(f"Set {way} to {_opposite(keys[way])!r}", True), *_REMEDIES),
+                severity="warning",
+            )
+    return None
+
+
+def _worst(run: Run, monitored: str, declared: int) -> str:
+    """What the recorded values say about it, in words."""
+    last = re.sub(r"^(?:eval|val|valid|validation)[_/-]", "", monitored)
+    series = run.get(f"val/{last}") or run.get(monitored)
+    if series is None or not len(series.finite):
+        return ", 1 choice against all others"
+    values = series.finite.value
+    kept, best = (values.min(), values.max()) if declared < 0 else (values.max(), values.min())
+    return f", {kept:.4g} instead of {best:.4g}"
+
+
+def _opposite(value: Any) -> Any:
+    turned = {"max": "min", "min": "max", "greater": "less", "less": "greater", "true": "false", "false": "true"}
+    return (not value) if isinstance(value, bool) else turned[str(value).lower()]
+
+
+def _sections(config: Any, head: str = "", depth: int = 5) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """The mappings of a configuration, the dotted key before each."""
+    if isinstance(config, Mapping) and depth:
+        yield head, {str(k): v for k, v in list(config.items())[:500]}
+        for key, value in list(config.items())[:500]:
+            yield from _sections(value, f"{head}{key}.", depth - 1)
+
+
+def _choices(run: Run, evaluations: int) -> Iterator[Choice]:
+    """The split's first summary score with what is kept by it, by the log, by training loss or by evaluation loss."""
+    for metric in metrics.of_evaluations(run.series):
+        series, sign = run.series[metric.name].finite, names.direction(metric.name)
+        if metric.measure not in metrics.SUMMARY or not metric.plain or not sign or len(series) < evaluations:
+            continue
+        noise = _noise(run, metric, series.value)
+        scale = (
+            1.0 if metric.measure in metrics.BOUNDED | metrics.SIGNED | {"r2"} else float(np.max(np.abs(series.value)))
+        )
+        scale = 100.0 if scale == 1.0 and metrics.is_percent(series.value) and metric.measure != "r2" else scale
+        quality = sign * series.value
+        told = _told(run, metric, series.step, series.epoch, evaluations)
+        if told is not None:
+            step, kept, how, known = told
+            at = np.searchsorted(series.step, step)
+            at = at[at < len(series)]
+            if kept < at.size:
+                best = int(at[np.argmax(quality[at])])
+                yield Choice(
+                    metric.name, series.step, series.value, quality, int(at[kept]), best, noise, scale, how, known
+                )
+
+
+def _told(
+    run: Run, metric: metrics.Metric, step: Ints, epoch: Floats, evaluations: int
+) -> tuple[Ints, int, str, Evidence | None] | None:
+    """Steps to choose among, the index of the kept one, how it is chosen, and what says so."""
+    for event in reversed([e for e in run.events if e.kind == "best"]):
+        at = _place(event, step, epoch)
+        if at is not None:
+            return (
+                step,
+                at,
+                f"kept by the log's word ({event.text[:60] or 'best'})",
+                Evidence("event:best", None, text="kept"),
+            )
+    loss_name, how, known = f"{metric.group}/loss", "the lowest evaluation loss", None
+    monitored = _monitors_training(run)
+    if monitored is not None:
+        loss_name, how, known = "train/loss", "the lowest training loss, which is monitored", monitored
+    loss = run.get(loss_name)
+    if loss is None:
+        return None
+    shared, (values, _) = metrics.aligned(loss.finite, run.series[metric.name].finite)
+    return (shared, int(np.argmin(values)), how, known) if shared.size >= evaluations else None
+
+
+def _place(event: Event, step: Ints, epoch: Floats) -> int | None:
+    """The index of the evaluation that a "best" event names, by epoch or step."""
+    said = event.data.get("epoch")
+    if isinstance(said, int | float) and np.any(epoch == said):
+        return int(np.flatnonzero(epoch == said)[-1])
+    said = event.data.get("step", event.step)
+    hits = np.flatnonzero(step == said) if isinstance(said, int | float) else np.empty(0)
+    return int(hits[-1]) if hits.size else None
+
+
+def _monitors_training(run: Run) -> Evidence | None:
+    """The configuration's word that the training loss is monitored although there are evaluations."""
+    for where, keys in _sections(run.config):
+        for key, value in keys.items():
+            if key.lower() in _MONITORS and isinstance(value, str):
+                keras = key.lower() == "monitor" and value.lower() == "loss"
+                if keras or value.lower() in ("train_loss", "train/loss", "training_loss", "train_loss_epoch"):
+                    return Evidence(f"config:{where}{key}", value, text="monitored")
+    return None
+
+
+def _noise(run: Run, metric: metrics.Metric, values: Floats) -> float:
+    """Scatter of one evaluation: of successive differences in the last half, or binomial if that is larger."""
+    tail = values[len(values) // 2 - 1 :] if len(values) >= 6 else values
+    steps = np.abs(np.diff(tail))
+    scatter = float(np.median(steps)) / (0.6745 * math.sqrt(2)) if steps.size else 0.0
+    n = max((e.n for e in run.evaluations if e.split == metric.split and e.confusion is not None), default=0)
+    percent = metrics.is_percent(values)
+    p = float(np.clip(np.median(values) / (100 if percent else 1), 0, 1))
+    binomial = math.sqrt(p * (1 - p) / n) * (100 if percent else 1) if n and metric.measure in metrics.BOUNDED else 0.0
+    return max(scatter, binomial, metrics.half_unit([values]))
+
+
+def _finding(choice: Choice) -> Finding:
+    kept, best = choice.kept, choice.best
+    return Finding(
+        f"{choice.score_name} is {choice.score[kept]:.4g} at step {choice.step[kept]} ({choice.how}) and "
+        f"{choice.score[best]:.4g} at step {choice.step[best]}: {choice.gap:.3g} apart, of which luck explains "
+        f"{choice.limit:.2g}",
+        subject=choice.score_name,
+        step=int(choice.step[kept]),
+        evidence=(
+            Evidence(choice.score_name, float(choice.score[kept]), int(choice.step[kept]), text=choice.how),
+            Evidence(
+                choice.score_name,
+                float(choice.score[best]),
+                int(choice.step[best]),
+                limit=choice.limit,
+                interval=(choice.gap - choice.limit, choice.gap + choice.limit),
+                text="the best; difference [interval]",
+            ),
+            *([choice.known] if choice.known else []),
+        ),
+        remedies=_REMEDIES,
+        severity="warning" if choice.known else "note",
+    )

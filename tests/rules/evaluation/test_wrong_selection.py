@@ -1,0 +1,89 @@
+"""EVL003: what is kept against what was best; silent within the luck of the best of n."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tocsin.engine import check_run, find_rule
+from tocsin.run import Event, Run
+
+RULE = find_rule("EVL003")
+E = np.arange(20.0)
+SCORE = 0.85 - 0.5 * np.exp(-E / 5) + 0.004 * (E % 2)
+LOSS = 0.6 - 0.02 * np.minimum(E, 4) + 0.02 * np.maximum(E - 4, 0)
+
+
+def findings(series, events=(), **config):
+    run = Run.of("r", series=series, source="csv", events=tuple(events), config=config)
+    return check_run(run, [RULE]).findings
+
+
+def test_best_by_loss_is_a_note_without_a_word_about_the_selection():
+    (found,) = findings({"val/loss": LOSS, "val/accuracy": SCORE})
+    assert (found.severity, found.step) == ("note", 5)
+    assert "the lowest evaluation loss" in found.message
+
+
+def test_a_kept_checkpoint_that_is_worse_is_a_warning():
+    for data in ({"step": 5}, {"epoch": 5.0}):
+        best = Event("best", "saving best model", 5, data=data)
+        (found,) = findings({"val/loss": LOSS, "val/accuracy": 100 * SCORE}, [best])
+        assert (found.severity, found.step) == ("warning", 5)
+    assert not findings({"val/loss": LOSS, "val/accuracy": SCORE}, [Event("best", "", 20, data={"step": 20})])
+
+
+def test_the_training_loss_is_monitored():
+    late = np.where(E > 8, 0.8 - 0.02 * (E - 8), SCORE) + 0.002 * (E % 2)
+    series = {"train/loss": 1 - 0.04 * E, "val/loss": LOSS, "val/accuracy": late}
+    (found,) = findings(series, checkpoint={"monitor": "loss"})
+    assert found.severity == "warning"
+    assert found.evidence[-1].source == "config:checkpoint.monitor"
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"metric_for_best_model": "eval_accuracy", "greater_is_better": False},
+        {"monitor": "val_loss", "mode": "max"},
+        {"callbacks": {"early": {"monitor": "val_f1", "mode": "min"}}},
+    ],
+)
+def test_the_wrong_direction(config):
+    (found,) = findings({"val/loss": LOSS, "val/accuracy": SCORE}, **config)
+    assert found.severity == "warning"
+    assert "the worst one is kept" in found.message
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"monitor": "val_loss", "mode": "min"},
+        {"monitor": "val_acc", "mode": "auto"},
+        {"monitor": "score", "mode": "min"},
+        {"metric_for_best_model": "loss", "greater_is_better": None},
+    ],
+)
+def test_right_or_unknown_directions_are_silent(config):
+    assert not findings({"val/loss": LOSS[::-1], "val/accuracy": SCORE}, **config)
+
+
+@given(st.lists(st.integers(0, 1000), min_size=4, max_size=40), st.sampled_from([1, 100]))
+@settings(max_examples=60, deadline=None)
+def test_keeping_the_best_is_never_wrong_and_the_worst_of_a_steady_climb_is(values, scale):
+    score = scale * np.array(values) / 1000
+    kept = Event("best", "", int(np.argmax(score)) + 1)
+    assert not findings({"val/accuracy": score}, [kept])
+    climb = scale * np.linspace(0.2, 0.9, len(values) + 12)
+    assert findings({"val/accuracy": climb}, [Event("best", "", 1)])
+
+
+def test_luck_of_the_best_is_allowed_for(record_property):
+    rng, rung = np.random.default_rng(5), 0
+    for _ in range(200):
+        n = int(rng.integers(6, 60))
+        accuracy = np.round(0.8 + 0.02 * rng.standard_normal(n), 4)
+        kept = Event("best", "", int(rng.integers(1, n + 1)))
+        rung += bool(findings({"val/accuracy": accuracy}, [kept]))
+    record_property("figure", f"EVL003: {rung} of 200 random choices among equal checkpoints rang")
+    assert rung <= 10
