@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Literal
 
+from tocsin.findings import Evidence
 from tocsin.run import Run
 
 DEEPEST = 32
@@ -21,7 +22,12 @@ _IN_NAME = re.compile(
     r"(?P<value>\d+(?:\.\d+)?(?:[eE][+-]?\d+)?|\.\d+)(?=$|[_,;\-/ ]|\.(?!\d))",
     re.IGNORECASE,
 )
-Where = Literal["config", "command", "name"]
+_SAID = re.compile(
+    r"(?P<key>[A-Za-z_][\w.]{0,60}?(?: rate)?)['\"]?\s*[=:]\s*"
+    r"(?P<value>\([^()]{1,60}\)|\[[^\[\]]{1,60}\]|[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?(?![\w.])|-?inf\b|nan\b)"
+)
+_MOST_SAID = 2_000
+Where = Literal["config", "command", "name", "event"]
 
 
 @dataclass(frozen=True)
@@ -29,7 +35,7 @@ class Setting:
     """One declared value.
 
     Attributes:
-        where: The source that declares it.
+        where: The source that declares it; ``kind`` is that of the event where it is one.
         path: Dotted key, command-line key without dashes, or the part of a name that says it.
         value: As declared (text stays text).
     """
@@ -37,6 +43,7 @@ class Setting:
     where: Where
     path: str
     value: Any
+    kind: str = ""
 
     @property
     def words(self) -> tuple[str, ...]:
@@ -57,8 +64,20 @@ class Setting:
     @property
     def said(self) -> str:
         """``lr = 0.001 (config)``, for messages."""
-        source = {"config": "config", "command": "command line", "name": "name"}[self.where]
+        source = {"config": "config", "command": "command line", "name": "name", "event": "said in the log"}[self.where]
         return f"{self.path} = {self.value} ({source})"
+
+
+def cited(run: Run, setting: Setting, text: str = "") -> Evidence:
+    """The evidence that this setting was declared; a name is cited by its text, beside the command or configuration."""
+    if setting.where == "config":
+        number = setting.value if isinstance(setting.value, int | float) else None
+        value = str(setting.value) if number is None or isinstance(setting.value, bool) else float(number)
+        return Evidence(f"config:{setting.path}", value, text=text or "as declared")
+    said = f"{text}: {setting.said}" if text else setting.said
+    launched = setting.where == "event" or "command" not in run.environment
+    kind = setting.kind if setting.where == "event" else "launch"
+    return Evidence(f"event:{kind}" if launched else "environment:command", text=said)
 
 
 def settings(run: Run) -> list[Setting]:
@@ -125,6 +144,19 @@ def of_names(run: Run) -> Iterator[Setting]:
             if key not in seen:
                 seen.add(key)
                 yield Setting("name", match[0], match["value"])
+
+
+def of_events(run: Run) -> Iterator[Setting]:
+    """``key = number`` and ``key: (a, b)`` in what was said (the printed form of an optimizer), failures left out."""
+    given = 0
+    for event in run.events:
+        if event.kind in ("exception", "exit", "best", "launch"):
+            continue
+        for match in _SAID.finditer(event.text[:20_000]):
+            given += 1
+            if given > _MOST_SAID:
+                return
+            yield Setting("event", match["key"].replace(" ", "_"), match["value"], event.kind)
 
 
 def key_of_name(setting: Setting) -> tuple[str, ...]:

@@ -26,7 +26,7 @@ class Evidence:
 
     Attributes:
         source: Where it stands in the run: a series name (``train/loss``), ``evaluation:<split>/<task>``,
-            ``config:<dotted.key>``, ``parameter:<name>`` or ``event:<kind>``.
+            ``config:<dotted.key>``, ``parameter:<name>``, ``event:<kind>`` or ``environment:<key>``.
         value: The observed number (or text of a config value).
         step: Step of the observation; None where there is none (config).
         limit: The number it was compared with.

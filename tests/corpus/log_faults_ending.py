@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from corpus.faulty import faulty
-from corpus.healthy import STEPS, foreign_log
+from corpus.healthy import STEPS, classification, foreign_log
 from corpus.ingredients import at_epochs, curve
 from tocsin.run import Event, Run
 
@@ -66,3 +66,9 @@ def rising_for_most_of_the_run(rng):
 def module_that_moved(rng):
     said = Event("exception", REMOVED, data={"type": "ModuleNotFoundError"})
     return Run.of(events=(said,), config={"lr": 1e-3}, exit="failed", source="console")
+
+
+@faulty("CFG002")
+def negative_beta(rng):
+    """The second beta of Adam lost its leading 0.9 and gained a sign."""
+    return replace(classification(rng), config={"optimizer": {"type": "AdamW", "lr": 1e-3, "betas": [0.9, -0.6]}})

@@ -144,6 +144,8 @@ def check_evidence(run: Run, evidence: Evidence) -> None:
         assert evidence.step is None or evidence.step in steps, evidence
     elif colon and kind == "config":
         assert any(same(leaf, evidence.value) for leaf in leaves(run.config, rest)), evidence
+    elif colon and kind == "environment":
+        assert rest in run.environment, evidence
     elif colon and kind == "parameter":
         assert rest in {p.name for p in run.parameters}, evidence
     elif colon and kind == "event":

@@ -39,6 +39,7 @@ CODES = {
     "AMP003": "non-finite",
     "AMP004": "hidden-nan",
     "CFG001": "number-as-string",
+    "CFG002": "impossible-hyperparameter",
     "CFG004": "deprecated-entry-point",
     "EVL001": "metric-disconnected",
     "GEN001": "overfit",
