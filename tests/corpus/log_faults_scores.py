@@ -1,1 +1,97 @@
 """Faults of the objective, predictions and evaluation, as foreign logs show them."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from corpus.faulty import faulty
+from corpus.ingredients import at_epochs, curve
+from tocsin.run import Run, Series
+
+PER, EPOCHS = 50, 16
+STEPS = PER * EPOCHS
+END = np.arange(1, EPOCHS + 1)
+
+
+def noise(rng, n, sd):
+    return sd * rng.standard_normal(n)
+
+
+def printed(name, values, digits=4):
+    """One value an epoch, rounded as logs print it."""
+    return at_epochs(name, np.round(values, digits), PER)
+
+
+def log(train, config=None, **columns):
+    """A run as a console or CSV log tells it: names with ``__`` for ``/``."""
+    named = {k.replace("__", "/"): v for k, v in columns.items()}
+    series = {k: v if isinstance(v, Series) else printed(k, v) for k, v in named.items()}
+    return Run.of(series={"train/loss": np.round(train, 4), **series}, source="csv", config=config or {})
+
+
+@faulty("OBJ003")
+def term_at_chance_in_a_log(rng):
+    """One of two heads never learns: its term stays at ln 2, the other falls."""
+    kind, side = curve(rng, STEPS, 1.8, 0.2), np.log(2) * np.exp(noise(rng, STEPS, 0.02))
+    terms = {"train/loss/kind": Series.of("", np.round(kind, 4)), "train/loss/side": Series.of("", np.round(side, 4))}
+    return log(kind + side, **terms)
+
+
+@faulty("OBJ004")
+def bce_with_labels_of_1_and_2(rng):
+    """Targets above 1: the binary cross-entropy falls without end."""
+    fall = 0.7 - np.exp(np.linspace(0, 12, STEPS)) * np.exp(noise(rng, STEPS, 0.05))
+    late = fall.reshape(EPOCHS, PER).mean(axis=1)
+    return log(fall, {"compile": {"loss": "binary_crossentropy"}}, val__loss=late, val__accuracy=np.zeros(EPOCHS))
+
+
+@faulty("PRD009")
+def pinned_at_ln_10(rng):
+    """Ten classes, and the loss never leaves ln 10."""
+    train = np.log(10) + noise(rng, STEPS, 0.02)
+    val, accuracy = np.log(10) + noise(rng, EPOCHS, 0.0008), 0.1 + noise(rng, EPOCHS, 0.003)
+    return log(train, {"model": {"num_classes": 10}}, val__loss=val, val__accuracy=accuracy)
+
+
+@faulty("PRD002")
+def always_positive_in_a_log(rng):
+    """Precision equals accuracy and recall is 1: every sample is called positive."""
+    scores = {"val__accuracy": np.full(EPOCHS, 62.14), "val__precision": np.full(EPOCHS, 62.14)}
+    val = 0.67 - 0.01 * np.log(END) + noise(rng, EPOCHS, 0.002)
+    return log(curve(rng, STEPS, 0.75, 0.5, 0.4), val__loss=val, val__recall=np.full(EPOCHS, 100.0), **scores)
+
+
+@faulty("EVL002")
+def loss_content_while_skill_sinks(rng):
+    """The evaluation loss hardly moves, R2 sinks all the way."""
+    val, r2 = 0.53 - 0.0008 * END + noise(rng, EPOCHS, 0.001), -0.02 - 0.011 * END + noise(rng, EPOCHS, 0.006)
+    return log(curve(rng, STEPS, 0.9, 0.5, 0.3), val__loss=val, val__r2=r2)
+
+
+@faulty("EVL003")
+def best_model_by_the_smallest_accuracy(rng):
+    """``greater_is_better`` is off for an accuracy."""
+    train = curve(rng, STEPS)
+    val = 1.1 * train.reshape(EPOCHS, PER).mean(axis=1)
+    config = {"metric_for_best_model": "eval_accuracy", "greater_is_better": False}
+    return log(train, config, val__loss=val, val__accuracy=1 - val / 3)
+
+
+@faulty("EVL004")
+def target_among_the_inputs(rng):
+    """Solved to the last digit within the first epoch."""
+    train = curve(rng, STEPS, 2.3, 1e-5, 0.004, 0.1)
+    val = Series.of("", 2e-5 * np.exp(noise(rng, EPOCHS, 0.1)), step=PER * END, epoch=END)
+    return Run.of(
+        series={"train/loss": train, "val/loss": val, "val/accuracy": printed("", np.ones(EPOCHS))}, source="csv"
+    )
+
+
+@faulty("EVL006")
+def entities_without_labels(rng):
+    """The evaluated file holds no entity: phrases 0, found 0, F1 0 at every epoch."""
+    train = curve(rng, STEPS, 1.5, 0.1)
+    nothing = {f"val__{k}": np.zeros(EPOCHS) for k in ("support", "predicted", "precision", "recall", "f1")}
+    return log(
+        train, val__loss=1.2 * train.reshape(EPOCHS, PER).mean(axis=1), val__accuracy=np.full(EPOCHS, 69.18), **nothing
+    )
