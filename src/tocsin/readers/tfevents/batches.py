@@ -15,7 +15,7 @@ from tocsin.readers.protobuf import WireError
 from tocsin.readers.tfevents.checksums import Bytes, masked_crc32c_rows
 from tocsin.readers.tfevents.columns import Columns
 from tocsin.readers.tfevents.events import Event, parse
-from tocsin.readers.tfevents.records import FOOTER, Piece
+from tocsin.readers.tfevents.records import FOOTER, HEADER, Piece
 from tocsin.run import Floats, Ints
 
 FEW = 8  # rows below which columns cost more than they save
@@ -45,7 +45,7 @@ class _Group:
 
     def read(self) -> None:
         start = self.piece.start[self.at]
-        place = start + self.piece.offset
+        place = start - HEADER + self.piece.offset
         if self.length > LONGEST_CHECKED:
             for begin, where in zip(start, place, strict=True):
                 self._alone(self.piece.data[begin : begin + self.length], int(where))
