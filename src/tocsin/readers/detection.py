@@ -14,13 +14,15 @@ from tocsin.readers.reader import Reader
 # Never logs, and often large or many: not opened at all. What is merely unlikely to be a log (.py, .txt) is.
 _NEVER = frozenset(
     """
-    7z a apng arrow avi bc bib bin blend bmp bz2 caffemodel ckpt class css cu cuh dcm deb dex dll doc docx dylib
-    egg eot eps epub exe faiss fbx feather fig flac gguf gif glb gltf gz h5 hdf5 heic htm html icns ico index
-    iso jar joblib jpeg jpg keras la less lib lmdb lock m4a m4v map markdown mat md meta mid mkv mlmodel mo mov
-    mp3 mp4 mpeg mpg msgpack nc nii npy npz o obj odp ods odt ogg onnx opt orbax otf params parquet pb pbf pbtxt
-    pcd pck pdf pdparams pickle pkl plist ply png ppt pptx ps psd pt pth ptl pyc pyd pyo rar rknn root rpm rst
-    safetensors scss so spm stl svg swp t7 tar tbz tex tflite tga tgz tif tiff tlb traineddata ttf usd usdz vtk
-    wasm wav webm webp weights whl wmv woff woff2 xls xlsx xz zip zst
+    7z a apng arrow avi bc bib bin blend bmp bz2 c caffemodel cc ckpt class cmake cpp cs css cu cuh cxx dart dcm
+    deb dex dll doc docx dylib egg eot eps epub exe f90 faiss fbx feather fig flac gguf gif glb gltf go gradle
+    gz h h5 hdf5 heic hh hpp htm html icns ico index inl ipp iso jar java joblib jpeg jpg js jsx keras kt la
+    less lib lmdb lock lua m4a m4v map markdown mat md meta mid mjs mk mkv mlmodel mo mov mp3 mp4 mpeg mpg
+    msgpack nc nii npy npz o obj odp ods odt ogg onnx opt orbax otf params parquet pb pbf pbtxt pcd pck pdf
+    pdparams php pickle pkl pl plist ply png ppt pptx proto ps psd pt pth ptl pyc pyd pyi pyo pyx rar rb rknn
+    root rpm rs rst safetensors scala scss so spm sql stl svg swift swp t7 tar tbz tex tflite tga tgz tif tiff
+    tlb traineddata ts tsx ttf usd usdz vb vtk vue wasm wav webm webp weights whl wmv woff woff2 xls xlsx xml
+    xsd xz zip zst
     """.split()  # noqa: SIM905
 )
 

@@ -45,14 +45,19 @@ class _Grouping:
 
     def _join(self, one: Unit, other: Unit) -> None:
         first, second = self.of[id(one)], self.of[id(other)]
-        if first is second or {unit.source for unit in first} & {unit.source for unit in second}:
+        if self._barred(one, other):
             return
         first += second
         for unit in second:
             self.of[id(unit)] = first
 
     def _pairs(self) -> Iterator[tuple[Unit, Unit]]:
-        return ((one, other) for one, other in combinations(self.units, 2) if one.source != other.source)
+        """The pairs that could still be joined."""
+        return ((one, other) for one, other in combinations(self.units, 2) if not self._barred(one, other))
+
+    def _barred(self, one: Unit, other: Unit) -> bool:
+        """Whether the runs of the two, as they are joined so far, share a format."""
+        return not {u.source for u in self.of[id(one)]}.isdisjoint(u.source for u in self.of[id(other)])
 
     def _agreement(self, one: Unit, other: Unit) -> Agreement:
         if self.order[id(one)] > self.order[id(other)]:

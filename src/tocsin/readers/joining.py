@@ -35,13 +35,17 @@ def _by(units: Iterable[Unit], key: Callable[[Unit], Hashable]) -> dict[Hashable
 
 def _attempts(units: list[Unit]) -> list[Unit]:
     """Event files of one folder: one run, but where a curve starts again with other values it is another attempt."""
-    attempts: list[Unit] = []
+    attempts: list[list[Unit]] = []
     for unit in sorted(units, key=lambda unit: natural(unit.files[0].name)):
-        if attempts and continues(attempts[-1].run, unit.run):
-            attempts[-1].absorb(unit)
+        ends = [attempts[-1][0], attempts[-1][-1]] if attempts else []
+        if attempts and all(continues(earlier.run, unit.run) for earlier in ends):
+            attempts[-1].append(unit)
         else:
-            attempts.append(unit)
-    return attempts
+            attempts.append([unit])
+    for first, *others in attempts:
+        for other in others:
+            first.absorb(other)
+    return [attempt[0] for attempt in attempts]
 
 
 def _take_scalars(folders: dict[Hashable, list[Unit]]) -> None:

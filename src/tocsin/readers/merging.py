@@ -25,11 +25,17 @@ def main_of(cluster: list[Unit]) -> Unit:
     return max(cluster, key=lambda unit: (unit.run.last_step, unit.size, -unit.rank))
 
 
+def head_of(cluster: list[Unit]) -> Unit:
+    """The unit that the run is named by: the one that stands highest in the tree."""
+    return min(cluster, key=lambda unit: (len(unit.home.parts), unit.rank))
+
+
 def merged(cluster: list[Unit], settings: Mapping[str, Any] | None = None) -> Run:
     """The run that the units tell together.
 
-    Of a series that several have, the one with most points is taken whole: two sources are never interleaved. Times
-    stay each source's own. ``settings`` fill the configuration where the logs say nothing.
+    Of a series that several have, the one with most points is taken whole: two sources are never interleaved. Epochs
+    and times stay each source's own, but for a curve that lacks them and has a twin at the same steps. ``settings``
+    fill the configuration where the logs say nothing.
     """
     main = main_of(cluster)
     units = sorted(cluster, key=lambda unit: (unit.rank, unit.source))
@@ -43,7 +49,7 @@ def merged(cluster: list[Unit], settings: Mapping[str, Any] | None = None) -> Ru
         config_typed=typed,
         environment=_environment(units),
         exit=min((unit.log.exit for unit in units), key=_EXITS.index),
-        path=_path(cluster, main),
+        path=_path(cluster),
         source=" + ".join(dict.fromkeys(unit.source for unit in units)),
         unread=tuple(dict.fromkeys(shown(sentence) for unit in units for sentence in unit.log.unread)),
     )
@@ -98,9 +104,27 @@ def _series(told: list[Run]) -> dict[str, Series]:
     series: dict[str, Series] = {}
     for run in told:
         for name, found in run.series.items():
-            if name not in series or len(found) > len(series[name]):
-                series[name] = found
+            series[name] = _fuller(series[name], found) if name in series else found
     return dict(sorted(series.items()))
+
+
+def _fuller(one: Series, other: Series) -> Series:
+    """The one with more points; of two at the same steps the more precise, with the epochs and times that it lacks."""
+    if not np.array_equal(one.step, other.step):
+        return one if len(one) >= len(other) else other
+    best, twin = (one, other) if _digits(one) >= _digits(other) else (other, one)
+    return replace(
+        best,
+        epoch=best.epoch if np.isfinite(best.epoch).any() else twin.epoch,
+        time=best.time if np.isfinite(best.time).any() else twin.time,
+    )
+
+
+def _digits(series: Series) -> int:
+    """How many digits its numbers have, those of a 32-bit float only as far as they mean anything."""
+    values = [float(v) for v in series.value[:64] if np.isfinite(v)]
+    shortest = [str(np.float32(v)) if float(np.float32(v)) == v else repr(v) for v in values]
+    return max((sum(map(str.isdigit, text)) for text in shortest), default=0)
 
 
 def _events(told: list[Run], last: int) -> tuple[Event, ...]:
@@ -147,6 +171,6 @@ def _environment(units: list[Unit]) -> dict[str, Any]:
     return {**environment, "files": files} if len(files) > 1 else environment
 
 
-def _path(cluster: list[Unit], main: Unit) -> Path:
+def _path(cluster: list[Unit]) -> Path:
     files = [path for unit in cluster for path in unit.files]
-    return files[0] if len(files) == 1 else main.home
+    return files[0] if len(files) == 1 else head_of(cluster).home

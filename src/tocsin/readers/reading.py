@@ -17,7 +17,7 @@ from tocsin.readers.grouping import Cluster, clusters
 from tocsin.readers.joining import joined
 from tocsin.readers.labels import natural, relative, shown
 from tocsin.readers.log import Log
-from tocsin.readers.merging import main_of, merged
+from tocsin.readers.merging import head_of, merged
 from tocsin.readers.reader import Reader
 from tocsin.readers.settings import settings_of
 from tocsin.readers.unit import Unit, from_logs
@@ -46,8 +46,8 @@ def read_bundle(bundle: Bundle, readers: Sequence[Reader] | None = None) -> Runs
 
 
 def _place(cluster: Cluster) -> tuple[list[list[tuple[int, str]]], int]:
-    main = main_of(cluster)
-    return [natural(part) for part in main.files[0].parts], main.place
+    head = head_of(cluster)
+    return [natural(part) for part in head.files[0].parts], head.place
 
 
 def _units(bundle: Bundle, readers: Sequence[Reader], unread: list[str]) -> Iterator[Unit]:
@@ -114,12 +114,12 @@ def _settings(found: list[Cluster], paths: Sequence[Path], unread: list[str]) ->
 
 def _named(top: Path, found: list[Cluster], runs: list[Run]) -> list[Run]:
     """The runs under names that tell them apart: the folder, or the file where a folder holds several runs."""
-    homes = Counter(main_of(cluster).home for cluster in found)
+    homes = Counter(head_of(cluster).home for cluster in found)
     taken: Counter[str] = Counter()
     named = []
     for cluster, run in zip(found, runs, strict=True):
-        main = main_of(cluster)
-        name = _name(top, main, several=homes[main.home] > 1)
+        head = head_of(cluster)
+        name = _name(top, head, several=homes[head.home] > 1)
         if run.name and shown(run.name) not in name:
             name = f"{name} ({shown(run.name)[:100]})"
         taken[name] += 1
@@ -127,10 +127,10 @@ def _named(top: Path, found: list[Cluster], runs: list[Run]) -> list[Run]:
     return named
 
 
-def _name(top: Path, main: Unit, *, several: bool) -> str:
+def _name(top: Path, head: Unit, *, several: bool) -> str:
     """The file where it was asked for, or shares its folder; event files, all named alike, go by their folder."""
-    file = main.files[0]
+    file = head.files[0]
     if top == file:
         return shown(top.name)
-    by_file = several and main.log.path != main.home and "tfevents" not in file.name
-    return relative(file if by_file else main.home, top)
+    by_file = several and head.log.path != head.home and "tfevents" not in file.name
+    return relative(file if by_file else head.home, top)
