@@ -33,7 +33,10 @@ def log(train, config=None, **columns):
 def term_at_chance_in_a_log(rng):
     """One of two heads never learns: its term stays at ln 2, the other falls."""
     kind, side = curve(rng, STEPS, 1.8, 0.2), np.log(2) * np.exp(noise(rng, STEPS, 0.02))
-    terms = {"train/loss/kind": Series.of("", np.round(kind, 4)), "train/loss/side": Series.of("", np.round(side, 4))}
+    terms = {
+        "train/loss/kind": Series.of("train/loss/kind", np.round(kind, 4)),
+        "train/loss/side": Series.of("train/loss/side", np.round(side, 4)),
+    }
     return log(kind + side, **terms)
 
 
@@ -81,9 +84,10 @@ def best_model_by_the_smallest_accuracy(rng):
 def target_among_the_inputs(rng):
     """Solved to the last digit within the first epoch."""
     train = curve(rng, STEPS, 2.3, 1e-5, 0.004, 0.1)
-    val = Series.of("", 2e-5 * np.exp(noise(rng, EPOCHS, 0.1)), step=PER * END, epoch=END)
+    val = Series.of("val/loss", 2e-5 * np.exp(noise(rng, EPOCHS, 0.1)), step=PER * END, epoch=END)
     return Run.of(
-        series={"train/loss": train, "val/loss": val, "val/accuracy": printed("", np.ones(EPOCHS))}, source="csv"
+        series={"train/loss": train, "val/loss": val, "val/accuracy": printed("val/accuracy", np.ones(EPOCHS))},
+        source="csv",
     )
 
 

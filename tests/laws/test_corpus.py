@@ -78,6 +78,8 @@ def grown(run: Run, step: int) -> Run:
 
 @some_runs
 def test_live_equals_afterwards(run):
+    if not run.looks():
+        pytest.skip("nobody looks at a foreign log while it grows")
     live, evaluated = Watchkeeper(RULES), []
     for step in range(run.last_step + 1):
         if any(e.step == step for e in run.evaluations):

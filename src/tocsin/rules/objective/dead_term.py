@@ -62,8 +62,8 @@ def dead_term(
 
     ## What it does
     Judged at the end. A term of at least `points` training values (`evaluations` of an evaluation loss) is judged when
-    the total, or else another term of the split, fell meanwhile: by `fall` of its first level, with the 95 % interval
-    of its trend below 0. The term rings when it is
+    the total, or else another term of the split, fell meanwhile, from its first tenth to its last (medians): by
+    `fall` of its first level and by 3 times the scatter of successive values. The term rings when it is
 
     - exactly constant and not 0, with at least three digits in print;
     - or flat at ln k from its first tenth on (k = 2 to 20): the 95 % interval of its change over the whole run lies
@@ -139,8 +139,8 @@ def _mover(
         if len(series) < 5:
             continue
         before, after = _ends(series)
-        slope = stats.trend(series.step, series.value)
-        if before - after > fall * abs(before) and slope.falling:
+        scatter = stats.robust_level(np.diff(series.value))[1] / math.sqrt(2)
+        if before - after > max(fall * abs(before), 3 * scatter):
             return series, before, after
     return None
 
