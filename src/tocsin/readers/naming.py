@@ -23,6 +23,7 @@ _GRAD = re.compile(
     r"(?:grad(?:ient)?s?[-_ /.]?(?:2[-_ ])?norm|gnorm)(?:[-_ ]?total)?$",
     re.IGNORECASE,
 )
+_OF_CLASS = re.compile(r"^(?:train|val|test)\w*/(?:f1|precision|recall|support)/.")  # canonical already
 _SCALE = frozenset({"loss_scale", "grad_scale", "amp_scale", "scaler_scale", "loss_scaler", "grad_scaler", "scale"})
 _TOTAL = frozenset(
     [
@@ -72,6 +73,8 @@ def spelling(foreign: str, split: str = "") -> Spelling:
             not; a loss without any is ``train/loss``, another quantity without any keeps no split.
     """
     text = foreign.strip().strip("'\"")[:_LONGEST]
+    if _OF_CLASS.match(text):
+        return Spelling(text)
     words = [w[1:-1] if w[0] == "(" and w[-1] == ")" else w for w in _BREAK.split(text) if w not in ("", "()")]
     lower = [w.lower() for w in words]
     joined = "_".join(lower)
