@@ -107,7 +107,12 @@ def _take_epochs(frame: Frame, names: dict[str, str], clock: Clock) -> None:
     for _, name in ranked:
         values = frame.dense(name)
         known = values[np.isfinite(values)]
-        if not known.size or known.min() < 0 or known.max() > 1e7 or not (counts_up(values) or _stands(known, clock)):
+        if (
+            not known.size
+            or known.min() < 0
+            or known.max() > 1e7
+            or not (counts_up(values, least=0.5) or _stands(known, clock))
+        ):
             continue
         if clock.epoch is None:
             clock.epoch = values
@@ -185,8 +190,11 @@ def seconds_of(text: str) -> float:
     return float("nan")
 
 
-def counts_up(values: Floats, *, strictly: bool = False) -> bool:
-    """Whether known values rise from row to row but for few restarts; ``strictly``: and never stand still for long."""
+def counts_up(values: Floats, *, least: float = 0.6, strictly: bool = False) -> bool:
+    """Whether known values rise or stand from row to row in this share of rows at least: all but restarts.
+
+    ``strictly``: nearly always, and do not stand still for long. Noise rises in half of its rows.
+    """
     known = values[np.isfinite(values)]
     if known.size < 2:
         return known.size == 1
@@ -194,7 +202,7 @@ def counts_up(values: Floats, *, strictly: bool = False) -> bool:
     rises = float(np.mean(gaps >= 0))
     if strictly:
         return rises > 0.95 and float(np.mean(gaps > 0)) > 0.3
-    return rises >= 0.6 and bool((gaps > 0).any())
+    return rises >= least and bool((gaps > 0).any())
 
 
 def _whole(values: Floats) -> bool:

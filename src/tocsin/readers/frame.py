@@ -74,14 +74,15 @@ class Frame:
             column = self.numbers[key] = Column()
         return column
 
-    def put(self, name: str, row: int, value: float, split: str = "") -> None:
-        """Add one number; a second one of the same row and name replaces the first."""
-        column = self.column(name, split)
+    def put(self, name: str, row: int, value: float, split: str = "") -> bool:
+        """Add one number; a second one of the same row and name replaces the first. Always true."""
+        column = self.numbers.get((name, split)) or self.column(name, split)
         if column.row and column.row[-1] == row:
             column.value[-1] = value
-            return
+            return True
         column.row.append(row)
         column.value.append(value)
+        return True
 
     def say(self, name: str, row: int, text: str) -> None:
         """Keep a text cell, up to ``MOST_TEXTS`` of them."""

@@ -13,6 +13,7 @@ from tocsin.run import Floats
 
 _EVENTFUL = ("acc", "loss", "accuracy")  # also inside one word: valacc, trainloss
 _LONE = 1
+_SHORTEST = 1.5  # rows of an attempt in the mean: a table of results starts again with nearly every row
 
 
 def tells_training(frame: Frame) -> bool:
@@ -30,7 +31,7 @@ def tells_training(frame: Frame) -> bool:
     if frame.rows == _LONE:
         return bool(strong) and _starts(clock) and not _texts(frame)
     length = _length_of_attempts(clock, frame)
-    return length >= 2 and (bool(strong) or not _texts(frame))
+    return length >= _SHORTEST and (bool(strong) or not _texts(frame))
 
 
 def words(name: str) -> set[str]:

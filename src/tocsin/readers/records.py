@@ -59,12 +59,13 @@ def add_record(frame: Frame, record: Mapping[str, Any]) -> None:
     if "config" in (record.get("type"), record.get("event")):
         frame.marks.append((row, "config", "", {k: v for k, v in record.items() if k not in ("type", "event")}))
         return
-    for name, value in flat(record):
+    rest = {key: value for key, value in record.items() if not (type(value) is float and frame.put(key, row, value))}
+    for name, value in flat(rest):
         if isinstance(value, str):
             frame.say(name, row, value[:200])
         else:
             frame.put(name, row, value)
-    _mark(frame, row, record)
+    _mark(frame, row, rest)
 
 
 def frame_of(records: Iterable[Any]) -> Frame:

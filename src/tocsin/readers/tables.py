@@ -74,11 +74,15 @@ def _layout_at(lines: list[str], place: int, delimiter: str) -> Layout | None:
     names = _names(cells, rows)
     if names is None:
         return None
-    fitting = [row for row in rows if len(row) == len(names)]
+    fitting = [row for row in rows if _fits(row, len(names))]
     numeric = [row for row in fitting if any(_DIGIT.match(cell) for cell in row)]
     if len(fitting) < min(0.8 * len(rows), len(rows) - 1) or len(numeric) < 0.7 * len(rows):
         return None
     return Layout(delimiter, tuple(names), place, _comma_is_decimal(delimiter, fitting), spaced)
+
+
+def _fits(row: list[str], width: int) -> bool:
+    return len(row) >= width and not any(cell.strip() for cell in row[width:])
 
 
 def _names(cells: list[str], rows: list[list[str]]) -> list[str] | None:

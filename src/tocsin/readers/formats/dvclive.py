@@ -42,7 +42,7 @@ def _is_summary(file: File) -> bool:
         return False
     if not isinstance(data, dict) or whole(data.get("step")) is None:
         return False
-    live = (file.path.parent / "plots" / "metrics").is_dir() or "dvclive" in file.path.parent.name.lower()
+    live = (file.path.parent / "plots" / "metrics").is_dir() or file.path.parent.name.lower().startswith("dvclive")
     return live or ({"train", "eval"} & data.keys() != set() and any(strongly(name) for name, _ in flat(data)))
 
 
