@@ -50,7 +50,9 @@ def _around(folder: Path, sources: Sources, top: Path) -> Path | None:
         if part == top:
             return None
         owner = _PARTS.get(part.name)
-        if owner and any(source.startswith(owner) for source in sources.get(part.parent, ())):
+        if owner and any(
+            source.startswith(owner) and not source.endswith("-csv") for source in sources.get(part.parent, ())
+        ):
             return part.parent
     return None
 
