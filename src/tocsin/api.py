@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tocsin import record
-from tocsin.engine import check_runs
+from tocsin import engine, fleet
+from tocsin.engine import without_known
 from tocsin.findings import Report
+from tocsin.identifiers import Redactor, texts_of
 from tocsin.readers import bundles
 from tocsin.readers.bundles import Runs, Survey
 from tocsin.readers.errors import ReadError
@@ -45,18 +45,18 @@ def read(path: str | Path) -> Runs:
     where = Path(path)
     found = survey(where)
     runs = Runs(unread=found.unread)
-    for folder in found.owned:
-        try:
-            runs.append(record.read(folder))
-        except record.RecordError as error:
-            runs.unread += (shown(str(error)),)
-    for bundle in found.bundles:
-        part = bundles.read_bundle(bundle)
+    for job in _jobs(found):
+        part = fleet.runs_of(job)
         runs += part
         runs.unread += part.unread
     if not runs:
         raise ReadError(_nothing(where, found, runs.unread))
     return runs
+
+
+def _jobs(found: Survey) -> list[fleet.Job]:
+    """What there is to read, our own records first."""
+    return [*found.owned, *found.bundles]
 
 
 def survey(path: str | Path) -> Survey:
@@ -104,8 +104,13 @@ def check(
     ignore: Iterable[str] = (),
     options: Mapping[str, Mapping[str, Any]] | None = None,
     baseline: Iterable[Mapping[str, Any]] = (),
+    keep_identifiers: bool = False,
+    workers: int = 1,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Report:
     """Check a run folder, a ``Run``, any path that ``read`` takes, or a list of these, into one report.
+
+    Runs on disk are read one after the other and forgotten once they were checked: memory stays bounded.
 
     Args:
         target: What to check.
@@ -113,6 +118,10 @@ def check(
         ignore: The same, to leave out.
         options: Option overrides by rule code or name, e.g. ``{"class-attractor": {"excess": 0.3}}``.
         baseline: Known findings to leave out, each with ``code`` and ``subject``.
+        keep_identifiers: Leave e-mails, tokens, host names and home paths in the texts of the report.
+        workers: Processes that share the work; with more than one, your main module must be importable
+            (``if __name__ == "__main__":``), as for ``multiprocessing``.
+        progress: Called with how many parts are done and how many there are.
 
     Raises:
         ReadError: Nothing readable at a path.
@@ -121,10 +130,31 @@ def check(
     """
     if not isinstance(target, Run | str | Path) and not (isinstance(target, Sequence) and target):
         raise TypeError(f"expected a run folder, a Run, or a list of them with at least one; got {target!r}")
-    runs = Runs(unread=target.unread if isinstance(target, Runs) else ())
-    for item in [target] if isinstance(target, Run | str | Path) else target:
-        part = Runs([item]) if isinstance(item, Run) else read(item)
-        runs += part
-        runs.unread += part.unread
-    report = check_runs(runs, select=select, ignore=ignore, options=options, baseline=baseline)
-    return replace(report, unread=tuple(dict.fromkeys((*runs.unread, *report.unread))))
+    items: list[Run | str | Path] = [target] if isinstance(target, Run | str | Path) else list(target)
+    engine.select_rules(select, ignore)  # a mistake is said before anything is read
+    jobs: list[fleet.Job] = []
+    unread = [*target.unread] if isinstance(target, Runs) else []
+    surveys: dict[Path, Survey] = {}
+    for item in items:
+        if isinstance(item, Run):
+            jobs.append(item)
+        else:
+            found = surveys[Path(item)] = survey(item)
+            jobs += _jobs(found)
+            unread += found.unread
+            if not _jobs(found):
+                raise ReadError(_nothing(Path(item), found, found.unread))
+    report = fleet.check_all(
+        jobs, select=select, ignore=ignore, options=options, unread=unread, workers=workers, progress=progress
+    )
+    if not report.runs:
+        where, found = next(iter(surveys.items()))
+        raise ReadError(_nothing(where, found, report.unread))
+    return without_known(report if keep_identifiers else _published(report, items), baseline)
+
+
+def _published(report: Report, items: Sequence[Run | str | Path]) -> Report:
+    """The report without identifiers; account names that its paths and texts give away are known throughout."""
+    said = [text for item in items if isinstance(item, Run) for text in texts_of(item)]
+    paths = [str(item) for item in items if not isinstance(item, Run)]
+    return Redactor.of([*said, *paths, *texts_of(report)]).report(report)

@@ -195,6 +195,8 @@ def check_run(run: Run, rules: Sequence[Rule], options: Mapping[str, Mapping[str
     for step in run.looks():
         keeper.look(run.prefix(step), step=step)
     keeper.look(run, end=True)
+    if run.foreign:  # nobody could have rung before the end
+        keeper.rung = {identity: replace(finding, rang_at=None) for identity, finding in keeper.rung.items()}
     return keeper
 
 
@@ -230,7 +232,7 @@ def check_runs(
     keepers = [check_run(run, rules, options) for run in runs]
     findings = [f for keeper in keepers for f in keeper.rung.values()]
     not_checked = [n for keeper in keepers for n in keeper.not_checked.values()]
-    return conclude(runs, rules, findings, not_checked, options=options, baseline=baseline)
+    return without_known(conclude(runs, rules, findings, not_checked, options=options), baseline)
 
 
 def conclude(
@@ -240,7 +242,6 @@ def conclude(
     not_checked: Iterable[NotChecked],
     *,
     options: Mapping[str, Mapping[str, Any]] | None = None,
-    baseline: Iterable[Mapping[str, Any]] = (),
 ) -> Report:
     """The report on runs that were each checked: the rules over several runs are judged here, on their outlines.
 
@@ -250,7 +251,6 @@ def conclude(
         findings: What rang in each run.
         not_checked: What could not look.
         options: Option overrides by rule code or name.
-        baseline: Known findings (``code`` and ``subject``, optionally ``run``) to leave out.
     """
     found_in_each, blind = list(findings), list(not_checked)
     for rule in rules:
@@ -258,7 +258,11 @@ def conclude(
             found, why = judge(rule, list(runs), options or {})
             found_in_each += found
             blind += [why] if why else []
-    report = gather(runs, rules, found_in_each, blind)
+    return gather(runs, rules, found_in_each, blind)
+
+
+def without_known(report: Report, baseline: Iterable[Mapping[str, Any]]) -> Report:
+    """The report with the findings that a baseline names (``code`` and ``subject``, optionally ``run``) set apart."""
     accepted = list(baseline)  # a rule that rang is never called clean, and what is left out is counted
     known = tuple(f for f in report.findings if any(_same(b, f) for b in accepted))
     return replace(report, findings=tuple(ordered(f for f in report.findings if f not in known)), known=known)

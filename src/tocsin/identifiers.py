@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import PurePath
@@ -19,7 +19,7 @@ _HOME = re.compile(
     rf"(?P<head>(?:/(?:[\w.+-]{{1,64}}/){{0,4}})(?:home|Users|users|homes|usr/home)/)(?P<user>{_NAME})(?=[/\s'\":,;)\]]|$)"
 )
 _WINDOWS = re.compile(
-    rf"(?P<head>[A-Za-z]:[\\/]{{1,2}}(?:Users|Documents and Settings)[\\/]{{1,2}})(?P<user>[^\\/:\"'<>|\n]{{1,64}})"
+    r"(?P<head>[A-Za-z]:[\\/]{1,2}(?:Users|Documents and Settings)[\\/]{1,2})(?P<user>[^\\/:\"'<>|\n]{1,64})"
 )
 _ROOT = re.compile(r"(?<![\w.~/-])/root(?=/|$)")
 _EVENTS = re.compile(r"(events\.out\.tfevents\.\d+\.)[A-Za-z0-9-]+(?:\.[A-Za-z][\w-]*)*")
@@ -42,8 +42,8 @@ _SECRET_KEY = re.compile(
 )
 _PERSON_KEY = re.compile(r"(?i)^(e-?mail|user(_?name)?|host(_?name)?|author|login|hostname)$")
 _COMMON = frozenset(
-    "root user users ubuntu admin home data work train test runs model models project projects code".split()
-)
+    ("root", "user", "users", "ubuntu", "admin", "home", "data", "work", "train", "test", "runs", "model", "models")
+) | frozenset(("project", "projects", "code"))  # folders of these names are no accounts
 _LONGEST = 200_000
 
 
@@ -127,17 +127,23 @@ class Redactor:
 
 def redactor_of(runs: Iterable[Run]) -> Redactor:
     """A redactor that knows the account names which these runs give away."""
-    return Redactor.of(text for run in runs for text in _texts(run))
+    return Redactor.of(text for run in runs for text in texts_of(run))
 
 
-def _texts(run: Run) -> Iterable[str]:
-    yield str(run.path or "")
-    yield from (event.text for event in run.events)
-    yield from _strings(run.config)
-    yield from _strings(run.environment)
+def texts_of(said: Run | Report) -> Iterator[str]:
+    """The texts of a run, or of a report, in which home paths may stand."""
+    if isinstance(said, Report):
+        yield from (*said.runs, *said.unread)
+        for finding in (*said.findings, *said.known):
+            yield from (finding.message, *(e.text for e in finding.evidence))
+    else:
+        yield str(said.path or "")
+        yield from (event.text for event in said.events)
+        yield from _strings(said.config)
+        yield from _strings(said.environment)
 
 
-def _strings(value: Any) -> Iterable[str]:
+def _strings(value: Any) -> Iterator[str]:
     if isinstance(value, Mapping):
         for inner in value.values():
             yield from _strings(inner)

@@ -322,6 +322,11 @@ class Run:
         made = {k: v if isinstance(v, Series) else Series.of(k, v) for k, v in (series or {}).items()}
         return cls(name, made, **fields)
 
+    @property
+    def foreign(self) -> bool:
+        """Whether somebody else's logger recorded it."""
+        return self.source not in ("tocsin", "memory")
+
     def get(self, name: str) -> Series | None:
         """The series ``name`` if it has a point."""
         found = self.series.get(name)
@@ -475,7 +480,7 @@ class Run:
         Each step that ends with an evaluation (the first 64, then the 64 * 2^(k/4)-th), and the call counts
         32 * 2^(k/2). Nobody was there to look at a foreign log while it grew: it has none, but for its end.
         """
-        if self.source not in ("tocsin", "memory"):
+        if self.foreign:
             return []
         evaluated = sorted({e.step for e in self.evaluations})
         at_evaluation = {step for k, step in enumerate(evaluated, 1) if looks_at_evaluation(k)}

@@ -91,7 +91,10 @@ def test_an_unknown_name_is_an_attribute_error():
     ("function", "arguments"),
     [
         ("read", ["path"]),
-        ("check", ["target", "select", "ignore", "options", "baseline"]),
+        (
+            "check",
+            ["target", "select", "ignore", "options", "baseline", "keep_identifiers", "workers", "progress"],
+        ),
         ("rule", ["code", "needs", "severity", "explains", "scope", "when", "live", "since"]),
     ],
 )

@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from tocsin import api
 from tocsin.cli.baseline import read_baseline, write_baseline
+from tocsin.cli.counting import counted
 from tocsin.cli.output import colored, say, warn, width
 from tocsin.cli.settings import find_settings
 from tocsin.engine import RAISED
 from tocsin.findings import Report
+from tocsin.fleet import cores
 from tocsin.run import Run
 
 
@@ -26,7 +28,9 @@ class Format(StrEnum):
 
 
 def check(
-    paths: Annotated[list[Path], typer.Argument(help="Run folders, or folders of them.", metavar="PATH...")],
+    paths: Annotated[
+        list[Path], typer.Argument(help="Logs of any format, run folders, or folders of them.", metavar="PATH...")
+    ],
     output: Annotated[
         Format, typer.Option("--format", help="How to write the report.", envvar="TOCSIN_FORMAT")
     ] = Format.terminal,
@@ -48,14 +52,28 @@ def check(
         Path | None,
         typer.Option("--write-baseline", metavar="FILE", help="Write what rang to FILE as known, and exit 0."),
     ] = None,
+    keep: Annotated[
+        bool, typer.Option("--keep-identifiers", help="Leave e-mails, tokens, host names and home paths in the report.")
+    ] = False,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Processes that share the work; by default one a core.", metavar="N")
+    ] = None,
 ) -> None:
-    """Check recorded runs with the rules.
+    """Check runs with the rules: own records, or logs of any format.
 
     Exits 0 without warning or error (notes alone are 0), 1 with one, 2 on a usage or tool error.
     [tool.tocsin] of the nearest pyproject.toml gives select, ignore, baseline and the options of rules.
     """
-    runs = [run for path in paths for run in api.read(path)]
-    report = judged(runs, select=split(select), ignore=split(ignore), baseline=baseline)
+    with counted("checking") as progress:
+        report = judged(
+            paths,
+            select=split(select),
+            ignore=split(ignore),
+            baseline=baseline,
+            keep_identifiers=keep,
+            workers=workers or cores(),
+            progress=progress,
+        )
     show(report, Format.json if as_json else output)
     if write is not None:
         known = (*report.findings, *report.known)
@@ -66,17 +84,26 @@ def check(
 
 
 def judged(
-    runs: Sequence[Run], *, select: Sequence[str] = (), ignore: Sequence[str] = (), baseline: Path | None = None
+    targets: Sequence[Run | Path],
+    *,
+    select: Sequence[str] = (),
+    ignore: Sequence[str] = (),
+    baseline: Path | None = None,
+    **how: Any,
 ) -> Report:
-    """The report under the project's settings: ``select`` and ``baseline`` replace theirs, ``ignore`` adds to it."""
+    """The report under the project's settings: ``select`` and ``baseline`` replace theirs, ``ignore`` adds to it.
+
+    ``how`` goes on to ``api.check``.
+    """
     settings = find_settings()
     known = baseline or settings.baseline
     return api.check(
-        runs,
+        targets,
         select=select or settings.select,
         ignore=(*settings.ignore, *ignore),
         options=settings.options,
         baseline=read_baseline(known) if known is not None else (),
+        **how,
     )
 
 

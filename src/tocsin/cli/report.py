@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -12,32 +13,41 @@ from tocsin.cli.check import judged
 from tocsin.cli.errors import UserError
 from tocsin.cli.output import say, say_json
 from tocsin.findings import Report
+from tocsin.identifiers import redactor_of
 from tocsin.reports.plain import plain
 from tocsin.run import Run
 
 
 def report(
-    path: Annotated[Path, typer.Argument(help="A run folder, or a folder of them.", metavar="RUN")],
+    path: Annotated[
+        Path, typer.Argument(help="A log of any format, a run folder, or a folder of them.", metavar="RUN")
+    ],
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", metavar="FILE", help="Where to write it; RUN/report.html by default."),
+        typer.Option(
+            "--output", "-o", metavar="FILE", help="Where to write it; report.html in or beside RUN by default."
+        ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the path and the verdict as JSON.")] = False,
+    keep: Annotated[
+        bool, typer.Option("--keep-identifiers", help="Leave e-mails, tokens, host names and home paths in it.")
+    ] = False,
 ) -> None:
     """Write the HTML report of a run and print its path.
 
     One file that needs no network. [tool.tocsin] applies as in `tocsin check`.
     """
     runs = api.read(path)
-    judgement = judged(runs)
-    file = write_html(judgement, runs, output or path / "report.html")
+    judgement = judged(runs, keep_identifiers=keep)
+    published = runs if keep else cleaned(runs)
+    file = write_html(judgement, published, output or (path if path.is_dir() else path.parent) / "report.html")
     if as_json:
         say_json("tocsin.written-report/1", {"path": str(file), "verdict": judgement.verdict})
     else:
         say(plain(file))
 
 
-def write_html(judgement: Report, runs: list[Run], file: Path) -> Path:
+def write_html(judgement: Report, runs: Sequence[Run], file: Path) -> Path:
     """Write the HTML report to ``file`` and return it.
 
     Raises:
@@ -51,3 +61,8 @@ def write_html(judgement: Report, runs: list[Run], file: Path) -> Path:
     except OSError as error:
         raise UserError(f"{file}: cannot write the report: {error.strerror}") from error
     return file
+
+
+def cleaned(runs: Sequence[Run]) -> list[Run]:
+    """The runs without e-mails, tokens, host names and home paths."""
+    return [*map(redactor_of(runs).run, runs)]

@@ -14,7 +14,7 @@ from tocsin.cli.check import exit_code, judged, show
 from tocsin.cli.choosing import chosen, installed, list_studies, parsed
 from tocsin.cli.errors import INTERRUPTED, USAGE_ERROR, UserError
 from tocsin.cli.output import nearby, say, say_json, warn
-from tocsin.cli.report import write_html
+from tocsin.cli.report import cleaned, write_html
 from tocsin.cli.settings import find_settings
 from tocsin.findings import Report
 from tocsin.reports.plain import plain
@@ -109,7 +109,7 @@ def _judge(folder: Path) -> tuple[Report | None, Path | None]:
         warn(str(error))
         return None, None
     try:
-        return report, write_html(report, runs, folder / "report.html")
+        return report, write_html(report, cleaned(runs), folder / "report.html")
     except Exception as error:
         warn(f"no HTML report: {error}")
         return report, None

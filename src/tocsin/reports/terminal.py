@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Iterable
 
 from rich.console import Console, Group, RenderableType
@@ -22,6 +23,8 @@ STYLES = {"error": "bold red", "warning": "bold yellow", "note": "bold cyan", No
 MOST_SHOWN = 40
 MOST_RUNS = 25
 MOST_UNREAD = 20
+MOST_UNWATCHED = 2
+_WATCH = re.compile(r"^needs [^;]*tocsin\.watch")
 
 
 def render(report: Report, *, width: int = 100, color: bool = False) -> str:
@@ -161,10 +164,18 @@ def _each_run(report: Report) -> Iterable[Text]:
 
 
 def _blind(not_checked: Iterable[NotChecked], runs: int) -> list[str]:
+    """Reasons with the codes that share them; those that only a watch could meet together, where they are many."""
     by_reason: dict[str, dict[str, int]] = {}
     for blind in not_checked:
         codes = by_reason.setdefault(blind.reason, {})
         codes[blind.code] = codes.get(blind.code, 0) + 1
+    unwatched = [reason for reason in by_reason if _WATCH.search(reason)]
+    if len(unwatched) > MOST_UNWATCHED:
+        together: dict[str, int] = {}
+        for reason in unwatched:
+            for code, n in by_reason.pop(reason).items():
+                together[code] = together.get(code, 0) + n
+        by_reason["need series that tocsin.watch records (--json names them)"] = dict(sorted(together.items()))
     return [f"{_codes(codes, runs)}: {plain(reason)}" for reason, codes in by_reason.items()]
 
 
