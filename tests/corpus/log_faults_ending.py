@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 
 from corpus.faulty import faulty
 from corpus.healthy import STEPS, classification, foreign_log
 from corpus.ingredients import at_epochs, curve
-from tocsin.run import Event, Run
+from tocsin.run import Event, Run, Series
 
 MISSING = """Traceback (most recent call last):
   File "/work/net/train.py", line 61, in <module>
@@ -72,3 +73,13 @@ def module_that_moved(rng):
 def negative_beta(rng):
     """The second beta of Adam lost its leading 0.9 and gained a sign."""
     return replace(classification(rng), config={"optimizer": {"type": "AdamW", "lr": 1e-3, "betas": [0.9, -0.6]}})
+
+
+@faulty("CFG003")
+def another_rate_than_the_folder_says(rng):
+    """The folder is named lr1e-5; the log has a warm-up to 5e-5 and a decay."""
+    at = np.arange(10, STEPS + 1, 10)
+    rate = 5e-5 * np.minimum(at / 60, (STEPS - at) / (STEPS - 60))
+    run, path = foreign_log(rng), Path("runs/adamw-lr1e-5/train.jsonl")
+    lr = Series.of("lr/0", rate, step=at)
+    return replace(run, path=path, source="memory", series={**run.series, "lr/0": lr})

@@ -40,6 +40,7 @@ CODES = {
     "AMP004": "hidden-nan",
     "CFG001": "number-as-string",
     "CFG002": "impossible-hyperparameter",
+    "CFG003": "declared-not-applied",
     "CFG004": "deprecated-entry-point",
     "EVL001": "metric-disconnected",
     "EVL002": "loss-blind-to-quality",
