@@ -212,6 +212,8 @@ def _take(frame: Frame, rows: list[list[str]], layout: Layout, odd: _Odd) -> Non
         gone = set(repeated)
         rows = [row for i, row in enumerate(rows) if i not in gone]
     odd.last_short = False
+    if not rows:
+        return
     if any(len(row) != width for row in rows):
         rows = [_fitted(row, width, odd) for row in rows]
     frame.rows += len(rows)

@@ -32,7 +32,7 @@ MM = [{"env_info": "x", "config": "total_epochs = 3\noptimizer = dict(lr=1)"},
 SAMPLES = {
     hf_trainer: ("trainer_state.json", json.dumps({"max_steps": 9, "log_history": [ROW] * 4}, indent=1)),
     mmdetection: ("a.log.json", "".join(json.dumps(row) + "\n" for row in MM)),
-    json_lines: ("a.jsonl", '{"step": 1, "loss": 2.5, "split": "val", "x": {"y": 1}}\n{"event": "failed"}\n' * 4),
+    json_lines: ("a.jsonl", '{"step": 1, "loss": 2.5, "split": "val", "x": {"y": 1}}\n{"type": "failed"}\n' * 4),
     json_history: ("h.json", json.dumps({"a": {"loss": [3, 2, 1], "val_loss": [3, 2]}, "b": [{"epoch": 1, "loss": 2}]})),
     lightning_csv: ("metrics.csv", "epoch,step,train_loss,val_loss\n0,9,1.5,\n0,9,,2.5\n1,19,nan,\n"),
     keras_csv: ("log.csv", "epoch,loss,val_loss\n0,1.5,NA\n1,1.25,2.5\n0,1.5,NA\n"),

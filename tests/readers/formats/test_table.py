@@ -196,6 +196,14 @@ def test_reinforcement_learning_counts_episodes(tmp_path: Path):
     assert points(found, "steps") == [(1, 30), (2, 12), (3, 44)]
 
 
+def test_lengths_of_episodes_do_not_count_the_rows(tmp_path: Path):
+    lengths = np.random.default_rng(1).integers(35, 40, 200)
+    rows = "".join(f"{i},{n},-9.5,0.25\n" for i, n in enumerate(lengths, 2001))
+    found = run(READER, write(tmp_path / "t.csv", "episode,steps,reward,loss\n" + rows))
+    assert found.series["train/loss"].step.tolist() == list(range(2001, 2201))
+    assert found.series["steps"].value.tolist() == lengths.tolist()
+
+
 NOT_LOGS = {
     "trials": "hidden_size,n_layers,batch_size,learning_rate,total_time\n100,1,100,0.01,13\n100,2,100,0.01,19\n",
     "results": "model,epochs,batch_size,accuracy,loss\na,10,32,0.9,0.1\nb,20,32,0.8,0.2\nc,30,64,0.7,0.3\n",
@@ -215,6 +223,7 @@ NOT_LOGS = {
     "lfs": "version https://git-lfs.github.com/spec/v1\noid sha256:9fc79f631dd\nsize 45778\n",
     "code": "import numpy as np\nloss = 3\nfor step in range(10):\n    loss -= 1\n",
     "header alone": "step,train_loss\n",
+    "header twice": "x,loss\nx,1\nx,2\n",
     "empty": "",
 }
 
