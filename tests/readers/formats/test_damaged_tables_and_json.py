@@ -33,7 +33,7 @@ SAMPLES = {
     hf_trainer: ("trainer_state.json", json.dumps({"max_steps": 9, "log_history": [ROW] * 4}, indent=1)),
     mmdetection: ("a.log.json", "".join(json.dumps(row) + "\n" for row in MM)),
     json_lines: ("a.jsonl", '{"step": 1, "loss": 2.5, "split": "val", "x": {"y": 1}}\n{"type": "failed"}\n' * 4),
-    json_history: ("h.json", json.dumps({"a": {"loss": [3, 2, 1], "val_loss": [3, 2]}, "b": [{"epoch": 1, "loss": 2}]})),
+    json_history: ("h.json", json.dumps({"a": {"loss": [3, 2], "val_loss": [3, 2]}, "b": [{"epoch": 1, "loss": 2}]})),
     lightning_csv: ("metrics.csv", "epoch,step,train_loss,val_loss\n0,9,1.5,\n0,9,,2.5\n1,19,nan,\n"),
     keras_csv: ("log.csv", "epoch,loss,val_loss\n0,1.5,NA\n1,1.25,2.5\n0,1.5,NA\n"),
     ultralytics: ("results.csv", "   epoch,  train/box_loss,  metrics/mAP,  x/lr0\n  0, 0.5, 0.1, 1\n  1, 4, 2, 1\n"),
