@@ -32,8 +32,8 @@ def blocks(rule: Rule) -> tuple[str, str]:
     return found[0], found[1]
 
 
-def execute(code: str, live: bool) -> Run:
-    """The ``run`` that a block leaves, read from its folder where it is a path."""
+def execute(code: str, live: bool) -> Run | list[Run]:
+    """The ``run`` that a block leaves, read from its folder where it is a path; or its ``runs``."""
     space: dict[str, Any] = {"np": np, "tocsin": tocsin}
     space |= {
         n: getattr(tocsin, n) for n in ("Run", "Series", "Evaluation", "Confusion", "Moments", "Event", "Parameter")
@@ -46,13 +46,15 @@ def execute(code: str, live: bool) -> Run:
     with TemporaryDirectory() as folder:
         space["run_dir"] = Path(folder) / "run"
         exec(compile(code, "<example>", "exec"), space)  # noqa: S102
+        if "runs" in space:
+            return space["runs"]
         run = space["run"]
         return run if isinstance(run, Run) else tocsin.read(run)[0]
 
 
 @cache
-def examples(code: str) -> tuple[Run, Run]:
-    """The faulty and the cured run of this rule."""
+def examples(code: str) -> tuple[Any, Any]:
+    """The faulty and the cured run of this rule; lists of runs where it looks at several."""
     rule = all_rules()[code]
     bad, good = blocks(rule)
     return execute(bad, rule.live), execute(good, rule.live)

@@ -42,6 +42,7 @@ CODES = {
     "CFG002": "impossible-hyperparameter",
     "CFG003": "declared-not-applied",
     "CFG004": "deprecated-entry-point",
+    "CMP004": "sweep-did-nothing",
     "EVL001": "metric-disconnected",
     "EVL002": "loss-blind-to-quality",
     "EVL003": "wrong-selection",
