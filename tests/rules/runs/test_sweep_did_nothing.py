@@ -32,8 +32,8 @@ def outcomes(*runs: Run) -> list:
 def test_a_setting_that_did_nothing():
     (finding,) = outcomes(*(run(f"r{k}", lr=lr, epochs=k) for k, lr in enumerate((1e-1, 1e-2, 1e-3))))
     assert finding.message == (
-        "3 runs (r0, r1, r2) declare different settings (lr: 0.1, 0.01, 0.001), yet they have the same train/loss to the "
-        "last bit"
+        "3 runs (r0, r1, r2) declare different settings (lr: 0.1, 0.01, 0.001), yet they have the same train/loss to "
+        "the last bit"
     )
     assert finding.severity is None
     assert finding.evidence[0].step == 900
