@@ -27,7 +27,7 @@ _EXITS: dict[int, Exit] = {0: "finished", 130: "interrupted", 255: "interrupted"
 _AMBIGUOUS = 255  # W&B writes it for Ctrl-C, and so does sys.exit(-1)
 _RENAMED = {"train/global_step": "global_step"}  # as Transformers calls the optimizer's step
 _DERIVED = ("min", "max", "mean", "best", "last", "copy")
-_FILES = ("config.yaml", "wandb-summary.json", "wandb-metadata.json", "requirements.txt", "conda-environment.yaml")
+_FILES = ("config.yaml", "wandb-summary.json", "wandb-metadata.json", "requirements.txt", "media", "diff.patch")
 
 
 def sniffs(file: File) -> bool:
