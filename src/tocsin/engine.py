@@ -86,7 +86,7 @@ class Watchkeeper:
     """Looks at one growing run with a set of rules; what has rung stays rung.
 
     Args:
-        rules: Rules of scope "run".
+        rules: Rules; those of scope "run" are judged.
         options: Option overrides by rule code or name.
         on_ring: Called once with each new finding.
         ignored: Codes that are "not checked".
@@ -99,6 +99,9 @@ class Watchkeeper:
     not_checked: dict[str, NotChecked] = field(default_factory=dict)
     broken: dict[str, NotChecked] = field(default_factory=dict)
     ignored: frozenset[str] = frozenset()
+
+    def __post_init__(self) -> None:
+        self.rules = [rule for rule in self.rules if rule.scope == "run"]
 
     def look(self, run: Run, *, step: int | None = None, end: bool = False) -> list[Finding]:
         """Judge the rules on ``run`` and return what rang for the first time. ``end`` adds the end rules."""
@@ -191,7 +194,7 @@ def _unseen(rule: Rule, run: Run) -> list[str]:
 
 def check_run(run: Run, rules: Sequence[Rule], options: Mapping[str, Mapping[str, Any]] | None = None) -> Watchkeeper:
     """Replay the looks of a finished (or foreign) run, then look once more at the whole of it."""
-    keeper = Watchkeeper([r for r in rules if r.scope == "run"], options or {}, ignored=ignored_by_watch(run))
+    keeper = Watchkeeper(rules, options or {}, ignored=ignored_by_watch(run))
     for step in run.looks():
         keeper.look(run.prefix(step), step=step)
     keeper.look(run, end=True)

@@ -15,7 +15,8 @@ CONFIG = {"lr": 0.02}
 @pytest.mark.parametrize(
     ("fields", "severity"),
     [
-        ({"exit": "finished"}, None),
+        ({"exit": "finished"}, "note"),
+        ({"exit": "finished", "config": {"job": "upload"}}, "note"),
         ({"exit": "finished", "config": CONFIG}, None),
         ({"config": CONFIG}, "warning"),
         ({"environment": {"command": "python train.py"}}, "warning"),
@@ -32,6 +33,9 @@ def test_it_rings(fields, severity):
     "fields",
     [
         {},
+        {"config": {"version": 3}},
+        {"environment": {"command": "python tools/test.py --checkpoint x"}},
+        {"environment": {"command": "python prepare_train.py"}},
         {"exit": "running", "config": CONFIG},
         {"exit": "failed", "config": CONFIG},
         {"config": CONFIG, "events": (Event("exception", MISSING),)},

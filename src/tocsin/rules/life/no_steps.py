@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
-from tocsin.declared import command_of
+from tocsin.declared import command_of, of_command, of_config
 from tocsin.findings import Evidence, Finding, NotChecked, Remedy, rule
 from tocsin.run import Run
 from tocsin.tracebacks import failures
+
+_TRAINS = frozenset({"lr", "epoch", "epochs", "steps", "iters", "batch", "optimizer", "optim", "warmup", "momentum"})
+_TRAINER = re.compile(r"train|tune|fit\b|learn|main|launch", re.IGNORECASE)
+_OTHER = re.compile(
+    r"eval|test|infer|predict|export|download|prepare|preprocess|convert|generate|serve|demo|install|plot",
+    re.IGNORECASE,
+)
 
 
 @rule("RUN002", needs=(), severity="error", when="end")
@@ -21,8 +29,10 @@ def no_steps(run: Run) -> Iterator[Finding | NotChecked]:
     - its log shows that a run was started (a configuration, a command line) and says nothing after that: a warning.
       It may have failed without a word, have logged elsewhere, or have been copied too early.
 
-    A log that holds evaluations only is no failed training and is left alone. A failure that the log does tell is
-    RUN001's.
+    Only a run that was meant to train counts: a word of its configuration or command line is a learning rate, epochs,
+    steps, a batch, an optimizer, or the command trains (and does not evaluate, export or prepare data). Another one
+    that finished without a number is a note. A log that holds evaluations only is no failed training and is left
+    alone. A failure that the log does tell is RUN001's.
 
     ## Why is this bad?
     An empty run that calls itself finished counts as done in every table of jobs. Common causes: an empty data set or
@@ -53,22 +63,29 @@ def no_steps(run: Run) -> Iterator[Finding | NotChecked]:
     if run.exit in ("failed", "killed", "interrupted", "running") or failures(run.events):
         yield NotChecked("the run has not ended by itself: RUN001 tells how it failed to start")
         return
-    launched = bool(run.config) or bool(command_of(run)) or any(e.kind == "launch" for e in run.events)
-    if run.exit != "finished" and not launched:
-        yield NotChecked("the log shows neither that a run was started nor that one ended")
+    over, meant = run.exit == "finished", _meant_to_train(run)
+    if not over and not meant:
+        yield NotChecked("the log shows neither that a training was started nor that a run ended")
         return
-    over = run.exit == "finished"
     said = "finished" if over else "was started (its log holds the configuration or the command)"
     yield Finding(
         f"the run {said}, and 0 values of training or evaluation are recorded"
         + ("" if over else "; nor does the log say how it ended"),
-        severity=None if over else "warning",
+        severity="note" if not meant else None if over else "warning",
         evidence=tuple(_evidence(run)),
         remedies=(
             Remedy("Raise where the training loader has no batch or the first epoch is the last one", safe=True),
             Remedy("Keep the console output beside the run, and check where the logger writes", safe=True),
         ),
     )
+
+
+def _meant_to_train(run: Run) -> bool:
+    words = command_of(run)
+    if any(_TRAINS & set(s.words) for s in (*of_config(run.config), *of_command(words))):
+        return True
+    script = next((w for w in words if w.endswith((".py", ".sh")) or "train" in w), "")
+    return bool(_TRAINER.search(script)) and not _OTHER.search(script)
 
 
 def _evidence(run: Run) -> Iterator[Evidence]:
