@@ -49,7 +49,7 @@ def test_a_real_fine_tuning_run():
     assert (finding.severity, finding.step, finding.subject) == ("warning", 401, "g0/loss")
     assert finding.message == (
         "g0/loss rose from its minimum 1.13 (step 401, evaluation 2 of 31) to 2.55 (+125 %) while train/loss went from "
-        "1.11 to 0.0633; beyond noise since step 4010"
+        "1.11 to 0.0549; beyond noise since step 4010"
     )
     low, high = finding.evidence[1].interval
     assert 0 < low < high
@@ -148,6 +148,44 @@ def test_plateaus_with_noise_seldom_ring(record_property):
         alarms += bool(every_look(made(0.3 + 1.7 * np.exp(-k / (0.1 * n)) + 0.2 * np.exp(-k / n), val)))
     record_property("figure", f"GEN001: {alarms} false alarms in {runs} noisy plateaus")
     assert alarms <= 2
+
+
+def by_epoch(train, val) -> Run:
+    return Run.of(series={"train/loss": np.asarray(train, float), "val/loss": np.asarray(val, float)}, exit="finished")
+
+
+SHORT_TRAIN = [0.61, 0.35, 0.22, 0.13, 0.08, 0.05, 0.03, 0.02]
+
+
+def test_eight_epochs_with_a_clear_rise_are_enough():
+    (finding,) = ring(by_epoch(SHORT_TRAIN, [0.52, 0.41, 0.46, 0.55, 0.63, 0.72, 0.8, 0.86]))
+    assert (finding.severity, finding.step) == ("warning", 2)
+    assert "train/loss went from 0.35 to 0.02" in finding.message
+
+
+def test_six_epochs_are_a_note_and_four_or_a_small_rise_are_nothing():
+    (finding,) = ring(by_epoch(SHORT_TRAIN[:6], [0.52, 0.41, 0.46, 0.55, 0.63, 0.72]))
+    assert finding.severity == "note"
+    assert "too few evaluations" in finding.message
+    assert ring(by_epoch(SHORT_TRAIN[:6], [0.52, 0.41, 0.42, 0.43, 0.44, 0.45])) == []
+    assert ring(by_epoch(SHORT_TRAIN[:6], [0.52, 0.41, 0.46, 0.44, 0.63, 0.72])) == []
+    (outcome,) = overfit.check(by_epoch(SHORT_TRAIN[:4], [0.52, 0.41, 0.55, 0.7]))
+    assert isinstance(outcome, NotChecked)
+
+
+def risen(seed: int, n: int, noise: float, size: float) -> Run:
+    rng, k = np.random.default_rng(seed), np.arange(n)
+    val = 1 + np.exp(-k / (0.08 * n)) + size * np.maximum(0, k - 0.3 * n) / (0.7 * n)
+    return made(0.05 + 1.5 * np.exp(-k / (0.3 * n)), val * np.exp(noise * rng.standard_normal(n)), seed)
+
+
+@pytest.mark.parametrize(
+    ("n", "noise", "size", "least"), [(8, 0.02, 0.3, 12), (20, 0.1, 0.5, 12), (42, 0.18, 0.5, 13), (60, 0.2, 1.0, 27)]
+)
+def test_how_many_rises_it_finds(record_property, n, noise, size, least):
+    found = sum(bool(ring(risen(seed, n, noise, size))) for seed in range(30))
+    record_property("figure", f"GEN001: {found} of 30 rises by {size} over {n} evaluations with {noise:.0%} noise")
+    assert found >= least
 
 
 @settings(max_examples=40, deadline=None)

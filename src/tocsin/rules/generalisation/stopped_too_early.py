@@ -67,7 +67,7 @@ def stopped_too_early(run: Run, *, gain: float = 0.02, confidence: float = 0.95)
     ```
     Use instead:
     ```python
-    epoch = np.arange(1, 101)
+    epoch = np.arange(1, 201)
     loss = 0.2 + 2.0 * np.exp(-epoch / 15)
     run = Run.of(series={"train/loss": loss, "val/loss": loss + 0.1})
     ```

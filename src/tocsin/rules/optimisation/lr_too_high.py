@@ -14,6 +14,7 @@ from tocsin.run import Floats, Ints, Run, Series
 
 _PARTS = 40
 _SPIKES = 3
+_RETURNS = 0.1  # of the rise, over the last third: the loss is coming back
 
 
 @dataclass(frozen=True)
@@ -71,10 +72,11 @@ def lr_too_high(run: Run, *, lost: float = 0.5, rise: float = 0.2) -> Iterator[F
 
     `E - L_i > max(6 s, rise |L_i|)`, every part of the last fifth has lost `lost` of the fall `L_1 - L_i`,
 
-    the last third is not falling (Theil-Sen), at least a fifth of the run came after `i`, and the learning rate, where
-    it is recorded, stood above 0.3 of its peak then. A warning where the loss ends a tenth above its start, or where
-    the evaluations got worse since, too; an error where it ends at 10 times its start; else a note. A note as well
-    where one term of the loss fell meanwhile (another grew by design). Silent where the evaluations improved since.
+    the last third does not fall (Theil-Sen) by a tenth of that rise, at least a fifth of the run came after `i`, and the
+    learning rate, where it is recorded, stood above 0.3 of its peak then. A warning where the loss ends a tenth above
+    its start, or where the evaluations got worse since, too; an error where it ends at 10 times its start; else a note.
+    A note as well where one term of the loss fell meanwhile (another grew by design). Silent where the evaluations
+    improved since.
 
     Spikes (above twice the median of the 50 points before and 10 times their scatter, in 2 points or more, as a single
     hard batch is not) that came down again are a note, from 3 on.
@@ -139,8 +141,10 @@ def _turned(course: Course, lost: float, rise: float) -> bool:
     needed = max(6 * course.noise, rise * abs(course.bottom), 1e-12)
     floor = course.bottom + max(lost * (course.start - course.bottom), 0.5 * needed)
     tail = parts[-max(5, n // 3) :]
-    falling = stats.trend(tail.step, tail.value).falling
-    return bool(course.end - course.bottom > needed and course.last.min() > floor and not falling)
+    slope = stats.trend(tail.step, tail.value)
+    back = -slope.slope * float(tail.step[-1] - tail.step[0])
+    returns = slope.falling and back > _RETURNS * (course.end - course.bottom)
+    return bool(course.end - course.bottom > needed and course.last.min() > floor and not returns)
 
 
 def _diverged(run: Run, loss: Series, course: Course, verdict: str) -> Finding:

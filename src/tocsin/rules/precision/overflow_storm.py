@@ -126,7 +126,7 @@ def _by_count(run: Run) -> Skips | None:
     at_half = int(np.searchsorted(seen.step, half, side="right")) - 1
     missed = float(seen.value[-1] - seen.value[at_half])
     completed = _grown(done, half, last) if done is not None else float(last - half) - missed
-    begin = int(seen.step[_stretch(np.diff(seen.value) > 0) + 1]) if missed > 0 else half
+    begin = int(seen.step[_stretch(np.diff(seen.value, prepend=0.0) > 0)]) if missed > 0 else half
     points = (
         Evidence(seen.name, float(seen.value[at_half]), int(seen.step[at_half]), text="skipped until then"),
         Evidence(seen.name, float(seen.value[-1]), last, text="skipped in all"),

@@ -1,0 +1,106 @@
+"""OPT010 lr-too-high."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from corpus import faulty, real_curves
+from tocsin.findings import Finding, NotChecked
+from tocsin.rules.optimisation.lr_too_high import _spike_points, lr_too_high
+from tocsin.run import Run, Series
+
+
+def ring(run: Run) -> list[Finding]:
+    return [lr_too_high.ring(run, f) for f in lr_too_high.check(run) if isinstance(f, Finding)]
+
+
+def diverged(end: float, seed: int = 0, **more) -> Run:
+    noise = np.exp(0.03 * np.random.default_rng(seed).standard_normal(500))
+    level = np.r_[4 + 5 * np.exp(-np.arange(100) / 30), np.full(400, end)]
+    return Run.of(series={"train/loss": level * noise, **more}, exit="finished")
+
+
+@pytest.mark.parametrize(("end", "severity"), [(11, "warning"), (2e4, "error"), (7.5, "note"), (4.2, None)])
+def test_how_far_it_rose_makes_the_severity(end, severity):
+    assert [f.severity for f in ring(diverged(end))] == ([severity] if severity else [])
+
+
+def test_the_turn_is_where_the_loss_was_lowest():
+    (finding,) = ring(faulty.build("blown-up", 0))
+    assert 700 <= finding.step <= 1100
+    assert "the learning rate stood at 100 % of its peak" in finding.message
+
+
+def test_evaluations_decide_in_between():
+    at = np.arange(50, 501, 50)
+    worse = Series.of("", np.linspace(4, 8, 10), step=at)
+    assert [f.severity for f in ring(diverged(7.5, **{"val/loss": worse}))] == ["warning"]
+    better = Series.of("", np.linspace(8, 4, 10), step=at)
+    assert ring(diverged(7.5, **{"val/loss": better})) == []
+
+
+def test_a_rate_that_had_come_down_is_not_the_cause():
+    rate = np.r_[np.full(50, 1e-2), np.full(450, 1e-4)]
+    assert ring(diverged(11, **{"lr/0": rate})) == []
+
+
+def test_a_term_that_grows_by_design_makes_it_a_note():
+    falling = np.exp(-np.arange(500) / 100)
+    assert [f.severity for f in ring(diverged(11, **{"train/loss/rec": falling}))] == ["note"]
+
+
+@pytest.mark.parametrize("curve", real_curves.HEALTHY)
+def test_silent_on_real_healthy_curves(curve):
+    run = real_curves.HEALTHY[curve]()
+    assert ring(run) == []
+
+
+def test_a_loss_that_comes_down_again_is_silent():
+    level = np.r_[np.linspace(2, 0.5, 100), np.linspace(3, 0.6, 200)]
+    assert ring(Run.of(series={"train/loss": level})) == []
+
+
+def test_reinforcement_learning_is_not_checked():
+    (outcome,) = lr_too_high.check(diverged(11, **{"train/reward": np.ones(500)}))
+    assert isinstance(outcome, NotChecked)
+
+
+def test_spikes_that_heal_are_a_note_and_single_hard_batches_are_nothing():
+    y = 1 + 0.01 * np.random.default_rng(0).standard_normal(1000)
+    for at in (200, 400, 600, 800):
+        y[at : at + 4] = [9, 6, 4, 2.5]
+    (finding,) = ring(Run.of(series={"train/loss": y}))
+    assert (finding.severity, finding.step, finding.subject) == ("note", 201, "spikes")
+    assert list(_spike_points(y)) == [200, 400, 600, 800]
+    y[:] = 1 + 0.01 * np.random.default_rng(0).standard_normal(1000)
+    y[[200, 400, 600, 800]] = 9
+    assert ring(Run.of(series={"train/loss": y})) == []
+
+
+def test_spikes_against_a_plain_loop():
+    rng = np.random.default_rng(3)
+    y = np.exp(0.3 * rng.standard_t(2, 400))
+    plain = []
+    for i in range(50, 399):
+        limits = []
+        for k in (i - 1, i, i + 1):
+            before = y[max(0, k - 50) : k]
+            spread = 1.4826 * np.median(np.abs(before - np.median(before)))
+            limits.append(y[k] > np.median(before) + max(10 * spread, abs(np.median(before))))
+        if limits[1] and limits[2] and not (limits[0] and i > 50):
+            plain.append(i)
+    assert list(_spike_points(y)) == plain
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 10**6), st.floats(1e-4, 1e4))
+def test_law_the_unit_of_the_loss_does_not_matter(seed, unit):
+    run = diverged(11, seed)
+    scaled = replace(run.series["train/loss"], value=unit * run.series["train/loss"].value)
+    found, same = ring(run), ring(replace(run, series={"train/loss": scaled}))
+    assert [(f.step, f.severity) for f in found] == [(f.step, f.severity) for f in same] != []

@@ -1,0 +1,100 @@
+"""AMP001 overflow-storm."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.stats import binomtest
+
+from corpus import faulty, log_families
+from tocsin.findings import Finding
+from tocsin.rules.precision.overflow_storm import overflow_storm
+from tocsin.run import Event, Run, Series
+
+
+def ring(run: Run) -> list[Finding]:
+    return [overflow_storm.ring(run, f) for f in overflow_storm.check(run) if isinstance(f, Finding)]
+
+
+def counted(skip) -> Run:
+    falls = np.cumsum(skip)
+    series = {"count/skipped": falls, "count/optimizer": np.arange(1, len(skip) + 1) - falls}
+    return Run.of(series={**series, "amp/scale": 65536 * 0.5**falls}, exit="finished")
+
+
+def test_the_share_and_its_interval_are_those_of_the_last_half():
+    skip = np.arange(400) % 4 == 0
+    (finding,) = ring(counted(skip))
+    assert finding.message.startswith("50 of the last 200 optimizer steps were skipped (25 %, interval 18 to 34 %)")
+    low, high = binomtest(50, 200).proportion_ci(0.99, method="wilson")
+    assert (round(100 * low), round(100 * high)) == (18, 34)
+    assert (finding.severity, finding.step) == ("warning", 1)
+
+
+def test_nothing_but_skips_is_an_error():
+    (finding,) = ring(counted(np.ones(300, bool)))
+    assert finding.severity == "error"
+
+
+def test_the_scale_alone_tells_too():
+    run = faulty.build("scale-that-never-settles", 1)
+    assert [f.severity for f in ring(run)] == ["warning"]
+    sparse = run.series["amp/scale"]
+    assert ring(replace(run, series={**run.series, "amp/scale": sparse[np.arange(0, 600, 20)]}))
+
+
+@pytest.mark.parametrize("early", [1, 8, 19, 40])
+def test_early_overflows_are_silent(early):
+    assert ring(counted(np.arange(400) < early)) == []
+
+
+def test_growth_and_one_fall_in_2000_steps_are_silent(record_property):
+    alarms = sum(bool(ring(log_families.draw("scale_that_probes", seed))) for seed in range(30))
+    record_property("figure", f"AMP001: {alarms} alarms in 30 healthy scales that probe upwards")
+    assert alarms == 0
+
+
+def test_a_static_scale_is_silent():
+    assert ring(Run.of(series={"amp/scale": np.full(500, 512.0), "train/loss": np.ones(500)})) == []
+
+
+def test_a_scale_that_recovered_is_silent():
+    scale = np.r_[65536 * 0.5 ** np.arange(20), np.full(180, 0.125), 0.125 * 2.0 ** np.arange(0, 200) ** 0.5]
+    assert ring(Run.of(series={"amp/scale": scale}, exit="finished")) == []
+
+
+def test_skips_of_a_loss_that_is_gone_are_a_note():
+    run = counted(np.arange(400) >= 100)
+    loss = np.where(np.arange(400) < 100, 1.0, np.nan)
+    (finding,) = ring(replace(run, series={**run.series, "train/loss": Series.of("train/loss", loss)}))
+    assert finding.severity == "note"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "FloatingPointError: Minimum loss scale reached (0.0001). Your loss is probably exploding.",
+        "Exception: Current loss scale already at minimum - cannot decrease scale anymore. Exiting run.",
+    ],
+)
+def test_a_trainer_that_gave_up(text):
+    (finding,) = ring(Run.of(events=(Event("exception", f"Traceback\n{text}", 812),), exit="failed"))
+    assert (finding.severity, finding.step) == ("error", 812)
+    assert text in finding.message
+
+
+def test_messages_alone():
+    (finding,) = ring(faulty.build("overflow-messages", 0))
+    assert finding.message.startswith("50 of the last 200")
+    few = [Event("message", "Gradient overflow. Skipping step", k) for k in range(1, 20)]
+    assert ring(Run.of(series={"train/loss": np.ones(400)}, events=tuple(few))) == []
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 10**6), st.floats(0, 0.02))
+def test_law_rare_skips_are_silent(seed, share):
+    assert ring(counted(np.random.default_rng(seed).random(600) < share)) == []
