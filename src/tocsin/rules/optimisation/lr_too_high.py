@@ -73,10 +73,10 @@ def lr_too_high(run: Run, *, lost: float = 0.5, rise: float = 0.2) -> Iterator[F
     `E - L_i > max(6 s, rise |L_i|)`, every part of the last fifth has lost `lost` of the fall `L_1 - L_i`,
 
     the last third does not fall (Theil-Sen) by a tenth of that rise, at least a fifth of the run came after `i`, and
-    the learning rate, where it is recorded, stood above 0.3 of its peak then. A warning where the loss ends a tenth above
-    its start, or where the evaluations got worse since, too; an error where it ends at 10 times its start; else a note.
-    A note as well where one term of the loss fell meanwhile (another grew by design). Silent where the evaluations
-    improved since.
+    the learning rate, where it is recorded, stood above 0.3 of its peak then. A warning where the loss ends a tenth
+    above its start, or where the evaluations got worse since, too; an error where it ends at 10 times its start; else
+    a note. A note as well where one term of the loss fell meanwhile (another grew by design). Silent where the
+    evaluations improved since.
 
     Spikes (above twice the median of the 50 points before and 10 times their scatter, in 2 points or more, as a single
     hard batch is not) that came down again are a note, from 3 on.
