@@ -46,6 +46,12 @@ def test_what_is_not_its_business(fields):
     assert isinstance(outcome, NotChecked)
 
 
+def test_what_a_recorder_notes_before_any_step_is_no_training():
+    series = {n: Series.of(n, [0.1], step=[0]) for n in ("lr/0", "watch/cost_frac", "param/norm")}
+    (finding,) = no_steps.check(Run.of(config=CONFIG, exit="finished", series=series))
+    assert finding.severity is None
+
+
 def test_silent_on_one_value_and_on_an_evaluation_only():
     assert list(no_steps.check(Run.of(config=CONFIG, exit="finished", series={"train/loss": [2.0]}))) == []
     only = {"test/accuracy": Series.of("test/accuracy", [0.9], step=[0])}

@@ -11,6 +11,7 @@ from tocsin.run import Run
 from tocsin.tracebacks import failures
 
 _TRAINS = frozenset({"lr", "epoch", "epochs", "steps", "iters", "batch", "optimizer", "optim", "warmup", "momentum"})
+_KEPT_ANYWAY = ("watch/", "param/", "lr/", "count/", "amp/", "system/")  # what a recorder notes before any step
 _TRAINER = re.compile(r"train|tune|fit\b|learn|main|launch", re.IGNORECASE)
 _OTHER = re.compile(
     r"eval|test|infer|predict|export|download|prepare|preprocess|convert|generate|serve|demo|install|plot",
@@ -23,7 +24,8 @@ def no_steps(run: Run) -> Iterator[Finding | NotChecked]:
     """The run is over and not one number of it was recorded, though nothing says that it failed.
 
     ## What it does
-    Rings where a run holds no value of any series and no evaluation, and
+    Rings where a run holds no evaluation and no value of any series, but for what a recorder notes before the first
+    step (learning rates, parameter norms, its own cost), and
 
     - its exit says `finished`: an error, or
     - its log shows that a run was started (a configuration, a command line) and says nothing after that: a warning.
@@ -58,7 +60,7 @@ def no_steps(run: Run) -> Iterator[Finding | NotChecked]:
     ## References
     Seen in public logs: 24 empty TensorBoard files in one repository; logs that end after the configuration.
     """
-    if any(len(s) for s in run.series.values()) or run.evaluations:
+    if run.evaluations or any(len(s) and not name.startswith(_KEPT_ANYWAY) for name, s in run.series.items()):
         return
     if run.exit in ("failed", "killed", "interrupted", "running") or failures(run.events):
         yield NotChecked("the run has not ended by itself: RUN001 tells how it failed to start")
