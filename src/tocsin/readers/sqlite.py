@@ -46,8 +46,10 @@ class Database:
         """The rows of a table, in batches; a column that it does not have is None in each, and orders nothing.
 
         Raises:
-            ReadError: The database is damaged, locked, or took too long.
+            ReadError: There is no such table; the database is damaged, locked, or took too long.
         """
+        if table not in self.tables:
+            raise ReadError(f"{self._path}: the database has no plain table {table!r}")
         mine = self.tables[table]
         asked = ", ".join(_quoted(c) if c in mine else "NULL" for c in columns)
         ordered = [_quoted(c) for c in order if c in mine]
@@ -84,7 +86,7 @@ def database(file: File, seconds: float = MOST_SECONDS) -> Iterator[Database]:
         connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LONGEST_VALUE)
         connection.set_progress_handler(lambda: time.monotonic() > deadline, 20_000)
         with _said(file.path):
-            if "nolock" in uri:  # keeps the index of the write-ahead log in memory, not in a file
+            if "vfs=" in uri:  # keeps the index of the write-ahead log in memory, not in a file
                 connection.execute("PRAGMA locking_mode = EXCLUSIVE")
             for pragma in _PRAGMAS:
                 connection.execute(f"PRAGMA {pragma}")
@@ -102,7 +104,7 @@ def _how(file: File) -> tuple[str, str]:
     if file.head[18:19] == bytes([_WAL]):
         if not beside["-wal"]:
             return f"{uri}?mode=ro&immutable=1", ""
-        return (f"{uri}?mode=ro", "") if beside["-shm"] else (f"{uri}?mode=ro&nolock=1", "")
+        return (f"{uri}?mode=ro", "") if beside["-shm"] else (f"{uri}?mode=ro&vfs=unix-none", "")
     if beside["-journal"]:
         return (
             f"{uri}?mode=ro&immutable=1",
