@@ -35,8 +35,9 @@ docs: $(STAMP)       ## Build the HTML documentation into docs/_build
 	$(BIN)/python docs/generate.py
 	$(BIN)/sphinx-build -q -W -b html docs docs/_build/html
 
-bench: $(STAMP)      ## Slower evidence: overhead, detection over seeds
+bench: $(STAMP)      ## Slower evidence: overhead, readers against their peers, detection over seeds
 	$(BIN)/python benchmarks/overhead.py
+	$(BIN)/python benchmarks/readers.py
 	$(BIN)/python benchmarks/constellation_faults.py
 
 browser: $(STAMP)    ## Report in headless Chromium; skipped with a reason where there is none
