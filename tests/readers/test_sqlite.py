@@ -109,6 +109,21 @@ def test_a_read_only_folder(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["x.db"]
 
 
+def test_an_error_that_is_no_text(tmp_path):
+    """SQLite quotes the name of a malformed schema entry in its message, whatever bytes that is."""
+    source = (FIXTURES / "trackio" / "proj.db").read_bytes()
+    path = tmp_path / "x.db"
+    path.write_bytes(
+        source.replace(b"tablealertsalerts", b"tableal\xffrtsalerts").replace(
+            b"CREATE TABLE alerts", b"CREATE TABLX alerts"
+        )
+    )
+    assert path.read_bytes() != source
+    assert not trackio.READER.sniffs(File(path))
+    with pytest.raises(ReadError):
+        list(trackio.READER.read(File(path)))
+
+
 @settings(max_examples=60, deadline=None)
 @given(st.sampled_from(["mlflow/mlflow.db", "trackio/proj.db"]), st.data())
 def test_damage_is_a_read_error(tmp_path_factory, name, data):

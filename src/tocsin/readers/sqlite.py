@@ -128,7 +128,7 @@ def _quoted(name: str) -> str:
 def _said(path: Path) -> Iterator[None]:
     try:
         yield
-    except (sqlite3.Error, sqlite3.Warning, OverflowError) as error:
+    except (sqlite3.Error, sqlite3.Warning, OverflowError, UnicodeError) as error:  # also of a mangled message
         why = "it took too long" if str(error) == "interrupted" else str(error)
         raise ReadError(f"{path}: the database cannot be read ({why})") from error
 

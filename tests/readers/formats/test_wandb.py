@@ -82,6 +82,20 @@ def test_exit_codes(tmp_path, code, exit_):
     assert log_of(tmp_path, wb.framed([wb.exit_record(code)])).exit == exit_
 
 
+def test_a_header_alone_tells_no_run(tmp_path):
+    log = log_of(tmp_path, wb.framed([]))
+    assert not log.told
+    assert "no record in it" in log.unread[0]
+
+
+def test_less_than_a_header(tmp_path):
+    path = tmp_path / "run-x.wandb"
+    path.write_bytes(b":W&")
+    assert not READER.sniffs(File(path))
+    (log,) = READER.read(File(path))
+    assert not log.told
+
+
 def test_exit_255_with_another_exception_is_a_failure(tmp_path):
     said = 'Traceback (most recent call last):\n  File "a.py", line 1, in <module>\nValueError: x\n'
     assert log_of(tmp_path, wb.framed([wb.output(said), wb.exit_record(255)])).exit == "failed"

@@ -172,6 +172,7 @@ class _Reading:
         if self.broken:
             self.log.miss(f"{self.broken} of {self.records} records are no messages of W&B")
         if not self.records:
+            self.log.exit = "unknown"
             self.log.miss("no record in it: the run ended before its first block was written")
 
 

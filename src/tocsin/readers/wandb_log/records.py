@@ -31,7 +31,7 @@ class Records:
     def __iter__(self) -> Iterator[bytes]:
         at = len(IDENT)
         self.stream.seek(at)
-        while block := self.stream.read(min(BLOCK - at % BLOCK, self.size - at)):
+        while block := self.stream.read(max(min(BLOCK - at % BLOCK, self.size - at), 0)):
             yield from self._block(block, at)
             at += len(block)
         if self._parts is not None and self.torn is None:
