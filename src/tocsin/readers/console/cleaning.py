@@ -1,0 +1,63 @@
+"""From a raw line, with colours and overwritten progress bars, to the lines that a reader of the screen would keep."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+LONGEST = 20_000
+_ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b\][^\x07\x1b]{0,200}\x07|\x1b[()=>][0-9A-B]?")
+_OVERWRITES = re.compile(r"\r+|\x08+(?: +\x08+)?")
+_GLYPHS = re.compile(r"[█▏▎▍▌▋▊▉▁▂▃▄▅▆▇━╸╺─░▒▓■□▪⠀-⣿]{1,400}|#{6,400}|={5,400}>?\.{0,200}|\.{6,400}|-{6,400}")
+_BAR = re.compile(r"(\d+)/(\d+|Unknown) ?[\[|]|\d+/\d+ *(?:━|\[)|it/s|s/it|\bETA\b")
+_COUNT = re.compile(r"(\d{1,15}) ?/ ?(\d{1,15})")
+_VARIABLE = re.compile(r"\d{1,15}\.\d{1,15}(?:e-?\d{1,5})?|=\s?-?\d{1,15}|\d{1,3}%.{0,500}|\s")
+
+
+def clean(line: str) -> Iterator[str]:
+    """The readable lines of a raw line: no colours, bars squeezed, of an overwritten bar the last state only."""
+    if line.isascii() and line.isprintable():  # the most common case
+        yield _squeezed(line[:LONGEST])
+        return
+    if "\x1b" in line:
+        line = _ANSI.sub("", line)
+    line = line.rstrip("\r\n")
+    if "\r" in line or "\x08" in line:
+        yield from map(_squeezed, _last_states(_OVERWRITES.split(line)))
+    else:
+        yield _squeezed(line[:LONGEST])
+
+
+def _squeezed(line: str) -> str:
+    """Without the glyphs of a bar, whose number varies with its progress."""
+    if "%" in line or "[=" in line or "[>" in line or "━" in line or ("/" in line and "[." in line):
+        return _GLYPHS.sub("~", line)
+    return line
+
+
+def _last_states(segments: list[str]) -> Iterator[str]:
+    """Of each progress bar the last state, of what is no bar everything."""
+    kept, bar = "", None
+    for segment in segments:
+        if not segment.strip():
+            continue
+        segment = segment[:LONGEST]
+        now = _bar(segment)
+        overwritten = bar is not None and now is not None and bar[::2] == now[::2] and bar[1] <= now[1]
+        if kept and not overwritten:
+            yield kept
+        kept, bar = segment, now
+    if kept:
+        yield kept
+
+
+def _bar(segment: str) -> tuple[str, int, str] | None:
+    """Which bar a segment shows (what does not change while it fills), how far it is, and of how many."""
+    if _BAR.search(segment) is None:
+        return None
+    counts = list(_COUNT.finditer(segment))
+    if not counts:
+        return None
+    last = counts[-1]
+    name = counts[0].group() if len(counts) > 1 else _VARIABLE.sub("", segment[: last.start()])
+    return name, int(last.group(1)), last.group(2)

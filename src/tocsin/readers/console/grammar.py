@@ -1,0 +1,174 @@
+"""The second half of the grammar: which numbers of a line are positions and quantities, and of which split."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+from tocsin.readers.console import words
+from tocsin.readers.console.plan import Pair, Plan
+from tocsin.readers.console.prefixes import Prefix, prefix
+from tocsin.readers.console.roles import Roles
+from tocsin.readers.console.scanning import Number, scan
+
+MAYBE = re.compile(
+    r"\w\)?[\"'\]]?\s*(?:[:=|：＝]|->|\[[\d.n-])|epoch|iter|step|loss|acc|\d+/\d+ |lr|\[\d+[\],]|轮|步"
+    r"|\b(?:dice|m?iou|psnr|ssim|ppl|auc|map|f1|reward|return|bleu|score|error|mse|mae|rmse|r2)\b",
+    re.IGNORECASE,
+)
+_CODE = re.compile(
+    r"^\s*(?:def |class |import |from \S+ import |return\b|elif |raise |with |assert |print\(|#include|@\w|//|/\*|"
+    r"(?:if|for|while|else|try|except)\b.*:$|(?:const|let|var|public|static|void|int|float) \w)"
+    r"|\bself\.\w|\bprint\(|\{:?[.,]?\d*[fdegs]?\}|\{\w+(?:\.\w+\(?\)?)?:[.\d]*[fdeg]?\}|\bf[\"']|[^=]==[^=]"
+    r"| \+= |\bshape\s?=|\blambda\b|</?\w+>"
+    r"|\w\s?= ?(?!tensor|np\.|torch\.tensor|tf\.Tensor|float|array|int|dict)[A-Za-z_][\w.]*\((?!tensor)"
+)
+_SETTINGS = words.listed(
+    "batch_size hidden_size dropout num_layers optimizer seed epochs num_epochs momentum weight_decay betas beta1 "
+    "beta2 n_layers n_heads hidden_dim num_workers max_steps num_train_epochs warmup_steps embed_dim d_model "
+    "nesterov eps max_epochs batchsize adam_beta1 n_layer n_head n_embd vocab_size block_size learning_rate_decay "
+    "in_features out_features kernel_size stride padding"
+)
+_KEYS = re.compile(r"[\"']?([A-Za-z_]\w{2,30})[\"']?\s?[=:]")
+_ASIDE = re.compile(
+    r"\b(?:best|improv\w*|sav(?:ed|ing)|load(?:ed|ing)?|early|restor\w*|resum\w*|patience|checkpoint|writ\w+"
+    r"|download\w*|"
+    r"finished|completed?|took|elapsed|time|start(?:ing)? from|learning rate decay\w*|generat\w+|process\w+"
+    r"|reduc\w+)\b",
+    re.IGNORECASE,
+)
+_OUTCOME = re.compile(
+    r"^\W*(accuracy|acc|f1|precision|recall)\b.{0,60}?(?:\b(train|val|valid|validation|test)\w*\b.{0,40})?[:=]",
+    re.IGNORECASE,
+)
+_BOXED = re.compile(r"^\s*[|│][^|│]{1,80}[|│][^|│]{1,80}[|│]\s*$")
+_WORDS = re.compile(r"[^\W\d_]{2,}")
+
+
+def study(line: str, pieces: list[str]) -> Plan | None:
+    """The plan for all lines of the shape of ``line``; None where it holds nothing to read.
+
+    Args:
+        line: A cleaned line.
+        pieces: What ``numbers.split`` makes of it.
+    """
+    if len(pieces) < 3:
+        return None
+    start = prefix(line)
+    plan = _after(start, line, pieces)
+    if start.bare and (plan is None or not plan.places):
+        plan = _after(Prefix(), line, pieces)
+    return plan
+
+
+def _after(start: Prefix, line: str, pieces: list[str]) -> Plan | None:
+    message = line[start.end :]
+    if _CODE.search(message) is not None:
+        return None
+    first, cut = _first(pieces, start.end)
+    numbers = scan(cut, first)
+    if not numbers:
+        return None
+    roles = Roles(numbers)
+    pairs = _accepted(roles, message)
+    if roles.places and not pairs and not _heads(message, numbers, roles):
+        return None
+    if not pairs and not roles.places:
+        return None
+    pairs = pairs or []
+    return Plan(
+        places=tuple(roles.places),
+        pairs=tuple(pairs),
+        split=roles.split,
+        header=not pairs,
+        rank=start.rank,
+        dated=start.dated,
+        tag=_tag(numbers, roles),
+        brief=not roles.places and len(numbers) <= 2 and len(pairs) == 1,
+        weak=not roles.places and all(_setting(pair.name) for pair in pairs),
+    )
+
+
+def _first(pieces: list[str], end: int) -> tuple[int, list[str]]:
+    """The first number at or behind a place in the line, and the pieces with the text before that place blanked."""
+    at, offset = 0, len(pieces[0])
+    while at < len(pieces) // 2 and offset < end:
+        offset += len(pieces[2 * at + 1]) + len(pieces[2 * at + 2])
+        at += 1
+    cut = list(pieces)
+    if at < len(pieces) // 2:
+        kept = offset - end
+        cut[2 * at] = pieces[2 * at][len(pieces[2 * at]) - kept :] if kept else ""
+    return at, cut
+
+
+def _accepted(roles: Roles, message: str) -> list[Pair]:
+    """The candidates that a line of this kind is believed."""
+    placed = bool(roles.places)
+    if _BOXED.match(message):
+        return [pair for pair, _ in roles.pairs if not words.bookkeeping(pair.name)]
+    sure = [pair for pair, _ in roles.pairs if words.metric(pair.name)]
+    if not placed:
+        if not any(not _setting(pair.name) for pair in sure):
+            return [replace(pair) for pair in sure] if len(roles.pairs) == 1 and sure else _outcome(message, roles)
+        if len(_SETTINGS.intersection(_KEYS.findall(message))) >= 2:
+            return []
+        if not any(n.decimal or n.share or pair.over >= 0 or pair.split for pair, n in roles.pairs):
+            return []
+        loose = len(_WORDS.findall(message)) - sum(len(words.parts(n.key)) for _, n in roles.pairs)
+        if loose > (12 if any(number.explicit for _, number in roles.pairs) else 5):
+            return []
+    elif not sure and not any(n.decimal and not words.bookkeeping(pair.name) for pair, n in roles.pairs):
+        return []
+    return [pair for pair, number in roles.pairs if _believed(pair, number, placed)]
+
+
+def _believed(pair: Pair, number: Number, placed: bool) -> bool:
+    if words.metric(pair.name):
+        return True
+    if words.bookkeeping(pair.name) or words.place(pair.name):
+        return False
+    if number.explicit:
+        return placed or number.decimal
+    return placed and number.decimal and len(words.parts(pair.name)) <= 2
+
+
+def _outcome(message: str, roles: Roles) -> list[Pair]:
+    """``Accuracy of the network on the 10000 test images: 55 %``."""
+    found = _OUTCOME.match(message)
+    last = roles.numbers[-1]
+    if found is None or not (last.share or last.decimal) or not last.explicit:
+        return []
+    if len(_WORDS.findall(message)) > 12 or re.search(r"\bof (?!the\b)", message):
+        return []
+    return [Pair(found.group(1).lower(), last.at, words.split_word(found.group(2) or ""), share=last.share)]
+
+
+def _setting(name: str) -> bool:
+    """Whether a quantity may as well be a setting: a learning rate, a loss scale."""
+    parts = words.parts(name)
+    return bool({"lr", "rate", "scale"} & set(parts))
+
+
+def _heads(message: str, numbers: list[Number], roles: Roles) -> bool:
+    """Whether a line with a position and nothing else is a header (``Epoch 3/10``, ``===== epoch 0``)."""
+    place = roles.places[0]
+    if _BOXED.match(message):
+        return True
+    if place.kind == "batch" or (place.total < 0 and numbers[place.at - numbers[0].at].key.lower().endswith("s")):
+        return False
+    if place.kind == "bar" or _ASIDE.search(message):
+        return place.kind == "bar"
+    before = numbers[place.at - numbers[0].at]
+    return len(_WORDS.findall(before.context)) <= 2 and len(_WORDS.findall(message)) <= 8
+
+
+def _tag(numbers: list[Number], roles: Roles) -> str:
+    """What names a model before the epoch, as ``LSTM_e1`` in ``LSTM_e1 Epoch 1: Loss = 2``."""
+    epochs = [place for place in roles.places if place.kind == "epoch"]
+    if not epochs or epochs[0].at != numbers[0].at:
+        return ""
+    key = numbers[0].key.split(" ")
+    text = (numbers[0].context + " ".join(key[:-1])).strip(" -|:=>[]#*\t")
+    known = words.split_word(text) or not re.fullmatch(r"[A-Za-z][\w.+\-]*(?: [\w.+\-]+){0,2}", text)
+    return "" if known or _ASIDE.search(text) or len(text) > 40 else text

@@ -1,0 +1,122 @@
+"""``Console``: the reader of a stream of lines; files and the outputs of notebooks are fed to it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from tocsin.readers.console import configs, reports, tables
+from tocsin.readers.console.cleaning import clean
+from tocsin.readers.console.measuring import NEAR
+from tocsin.readers.console.prefixes import prefix
+from tocsin.readers.console.saying import Saying
+from tocsin.readers.console.sections import section
+from tocsin.readers.log import Log
+
+_MOST_MISSES = 8
+
+
+class Console(Saying):
+    """Reads lines, one after another; ``finish`` gives the runs that they told."""
+
+    def feed(self, raw: str) -> None:
+        """Take one raw line."""
+        for line in clean(raw):
+            self._line(line)
+
+    def logs(self) -> Iterator[Log]:
+        """The runs that are over so far; each is given once."""
+        while self._runs.done:
+            yield self._runs.done.pop(0)
+
+    def finish(self) -> Iterator[Log]:
+        """All runs that are left."""
+        self._end_trace()
+        self._end_block()
+        self._end_box()
+        self._release()
+        self._runs.finish()
+        yield from self.logs()
+
+    def boundary(self) -> None:
+        """A new cell of a notebook: what follows may be another run."""
+        self._end_trace()
+        self._table, self._report, self._split = None, "", ""
+
+    def fail(self, text: str, kind: str) -> None:
+        """An error that the source gives as such, with its type."""
+        self._end_trace()
+        self._fatal(text, kind)
+
+    def cells(self, header: list[str], row: list[str]) -> None:
+        """A row of a table that the source gives as such; rows of tables that measure nothing are passed over."""
+        found = tables.of_cells(header)
+        if found is not None and (read := found.read(row)) is not None:
+            self._end_block()
+            self._tabled(read)
+
+    def _line(self, line: str) -> None:
+        self._lines += 1
+        if self._trace is not None:
+            if self._trace.feed(line):
+                return
+            self._end_trace()
+        if not line.strip():
+            self._blank()
+            return
+        if (self._table is not None or self._report) and self._row(line):
+            return
+        read = self._shapes.read(line)
+        if read is None:
+            self._text(line)
+            return
+        plan, numbers, said = read
+        if said and self._signed(said, line, plan):
+            return
+        if plan.pairs or plan.places:
+            self._measured(plan, numbers, line)
+
+    def _blank(self) -> None:
+        self._end_box()
+        if self._table is not None and self._table.misses > 0:
+            self._table.misses += 1
+
+    def _text(self, line: str) -> None:
+        """A line without numbers to read: a section, a header, a setting, a rule of a table."""
+        if line[0] in "|-+" and tables.rule(line):
+            if "|" not in line:
+                self._end_box()
+            return
+        if len(line) > 600 or line[0] in "{}<":
+            return
+        start = prefix(line).end
+        message = line[start:]
+        if split := section(message):
+            self._split, self._announced = ("", False) if split == "train" else (split, True)
+            self._training_at = self._lines if split == "train" else -NEAR
+            return
+        if (found := tables.header(message)) is not None:
+            self._table, self.evidence = found, self.evidence + 1
+            return
+        if self._runs.draft.empty and (pair := configs.setting(message)) is not None:
+            self._setting(*pair)
+
+    def _row(self, line: str) -> bool:
+        """A row of the open table or report."""
+        if self._report == "report":
+            points = reports.report_row(line)
+            if points is None:
+                self._report = "" if line.strip() and not tables.rule(line) else self._report
+                return False
+            self._evaluated(points)
+            return True
+        if self._report or self._table is None or tables.rule(line):
+            return bool(self._table is not None and not self._report)
+        row = self._table.row(line[prefix(line).end :])
+        if row is None:
+            self._table.misses += 1
+            if self._table.misses > _MOST_MISSES:
+                self._table = None
+            return False
+        self._table.misses = 0
+        self._tabled(row)
+        return True

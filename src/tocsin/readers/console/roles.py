@@ -1,0 +1,247 @@
+"""The role of each number in a line: position, total, running mean, quantity, or nothing."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+from tocsin.readers.console import words
+from tocsin.readers.console.numbers import whole
+from tocsin.readers.console.plan import Pair, Place
+from tocsin.readers.console.scanning import Number
+from tocsin.readers.naming import SPLITS
+
+_SLASH = re.compile(r"^\]?\s*(?:/|\bof\b|out of)\s*\[?$", re.IGNORECASE)
+_LIST = re.compile(r"^[\s,)]*(?:(?:np|numpy|torch)\.)?(?:\w{1,10}\()?$")
+_MEAN = re.compile(r"^\s*\((?:avg|mean|ave|average|μ)?[:=\s]*$", re.IGNORECASE)
+_VERBS = words.listed(
+    "from to than below above for with since by in on improved improve did saving was at of the and after every"
+)
+_TAGGED = re.compile(
+    r"\[(\w{2,12})\]|^\W*(\w{2,12})(?:[ _]\w{2,10})?\s?[:|>\-]|(?:^|[|,;]|\s-|\*)\s*(\w{2,12})(?: (?:set|on"
+    r"|phase|results?|metrics?|stats|epoch|data)\b[^|]{0,40})?\s*[:|\-]|[\"'](\w{2,12})[\"']\s*:\s*\{|\b(?:mode"
+    r"|split|phase|stage|subset|set)\W{1,4}(\w{2,12})",
+    re.IGNORECASE,
+)
+_OF_SPLIT = re.compile(r"^(?:val|valid|validation|test|eval|dev)[ _/]([A-Za-z]\w*)$", re.IGNORECASE)
+_BEST = frozenset({"best", "lowest", "highest", "previous", "prev"})
+_MOST_LISTED = 16
+
+
+class Roles:
+    """What the numbers of one line are.
+
+    Attributes:
+        numbers: The numbers.
+        places: Positions found.
+        pairs: Candidates for quantities, each with its number.
+        split: The split that the line says of itself before its first quantity.
+    """
+
+    def __init__(self, numbers: list[Number]) -> None:
+        self.numbers = numbers
+        self.places: list[Place] = []
+        self.pairs: list[tuple[Pair, Number]] = []
+        self.split = ""
+        self._running = self._own = self._joined = ""
+        self._head = ""
+        self._listed = 0
+        at = 0
+        while at < len(numbers):
+            at += self._take(at)
+        self._settle()
+
+    def _take(self, i: int) -> int:
+        """Give the ``i``-th number its role; how many numbers were used up."""
+        number = self.numbers[i]
+        self._follow_split(number)
+        if self._ratio(i):
+            return 2
+        if self._detail(i) or self._place(i):
+            return 1
+        self._quantity(i)
+        return 1
+
+    def _follow_split(self, number: Number) -> None:
+        """Which split the quantities from here on are of, by what stands before the number."""
+        said = "val" if "Saving dict" in number.before else ""
+        for found in _TAGGED.finditer(number.context[-120:]):
+            word = next((group for group in found.groups() if group), "").lower()
+            said = SPLITS.get(word, said)
+        if said:
+            self._running, self.split = said, self.split or said
+        parts = words.parts(number.key)
+        own = SPLITS.get(parts[0], SPLITS.get(parts[-1], "") if len(parts) > 1 else "") if parts else ""
+        self._own = own
+        if own and words.place(number.key):
+            self._running, self.split = own, self.split or own
+        elif own and "_" in number.key:
+            self._joined = own
+        elif own and not words.bookkeeping(number.key):
+            self._running = own
+
+    def _ratio(self, i: int) -> bool:
+        """``n/N``: a position with its total, or a share of hits."""
+        number = self.numbers[i]
+        if i + 1 >= len(self.numbers) or not _SLASH.match(number.after) or number.decimal:
+            return False
+        total = self.numbers[i + 1]
+        if total.decimal:
+            return False
+        kind = self._kind_of_ratio(i)
+        if kind:
+            self.places.append(Place(kind, number.at, total.at))
+            self.split = self.split or self._own
+        elif words.metric(number.key):
+            self._keep(number, over=total.at)
+        return True
+
+    def _kind_of_ratio(self, i: int) -> str:
+        number, total = self.numbers[i], self.numbers[i + 1]
+        if number.key and (kind := words.place(number.key)):
+            return kind
+        if number.key and number.before.rstrip(" [")[-1:] not in ("|", "]", "[") and not words.split_word(number.key):
+            return ""
+        if total.noun:
+            return {"e": "epoch", "b": "batch", "轮": "epoch"}.get(total.noun[0], "step")
+        before, after = number.before.rstrip(" "), total.after
+        if before.endswith(("|", "~", "%", "~]")) or after.lstrip().startswith(("[~", "~", "[>", "[.", "[=")):
+            return "bar"
+        if before.endswith("[") or (
+            after.startswith(("]", ")", " (")) and before.endswith(("[", "(")) and not self.pairs
+        ):
+            return "batch" if self.places or words.split_word(number.key or number.context) else "step"
+        if not number.context.strip() and i == 0 and not number.key:
+            return "bar" if re.match(r"\s*(?:-|\[|━|~|\d+s\b)", after) else "step"
+        return ""
+
+    def _detail(self, i: int) -> bool:
+        """Running means in parentheses, percentages beside counts, further numbers of a list, units."""
+        number = self.numbers[i]
+        if i and _MEAN.match(number.before):
+            self._mean(number)
+            return True
+        if i and self._listed and not number.key and "]" not in number.before and _LIST.match(number.before):
+            if self.pairs and self._listed < _MOST_LISTED:
+                head = self.pairs[-1][0].name.rpartition("/")[0]
+                self.pairs.append((Pair(f"{head}/{self._listed}", number.at, self._running), number))
+                self._listed += 1
+            return True
+        return (
+            bool(number.unit)
+            and not (words.metric(number.key) and number.after[:1] in (" ", ""))
+            and not words.place(number.key)
+        )
+
+    def _mean(self, number: Number) -> None:
+        """The running mean of the quantity before it."""
+        if self.pairs and self.pairs[-1][1].at == number.at - 1:
+            pair, owner = self.pairs[-1]
+            self.pairs[-1] = (replace(pair, mean=number.at), owner)
+
+    def _place(self, i: int) -> bool:
+        number = self.numbers[i]
+        kind = words.place(number.key) if number.key else ""
+        if kind and not number.share and (whole(number.text) is not None or kind == "epoch"):
+            self.places.append(Place(kind, number.at))
+            return True
+        if whole(number.text) is None or number.key:
+            return self._numbered_split(i)
+        if number.noun and (i == 0 or self.places) and not number.after.startswith(" "):
+            self.places.append(Place("epoch" if number.noun[0] == "e" else "batch", number.at))
+            return True
+        opening = number.before.strip()
+        if i == 0 and (
+            (opening == "[" and number.after.startswith("]"))
+            or (not opening and re.match(r"\s?[:|\t]\s", number.after))
+        ):
+            self.places.append(Place("step", number.at))
+            return True
+        if i == 0 and opening == "[" and number.after.strip() == "," and self.numbers[1].after.startswith("]"):
+            self.places.append(Place("epoch", number.at))  # [1,  2000] loss: 2.2
+            return True
+        if i == 1 and opening == "," and self.places and number.after.startswith("]"):
+            self.places.append(Place("batch", number.at))
+            return True
+        if i and opening in ("][", "] [", "[") and number.after.startswith("]") and self.places and not self.pairs:
+            self.places.append(Place("batch", number.at))
+            return True
+        return False
+
+    def _numbered_split(self, i: int) -> bool:
+        """``Train: 0 [ 50/312``: the epoch of a split."""
+        number = self.numbers[i]
+        if i or number.decimal or number.key.lower() not in SPLITS or not number.after.startswith(" ["):
+            return False
+        self.places.append(Place("epoch", number.at))
+        self.split = self.split or self._own
+        return True
+
+    def _quantity(self, i: int) -> None:
+        number = self.numbers[i]
+        self._listed = 0
+        if not number.key:
+            return
+        parts = words.parts(number.key)
+        if not parts or number.key.lower().split(" ")[-1] in _VERBS or _BEST & set(parts):
+            return
+        opened = number.before.rstrip().endswith("[") or "[np." in number.before or "[tensor" in number.before
+        if opened and words.metric(number.key) and "," in number.after:
+            self._listed = 1
+        self._keep(number)
+
+    def _keep(self, number: Number, over: int = -1) -> None:
+        name = number.key.removesuffix(" is").removesuffix(" are").removesuffix(" of")
+        if not name.isascii():
+            name = " ".join(words.parts(name))
+        split = self._running
+        if name == "learn" and number.explicit:  # CatBoost
+            name, self._own = "loss", "train"
+        elif name.lower() in SPLITS:
+            if not number.decimal:
+                return
+            name, split = f"{name} loss", SPLITS[name.lower()]
+        if self._listed:
+            name += "/0"
+        head, _, last = name.rpartition(" ")
+        if head and "_" in last and words.metric(last):  # final_roundtrip val_loss: a loss of its own
+            name, self._head = f"{last} {head}", head
+        elif self._head and "_" in name and not self.places:
+            name = f"{name} {self._head}"
+        split = self._own or split
+        evaluated = _OF_SPLIT.match(name)
+        if evaluated and self._own in ("val", "test"):
+            name = evaluated.group(1)
+        if any(pair.name == name and pair.split == split for pair, _ in self.pairs):
+            split = self._joined or split
+        name, split = _subset(name, split)
+        self.pairs.append((Pair(name, number.at, split, over, share=number.share and over < 0), number))
+
+    def _main_loss(self) -> None:
+        """Megatron's ``lm loss`` is the loss where no other is."""
+        if not any(pair.name.lower() == "loss" for pair, _ in self.pairs):
+            self.pairs = [(replace(pair, name=_MEGATRON.get(pair.name, pair.name)), n) for pair, n in self.pairs]
+
+    def _settle(self) -> None:
+        """A bar beside a count that says the same is not needed; a single-number list is a value."""
+        kinds = {place.kind for place in self.places}
+        if "bar" in kinds and kinds & {"global", "step", "batch"}:
+            self.places = [place for place in self.places if place.kind != "bar"]
+        self._main_loss()
+        names = [pair.name for pair, _ in self.pairs]
+        for at, (pair, number) in enumerate(self.pairs):
+            if pair.name.endswith("/0") and pair.name[:-1] + "1" not in names:
+                self.pairs[at] = (replace(pair, name=pair.name[:-2]), number)
+
+
+_MEGATRON = {"lm loss": "loss", "lm loss value": "loss", "lm loss PPL": "ppl"}
+
+
+def _subset(name: str, split: str) -> tuple[str, str]:
+    """LightGBM's ``valid_1's l2`` and XGBoost's ``validation_0-rmse``: a set among several."""
+    found = re.match(r"(valid|validation|eval|training|train|test)(?:_(\d+))?(?:'s |-)(\S+)$", name)
+    if found is None:
+        return name, split
+    word = SPLITS[found.group(1)]
+    number = found.group(2) or "0"
+    return found.group(3), word if number == "0" or word == "train" else f"{word}_{number}"

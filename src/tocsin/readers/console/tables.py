@@ -1,0 +1,137 @@
+"""Tables in console text: the header is remembered, the rows of numbers under it are read by its columns."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from tocsin.readers.console import words
+from tocsin.readers.console.numbers import whole
+from tocsin.readers.values import number
+
+_BORDERS = re.compile(r"\s*[|│┃]\s*|\t+| {2,}")
+_BAR = re.compile(r":?\s*\d{1,3}%[|\s~━╸─█].*$|:?\s+~.*$")
+_RULE = re.compile(r"^[\s\-=+|│┃━─┄╇┡┩╪╞╡├┼┤┌┬┐└┴┘╒╤╕╘╧╛_:]*$")
+_COUNT = re.compile(r"^(\d+)\s?/\s?(\d+)$")
+_YOLO = {
+    "P": "precision",
+    "Box(P": "precision",
+    "R": "recall",
+    "R)": "recall",
+    "P)": "precision",
+    "Box(P)": "precision",
+}
+_SINGLE = re.compile(r"\s+")
+_TERMS = frozenset({"box", "obj", "cls", "dfl", "total", "seg", "mask", "kobj", "pose", "theta"})
+MOST_COLUMNS = 60
+
+
+@dataclass
+class Row:
+    """One row of a table: its position and its quantities (name, split, value)."""
+
+    epoch: float | None
+    total: int
+    step: int | None
+    points: list[tuple[str, str, float]]
+
+
+@dataclass
+class Header:
+    """The columns of a table.
+
+    Attributes:
+        columns: Names.
+        single: Whether cells are parted by single blanks.
+        misses: Lines since the last row; after a few the table is over.
+    """
+
+    columns: list[str]
+    single: bool = False
+    misses: int = 0
+
+    def row(self, line: str) -> Row | None:
+        """What a line says as a row of this table; None where it is none."""
+        bare = _BAR.sub("", line).rstrip(": ").strip(" |│┃\t")
+        cells = _SINGLE.split(bare) if self.single else _BORDERS.split(bare)
+        if len(cells) != len(self.columns):
+            cells = _SINGLE.split(bare)
+        if len(cells) != len(self.columns):
+            return None
+        return self.read(cells)
+
+    def read(self, cells: list[str]) -> Row | None:
+        """What a row of cells says; None where it says nothing or its cells are not as many as the columns."""
+        if len(cells) != len(self.columns):
+            return None
+        row = Row(None, -1, None, [])
+        label = ""
+        for at, (name, cell) in enumerate(zip(self.columns, cells, strict=True)):
+            counted = _COUNT.match(cell)
+            kind = words.place(name)
+            value = float(counted.group(1)) if counted else number(cell)
+            if value is None:
+                if at == 0 and words.parts(name)[:1] == ("class",) and cell:
+                    label = cell
+                elif not re.match(r"^(?:[\d:.]+[a-z]{0,3}|-+|no log|none|n/a|nan)$", cell, re.IGNORECASE) and at == 0:
+                    return None
+            elif kind == "epoch":
+                row.epoch, row.total = value, int(counted.group(2)) if counted else -1
+            elif kind:
+                row.step = whole(cell)
+            elif not words.bookkeeping(name) or name in _YOLO:
+                row.points.append((name, "", value))
+        if label:
+            row.points = [_of_class(name, label, value) for name, _, value in row.points]
+        return row if row.points else None
+
+
+def _of_class(name: str, label: str, value: float) -> tuple[str, str, float]:
+    name = _YOLO.get(name, name.strip("()"))
+    return (name if label.lower() == "all" else f"{name}/{label}", "val", value)
+
+
+def header(line: str) -> Header | None:
+    """The header that a line is, None where it is none: words only, with a position or two metrics among them."""
+    if len(line) > 600:
+        return None
+    bare = _BAR.sub("", line).strip(" |│┃\t:")
+    cells = [cell.strip() for cell in _BORDERS.split(bare)]
+    single = False
+    if len(cells) < 2 and " " in bare:
+        cells, single = _SINGLE.split(bare), True
+    elif len(cells) > 1 and any(" " in cell for cell in cells) and words.parts(cells[0])[:1] == ("class",):
+        cells = _SINGLE.split(bare)
+    return _header(cells, single)
+
+
+def of_cells(cells: list[str]) -> Header | None:
+    """The header that a row of cells is, None where it is none."""
+    return _header(cells, single=False)
+
+
+def _header(cells: list[str], single: bool) -> Header | None:
+    if not 2 <= len(cells) <= MOST_COLUMNS or not all(_worded(cell) for cell in cells):
+        return None
+    if any(cell.lower() == "gpu_mem" for cell in cells):
+        cells = [f"{cell} loss" if cell in _TERMS else cell for cell in cells]
+    first = words.place(cells[0]) in ("epoch", "step", "global") or words.parts(cells[0])[:1] == ("class",)
+    metrics = sum(words.metric(cell) or cell in _YOLO for cell in cells)
+    if metrics >= 1 and first and (not single or metrics >= 2 or len(cells) == 2):
+        return Header(cells, single)
+    return Header(cells, single) if metrics >= 2 and not single else None
+
+
+def _worded(cell: str) -> bool:
+    return (
+        bool(cell)
+        and len(cell) <= 40
+        and number(cell) is None
+        and (cell[0].isalpha() or cell[0] in "_#(")
+        and cell.count(" ") <= 3
+    )
+
+
+def rule(line: str) -> bool:
+    """Whether a line is only the drawn rule of a table, or blank."""
+    return _RULE.match(line) is not None
