@@ -1,8 +1,8 @@
 """The commands that guides and the README show, with what they really print.
 
-A block fenced as ``console`` holds a line ``$ tocsin ...`` and its output. Where the block ends with a line ``…``, only
-as many paragraphs are shown as it has. ``python docs/transcripts.py`` runs the commands and rewrites the blocks; the
-tests compare them.
+A block fenced as ``console`` holds a line ``$ tocsin ...`` and its output. Where it ends with a line ``…``, only as
+many paragraphs are shown as it has, or lines where no blank one stands before the ``…``. ``python docs/transcripts.py``
+runs the commands and rewrites the blocks; the tests compare them.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ import os
 import re
 import shlex
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from unittest.mock import patch
 
@@ -33,21 +32,17 @@ def main() -> int:
 
 def refreshed(page: str) -> str:
     """The page with the output of each of its commands as it is now."""
-    return BLOCK.sub(lambda found: f"```console\n$ tocsin {found[1]}\n{_shown(*found.groups())}\n```", page)
+    return BLOCK.sub(lambda found: f"```console\n$ tocsin {found[1]}\n{shown(*found.groups())}\n```", page)
 
 
-def commands(page: str) -> Iterator[tuple[str, str, str]]:
-    """Of each block the arguments of the command, what the page shows, and what it should show."""
-    for found in BLOCK.finditer(page):
-        yield found[1], found[2].rstrip("\n"), _shown(*found.groups())
-
-
-def _shown(arguments: str, before: str) -> str:
-    said = output(arguments).rstrip("\n")
-    if not before.rstrip("\n").endswith(MORE):
+def shown(arguments: str, before: str) -> str:
+    """What a block that showed ``before`` shows now."""
+    said, before = output(arguments).rstrip("\n"), before.rstrip("\n")
+    if not before.endswith(MORE):
         return said
-    count = before.rstrip("\n").removesuffix(MORE).strip("\n").count("\n\n") + 1
-    return "\n\n".join(said.split("\n\n")[:count]) + f"\n\n{MORE}"
+    kept = before.removesuffix(MORE)
+    unit = "\n\n" if kept.endswith("\n\n") else "\n"
+    return unit.join([*said.split(unit)[: kept.rstrip("\n").count(unit) + 1], MORE])
 
 
 def output(arguments: str) -> str:

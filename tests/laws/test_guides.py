@@ -1,7 +1,8 @@
-"""The code in the README and in the guides runs as it stands."""
+"""The code in the README and in the guides runs as it stands, and commands print what is shown."""
 
 from __future__ import annotations
 
+import importlib.util
 import re
 from pathlib import Path
 
@@ -9,19 +10,29 @@ import numpy as np
 import pytest
 
 import tocsin
+from readers.no_logs import NO_LOGS
+from readers.reading_files import mutated, survives, write
 from tocsin.engine import check_run, find_rule
 from tocsin.findings import Rule
+from tocsin.readers.file import File
+from tocsin.readers.reader import Reader
 from tocsin.run import Run
 
 ROOT = Path(__file__).resolve().parents[2]
+SPEC = importlib.util.spec_from_file_location("docs_transcripts", ROOT / "docs" / "transcripts.py")
+transcripts = importlib.util.module_from_spec(SPEC)
+SPEC.loader.exec_module(transcripts)
 FOLDERS = {".": "*.md", "docs": "*.md", "docs/guides": "*.md", "docs/decisions": "*.md"}
 PAGES = sorted(path for folder, glob in FOLDERS.items() for path in (ROOT / folder).glob(glob))
 
 
+def page_text(page: str) -> str:
+    return (ROOT / page).read_text(encoding="utf-8")
+
+
 def code(page: str) -> str:
     """All Python blocks of a page, joined; a block inside an indented docstring is not one."""
-    text = (ROOT / page).read_text(encoding="utf-8")
-    return "\n".join(re.findall(r"^```python\n(.*?)^```", text, re.DOTALL | re.MULTILINE))
+    return "\n".join(re.findall(r"^```python\n(.*?)^```", page_text(page), re.DOTALL | re.MULTILINE))
 
 
 @pytest.mark.parametrize("page", ["README.md", "docs/guides/watch.md"])
@@ -61,6 +72,43 @@ def test_the_rule_of_the_guide_is_a_whole_rule():
         exec(compile(block, "<example>", "exec"), inner)  # noqa: S102
         assert bool(check_run(inner["run"], [rule]).findings) is rings
     assert rule.name == "loss-repeats"
+
+
+def test_the_reader_of_the_guide_is_a_whole_reader(tmp_path):
+    space: dict[str, object] = {}
+    for block in re.findall(r"^```python\n(.*?)^```", page_text("docs/guides/write-a-reader.md"), re.DOTALL | re.M):
+        exec(compile(block, "write-a-reader.md", "exec"), space)  # noqa: S102
+    (reader,) = (v for v in space.values() if isinstance(v, Reader))
+    assert reader.source == "chainer"
+    space["test_a_log_report"](tmp_path)
+    sample = (tmp_path / "log").read_bytes()
+    for seed in range(40):
+        survives(reader, tmp_path / "mutated", mutated(sample, seed))
+    for name, content in NO_LOGS.items():
+        assert not reader.sniffs(File(write(tmp_path / name, content)))
+
+
+def test_the_guide_to_logs_runs_as_it_stands(monkeypatch, capsys):
+    monkeypatch.chdir(ROOT)
+    exec(compile(code("docs/guides/check-a-run-you-have.md"), "check-a-run-you-have.md", "exec"), {})  # noqa: S102
+    assert "lightning-csv" in capsys.readouterr().out
+
+
+SHOWN = [(page, *found.groups()) for page in transcripts.PAGES for found in transcripts.BLOCK.finditer(page_text(page))]
+
+
+@pytest.mark.parametrize(("page", "command", "shown"), SHOWN, ids=[f"{page}: {command}" for page, command, _ in SHOWN])
+def test_a_command_prints_what_the_page_shows(page, command, shown):
+    now = transcripts.shown(command, shown)
+    assert shown.rstrip("\n") == now, "run `python docs/transcripts.py`"
+
+
+def test_a_block_shows_as_much_as_it_showed(monkeypatch):
+    monkeypatch.setattr(transcripts, "output", lambda _: "a\nb\n\nc\nd\n\ne\n")
+    assert transcripts.shown("x", "old\n") == "a\nb\n\nc\nd\n\ne"
+    assert transcripts.shown("x", "old\n\n…\n") == "a\nb\n\n…"
+    assert transcripts.shown("x", "old\n\nold\n\n…\n") == "a\nb\n\nc\nd\n\n…"
+    assert transcripts.shown("x", "old\n…\n") == "a\n…"
 
 
 def test_the_settings_of_the_guide_are_settings(tmp_path):
