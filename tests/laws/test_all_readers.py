@@ -9,6 +9,7 @@ import re
 import shutil
 import sys
 from collections import Counter
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from readers.reading_files import mutated, survives
 from tocsin.readers import formats
 from tocsin.readers.bundles import read_bundle, survey
 from tocsin.readers.detection import all_readers, never_a_log, reader_of
+from tocsin.readers.errors import ReadError
 from tocsin.readers.file import File
 from tocsin.readers.reader import Reader
 from tocsin.run import Run
@@ -114,7 +116,10 @@ def _imports(path: Path) -> set[str]:
 def test_what_is_no_log_is_left_alone(tmp_path, reader, name):
     path = tmp_path / name
     path.write_bytes(NO_LOGS[name])
-    assert not reader.sniffs(File(path))
+    if reader.source == "notebook" and path.suffix == ".ipynb":  # known by its frame; what it printed is seen later
+        assert not [log for log in reader.read(File(path)) if log.told]
+    else:
+        assert not reader.sniffs(File(path))
 
 
 @ids
@@ -203,8 +208,10 @@ def test_a_torn_file_tells_nothing_that_the_whole_does_not(path, tmp_path, share
     reader = reader_of(File(path))
     if not reader.sniffs(File(torn)):
         return  # too little is left to know it
-    whole = set(_values(path))
-    made_up = [value for value in set(_values(torn, reader)) if value not in whole]
+    whole, left = set(_values(path)), set()
+    with suppress(ReadError):
+        left = set(_values(torn, reader))
+    made_up = [value for value in left if value not in whole]
     assert len(made_up) <= 1, made_up[:5]  # the last number of a text may be cut in two
 
 

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from array import array
 from collections import Counter
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from tocsin.readers.errors import ReadError
 from tocsin.readers.file import MOST_STREAMED, File
 from tocsin.readers.frame import Frame
 from tocsin.readers.log import Log
@@ -20,6 +17,7 @@ from tocsin.readers.reader import Reader
 from tocsin.readers.rows import fill
 from tocsin.readers.wandb_log import messages
 from tocsin.readers.wandb_log.console import Console
+from tocsin.readers.wandb_log.metadata import metadata_of
 from tocsin.readers.wandb_log.records import IDENT, Records
 from tocsin.run import Exit
 
@@ -203,21 +201,6 @@ def _surroundings(log: Log, *, claim_all: bool) -> None:
     log.claims += [files] if claim_all else [files / name for name in _FILES]
     if folder.parent.name == "wandb":
         log.claims += [folder.parent / name for name in ("debug.log", "debug-internal.log", "debug-core.log")]
-
-
-def metadata_of(path: Path) -> dict[str, Any]:
-    """Command, Python and device of a ``wandb-metadata.json``; e-mail, user and host in it are not read."""
-    try:
-        said = json.loads(File(path).content(messages.LONGEST_VALUE))
-    except (ReadError, ValueError, RecursionError):
-        return {}
-    if not isinstance(said, dict):
-        return {}
-    found = {key: said[key][:200] for key in ("python", "gpu") if isinstance(said.get(key), str)}
-    arguments = said.get("args")
-    arguments = [str(each)[:2000] for each in arguments[:1000]] if isinstance(arguments, list) else []
-    line = messages.command(str(said.get("program") or ""), str(said.get("codePath") or ""), arguments)
-    return {**found, "command": line} if line else found
 
 
 READER = Reader("wandb", 10, sniffs, read)

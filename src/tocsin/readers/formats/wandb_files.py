@@ -9,12 +9,12 @@ from typing import Any
 
 from tocsin.readers.errors import ReadError
 from tocsin.readers.file import File
-from tocsin.readers.formats.wandb import metadata_of
 from tocsin.readers.log import Log
 from tocsin.readers.reader import Reader
 from tocsin.readers.settings import read_settings
 from tocsin.readers.values import number, whole
 from tocsin.readers.wandb_log.messages import numbers
+from tocsin.readers.wandb_log.metadata import metadata_of
 
 _MARKS = re.compile(rb'"_(?:step|runtime|timestamp|wandb)"\s*:')
 _SEVERAL = re.compile(rb"\}\s*\n\s*\{")  # JSON lines, which W&B's old histories are
