@@ -273,3 +273,26 @@ def test_events_without_a_known_shape_are_kept_as_they_are():
 def test_law_any_mixture_of_lines_is_read_without_an_error(lines, noise):
     failure = parse("\n".join([*lines, noise]))
     assert failure is None or (isinstance(failure, Failure) and failure.kind and len(failure.line) <= 300)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (
+            'Traceback (most recent call last):\n  File "w/run.py", line 9, in main\n    train()',
+            "a traceback that the log cuts off at w/run.py:9",
+        ),
+        ('Traceback (most recent call last):\n  File "run.py", l', "a traceback that the log cuts off"),
+    ],
+)
+def test_a_traceback_that_breaks_off(text, said):
+    ((_, failure),) = failures([Event("exception", text, 7)])
+    assert (failure.kind, failure.line) == ("traceback", said)
+
+
+def test_a_scheduler_speaks_in_messages_too():
+    memory = "slurmstepd: error: Job 18 exceeded memory limit (626 > 512), being killed"
+    benign = "slurmstepd: error: couldn't chdir to `/scratch': No such file or directory: going to /tmp instead"
+    events = [Event("message", benign, 1), Event("message", memory, 93), Event("message", "loss is killed", 94)]
+    ((event, failure),) = failures(events)
+    assert (event.step, failure.kind) == (93, "out-of-memory")

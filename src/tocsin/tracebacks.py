@@ -51,6 +51,7 @@ _KINDS: tuple[tuple[str, str], ...] = (
         r"out of memory|OutOfMemory|oom[-_ ]kill|ResourceExhausted|RESOURCE_EXHAUSTED"
         r"|^(?:\w+\.)*_?(?:Array)?MemoryError|Out Of Memory|can't allocate memory"
         r"|Cannot allocate memory|CUDNN_STATUS_ALLOC_FAILED|CUBLAS_STATUS_ALLOC_FAILED"
+        r"|exceeded (?:job )?memory limit|memory limit .{0,40}exceeded|TERM_MEMLIMIT"
         r"|is killed by signal: Killed|Unable to allocate [\d.]+ [KMGT]iB",
     ),
     ("time-limit", r"DUE TO TIME LIMIT|walltime .*exceeded|TERM_RUNLIMIT"),
@@ -68,7 +69,10 @@ _KINDS: tuple[tuple[str, str], ...] = (
         "missing-script",
         r"can't open file '[^']+'|can't find '__main__' module|: command not found|: Permission denied$",
     ),
-    ("import", r"^(?:\w+\.)*(?:ModuleNotFoundError|ImportError)\b|python[\d.]*: No module named"),
+    (
+        "import",
+        r"^(?:\w+\.)*(?:ModuleNotFoundError|ImportError)\b|python[\d.]*: No module named|Error locating target '",
+    ),
     (
         "usage",
         r"^(?!slurmstepd|srun|sbatch)\S[^:]{0,200}: error: "
@@ -102,7 +106,8 @@ _KINDS: tuple[tuple[str, str], ...] = (
 _PATTERNS = tuple((kind, re.compile(pattern)) for kind, pattern in _KINDS)
 # Messages without an exception that end a run; the line has to look like one of these to count without a traceback.
 _FATAL = re.compile(
-    r"slurmstepd: error:.*(?:CANCELLED|oom)|srun: error: .*(?:task|Killed|Out Of Memory)|\bexitcode\s*: -\d+|^Killed\b|"
+    r"Error (?:locating|in call to) target '|slurmstepd: error:.*(?:CANCELLED|oom|exceeded)|"
+    r"srun: error: .*(?:task|Killed|Out Of Memory)|\bexitcode\s*: -\d+|^Killed\b|"
     r"line \d+:\s*\d+ (?:Killed|Segmentation|Aborted|Bus error)|[Ss]egmentation fault|\(core dumped\)|"
     r"^Fatal Python error|^terminate called|^Terminated$|can't open file '|: command not found|"
     r"python[\d.]*: No module named|^(?!slurmstepd|srun|sbatch)\S[^:]{0,200}: error: |"
@@ -110,6 +115,11 @@ _FATAL = re.compile(
     r"FATAL Flags|Could not override '|^In '[^']+': Could not find|Primary config|Aborted!$|"
     r"got signal: \d+|Unknown command line flag|Signal \d+ \(SIG\w+\) received|DUE TO TIME LIMIT|: Permission denied$|"
     r"^(?:\w+: )?exit(?:ed with)? code:? (?:137|139)"
+)
+# What a scheduler or the kernel says when it ends a run, wherever in the log it stands.
+_ENDS_RUN = re.compile(
+    r"^(?:slurmstepd|srun): error: .*(?:CANCELLED AT|oom[-_ ]kill|exceeded (?:job |step )?memory limit|DUE TO TIME"
+    r" LIMIT|Out Of Memory)|^(?:\S+ line \d+:\s*\d+ )?Killed\b|^=>> PBS: job killed|^TERM_(?:MEMLIMIT|RUNLIMIT|OWNER)"
 )
 _STOPS_ALL = ("time-limit", "cancelled", "out-of-memory", "killed")
 
@@ -208,17 +218,39 @@ def parse(text: str) -> Failure | None:
 
 
 def failures(events: Iterable[Event]) -> list[tuple[Event, Failure]]:
-    """The exceptions and fatal messages among a run's events, in order, with what they say."""
+    """The exceptions and fatal messages among a run's events, in order, with what they say.
+
+    Of other messages those count by which a scheduler or the kernel ended the run.
+    """
     found = []
     for event in events:
-        if event.kind in ("exception", "exit") and event.text.strip():
+        fatal = event.kind in ("message", "warning") and any(_ENDS_RUN.search(s) for s in event.text.splitlines())
+        if (fatal or event.kind in ("exception", "exit")) and event.text.strip():
             failure = parse(event.text)
             if failure is None and event.kind == "exception":
                 name = str(event.data.get("type") or "")
-                failure = Failure(kind_of(event.text), name, _short(event.text.strip().splitlines()[-1]))
+                failure = _unfinished(event.text) or Failure(
+                    kind_of(event.text), name, _short(event.text.strip().splitlines()[-1])
+                )
             if failure is not None:
                 found.append((event, failure))
     return found
+
+
+def _unfinished(text: str) -> Failure | None:
+    """A traceback that breaks off before the line of its exception."""
+    lines = list(_clean(text))
+    blocks = _blocks(lines)
+    if not blocks or blocks[-1].line:
+        return None
+    at = blocks[-1].frames[-1:]
+    where = f" at {at[0].place}" if at else ""
+    return Failure(
+        "traceback",
+        line=f"a traceback that the log cuts off{where}",
+        frames=tuple(blocks[-1].frames),
+        own=_innermost(blocks),
+    )
 
 
 def kind_of(said: str) -> str:

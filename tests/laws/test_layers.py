@@ -20,6 +20,7 @@ DATA = {
     "identities",
     "learning",
     "schedules",
+    "nonfinite",
     "declared",
 }
 

@@ -34,9 +34,6 @@ def outcomes(text: str, **fields) -> list:
             "Use what replaced it, or pin the version of numpy",
         ),
         ("AttributeError: module 'numpy' has no attribute 'Inf'. Did you mean: 'inf'?", "numpy.Inf", "Use inf, as"),
-        ("t.py: error: unrecognized arguments: --lrr 1", "--lrr", "Ask the program for --help"),
-        ("Could not override 'optim.lrr'.\nTo append to your config use +optim.lrr=1", "optim.lrr", "Ask the program"),
-        ("Error: No such option: --epoch Did you mean --epochs?", "--epoch", "Use"),
         ("python: can't open file '/w/trian.py': [Errno 2] No such file or directory", "trian.py", "Correct the path"),
         ("run.sh: line 4: accelerate: command not found", "accelerate", "Correct the path"),
         (
@@ -45,21 +42,26 @@ def outcomes(text: str, **fields) -> list:
             "seaborn-paper",
             "List matplotlib.style.available",
         ),
-        (
-            "ValueError: Some specified arguments are not used by the HfArgumentParser: ['--evaluation_strategy']",
-            "--evaluation_strategy",
-            "Ask the program",
-        ),
     ],
 )
 def test_what_is_gone(text, subject, cure):
     (finding,) = outcomes(text)
     assert finding.subject == subject
-    assert finding.remedies[0].text.startswith(cure) or cure == "Use"
+    assert finding.remedies[0].text.startswith(cure)
     assert repr(subject) in finding.message
 
 
-@pytest.mark.parametrize("text", [MISSING, OUT_OF_MEMORY, "ImportError: libGL.so.1: cannot open shared object file"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        MISSING,
+        OUT_OF_MEMORY,
+        "ImportError: libGL.so.1: cannot open shared object file",
+        "t.py: error: unrecognized arguments: --lrr 1",
+        "Could not override 'optim.lrr'.\nTo append to your config use +optim.lrr=1",
+        "Error: No such option: --epoch Did you mean --epochs?",
+    ],
+)
 def test_other_failures_are_left_to_run001(text):
     assert outcomes(text) == []
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+import tocsin
 from corpus.log_faults_ending import MISSING
 from tocsin.findings import Finding, NotChecked
 from tocsin.rules.life.failed_start import failed_start
@@ -53,6 +54,33 @@ def test_a_missing_file():
 def test_what_it_says(text, said):
     (finding,) = outcomes(text)
     assert said in finding.message
+
+
+@pytest.mark.parametrize(
+    ("text", "cure"),
+    [
+        ("t.py: error: unrecognized arguments: --lrr 1", "Correct --lrr; ask the program for --help"),
+        ("t.py: error: unrecognized arguments: --local_rank=2", "Accept --local_rank, which torch.distributed.launch"),
+        ("t.py: error: argument --epochs/-e: invalid int value: 'ten'", "Correct --epochs/-e; "),
+        ("t.py: error: the following arguments are required: --data", "Correct --data; "),
+        ("Could not override 'optim.lrr'.\nTo append to your config use +optim.lrr=1", "Correct optim.lrr; "),
+        ("Error: No such option: --epoch Did you mean --epochs?", "Use --epochs for --epoch, as the message says"),
+        (
+            "ValueError: Some specified arguments are not used by the HfArgumentParser: ['--evaluation_strategy']",
+            "Correct --evaluation_strategy; ",
+        ),
+        ("Error executing job with overrides: ['a=1'] Error locating target 'net.Trainer', set env var", "Install the"),
+    ],
+)
+def test_the_refused_argument_is_named(text, cure):
+    (finding,) = outcomes(text)
+    assert finding.remedies[0].text.startswith(cure)
+
+
+def test_an_argument_that_is_refused_is_this_rules_alone():
+    said = "usage: t.py [-h]\nt.py: error: unrecognized arguments: --local_rank=2"
+    report = tocsin.check(Run.of(events=(Event("exception", said),), exit="failed"), select=["CFG004", "RUN"])
+    assert [f.code for f in report.findings] == ["RUN001"]
 
 
 def test_the_same_failure_of_two_runs_has_one_subject():

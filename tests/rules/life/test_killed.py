@@ -60,3 +60,11 @@ def test_silent_on_an_end_by_design(events, fields):
 def test_without_a_word_on_end_or_plan_it_is_not_checked():
     assert isinstance(outcomes()[0], NotChecked)
     assert isinstance(outcomes(exit="killed", series={})[0], NotChecked)
+
+
+def test_the_word_of_a_scheduler_in_the_middle_of_the_output():
+    said = Event("message", "slurmstepd: error: *** JOB 18 ON n1 CANCELLED AT 2022-06-10T17:11:35 ***", 93)
+    run = Run.of(series={"train/loss": Series.of("", [3.0, 2.9, 2.8, 2.7], step=[89, 91, 93, 95])}, events=(said,))
+    (finding,) = killed.check(run)
+    assert finding.severity is None
+    assert "CANCELLED" in finding.message

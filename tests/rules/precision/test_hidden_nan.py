@@ -55,6 +55,16 @@ def test_the_evaluation_loss_tells_too():
     assert "val/loss is NaN from step 300 on" in finding.message
 
 
+def test_the_last_two_points_of_a_run_that_is_over_are_enough():
+    series = {"train/loss": [0.2051, 0.0, 0.0], "grad/norm": [np.nan] * 3}
+    (finding,) = ring(Run.of(series=series))
+    assert (finding.severity, finding.step) == ("error", 1)
+    (finding,) = ring(Run.of(series=series, exit="running"))
+    assert finding.severity == "note"
+    (finding,) = ring(Run.of(series={k: v[:2] for k, v in series.items()}))
+    assert finding.severity == "note"
+
+
 def test_one_that_healed_is_a_note():
     (finding,) = ring(hidden(10, until=14))
     assert finding.severity == "note"

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import tocsin
 from tocsin.engine import check_run
 from tocsin.findings import Finding
 from tocsin.rules.precision.non_finite import non_finite
@@ -129,6 +130,81 @@ def test_a_nan_loss_logged_as_zero_with_a_nan_gradient():
     assert [f.step for f in errors(Run.of(series=series))] == [100]
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        "Model diverged with loss = NaN.",
+        "Loss is nan, stopping training",
+        "Batch 12: Invalid loss, terminating training",
+        "Monitored metric train_loss = nan is not finite. Signaling Trainer to stop.",
+    ],
+)
+@pytest.mark.parametrize("exit_", ["failed", "unknown", "finished"])
+def test_the_words_of_a_framework_that_stops(said, exit_):
+    run = Run.of(series={"train/loss": [1.9]}, events=(Event("message", said, 1),), exit=exit_)
+    report = tocsin.check(run, select=["AMP003", "RUN"])
+    assert [(f.code, f.severity) for f in report.roots if f.severity != "note"] == [("AMP003", "error")]
+    assert said in report.roots[0].message
+
+
+def test_the_chained_exception_counts_and_a_run_without_steps_has_one_root():
+    said = (
+        "Traceback (most recent call last):\n  File 't.py', line 3, in f\nFloatingPointError: Loss became infinite or "
+        "NaN at iteration=2137!\nloss_dict = {'cls': tensor(nan)}"
+    )
+    report = tocsin.check(Run.of(events=(Event("exception", said, 2137),), exit="failed"), select=["AMP003", "RUN"])
+    assert [f.code for f in report.roots] == ["AMP003"]
+    assert {f.code for f in report.findings} == {"AMP003", "RUN001"}
+    assert "no step of it is recorded" in report.roots[0].message
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "EarlyStopping: val_loss did not improve from inf. Early stopping",
+        "number of nan iterations: 0 | stop at 500",
+        "Gradient overflow. Skipping step, loss scaler 0 reducing loss scale to 32768",
+        "ValueError: operands could not be broadcast together with shapes (3,) (4,)",
+        "FloatingPointError: Minimum loss scale reached (0.0001). Your loss is probably exploding.",
+    ],
+)
+def test_other_words_are_no_sign(said):
+    kind = "exception" if "Error:" in said else "message"
+    assert ring(Run.of(series={"train/loss": [1.9]}, events=(Event(kind, said, 1),), exit="failed")) == []
+
+
+def test_a_warning_that_training_survived_is_no_sign():
+    event = Event("message", "Loss is nan, stopping training of this batch", 50)
+    assert ring(Run.of(series={"train/loss": decay()}, events=(event,), exit="finished")) == []
+
+
+def test_a_gradient_without_a_number_beside_a_finite_loss():
+    short = {"train/loss": [2.75, 2.62, 2.67, 2.77, 2.51, 2.46], "grad/norm": [3.1, 2.8, 2.8, 2.5, NAN, NAN]}
+    (finding,) = ring(Run.of(series=short))
+    assert (finding.severity, finding.step, finding.subject) == ("note", 5, "grad/norm")
+    assert "in the last 2 of 6 records, from step 5 on, while train/loss is finite (2.46)" in finding.message
+    flat = {"train/loss": 2.5 + 0.01 * decay(40)[::-1], "grad/norm": bad_from(11, n=40)}
+    (finding,) = ring(Run.of(series=flat))
+    assert (finding.severity, finding.step) == ("warning", 11)
+    assert ring(Run.of(series={k: v[:5] for k, v in short.items()})) == []
+    assert ring(Run.of(series=short, exit="running")) == []
+
+
+def test_a_scale_that_stands_still_skips_nothing():
+    lost = {"grad/norm": [NAN] * 3, "amp/scale": [1.0] * 3}
+    (finding,) = errors(Run.of(series=lost))
+    assert finding.message.startswith("grad/norm is NaN from step 1 on")
+    assert ring(Run.of(series={**lost, "amp/scale": [4.0, 2.0, 1.0]})) == []
+
+
+def test_the_clamp_of_a_softmax_loss():
+    (finding,) = errors(Run.of(series={"train/loss": [21.4058, 87.3365]}))
+    assert (finding.step, finding.subject) == (2, "")
+    assert "87.3365 = -ln(1.18e-38) in the last 1 of 2 values, from step 2 on, after 21.41 at step 1" in finding.message
+    assert ring(Run.of(series={"train/loss": [88.1, 86.2, 87.3365]})) == []
+    assert ring(Run.of(series={"train/loss": [21.4, 87.3365, 9.0]})) == []
+
+
 # ---- nearest healthy neighbours
 
 
@@ -177,7 +253,8 @@ def test_overflows_that_a_scaler_skips_are_benign():
 
 def test_overflows_without_a_record_of_the_scaler_are_benign_while_the_loss_is_a_number():
     series = {"train/loss": decay(), "grad/norm": bad_from(150, INF)}
-    assert ring(Run.of(series=series, exit="finished")) == []
+    (finding,) = ring(Run.of(series=series, exit="finished"))
+    assert (finding.severity, finding.subject) == ("note", "grad/norm")
 
 
 def test_an_undefined_metric_is_not_this_rule():

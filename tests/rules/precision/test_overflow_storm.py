@@ -87,6 +87,22 @@ def test_a_trainer_that_gave_up(text):
     assert text in finding.message
 
 
+def test_falls_without_end_however_short_the_log():
+    start, n = 8.2e-202, 14
+    (finding,) = ring(Run.of(series={"amp/scale": start * 0.5 ** np.arange(n)}))
+    assert (finding.severity, finding.step) == ("error", 1)
+    assert finding.message.startswith("the loss scale fell 13 times in a row, from 8.2e-202 to 1e-205")
+    token_sum = Series.of("", [0.5] * 8 + [0.5 ** (2 + k) for k in range(12)], step=[*range(1, 9), *[8] * 12])
+    (finding,) = ring(Run.of(series={"amp/scale": token_sum}, exit="failed"))
+    assert finding.step == 8
+
+
+@pytest.mark.parametrize("scale", [2.0 ** (32 - np.arange(20)), 0.5 ** np.arange(9), [0.5] * 60])
+def test_a_scale_that_seeks_its_level_in_a_short_log_is_silent(scale):
+    assert ring(Run.of(series={"amp/scale": scale})) == []
+    assert ring(Run.of(series={"amp/scale": [*scale, 2 * scale[-1]]})) == []
+
+
 def test_messages_alone():
     (finding,) = ring(faulty.build("overflow-messages", 0))
     assert finding.message.startswith("50 of the last 200")

@@ -37,13 +37,13 @@ def deprecated_entry_point(run: Run) -> Iterator[Finding | NotChecked]:
     Reads the traceback or fatal message with which the run ended and rings where it is one of
 
     - the script itself, the module of `python -m`, or the shell command is not there,
-    - an argument or override that the program does not know (argparse, click, Hydra, absl, HfArgumentParser),
     - a module that is not installed, or a name that a module no longer has (`ImportError: cannot import name`),
     - an attribute that a library has removed (`AttributeError: module 'numpy' has no attribute 'float'`),
     - a plot style that the plotting library does not ship any more.
 
     It says which name, from where in the user's own code, and the replacement if the message itself gives one. A file
-    of data or weights that is missing is no entry point and stays with RUN001.
+    of data or weights that is missing is no entry point and stays with RUN001, as does an argument that the program
+    refuses: the program is there, and it says itself what it takes.
 
     ## Why is this bad?
     Code and environment have moved apart: the same command fails for everybody else, and for you after the next
@@ -103,7 +103,6 @@ def _gone(failure: Failure) -> Gone | None:
     by_kind = {
         "import": _module,
         "removed-api": _attribute,
-        "usage": _argument,
         "missing-script": _script,
         "missing-file": _style,
     }
@@ -133,20 +132,6 @@ def _attribute(line: str) -> Gone | None:
         return None
     cure = _cure(line, f"use what replaced it, or pin the version of {found[1].partition('.')[0]} that had it")
     return Gone("the attribute", f"{found[1]}.{found[2]}", cure)
-
-
-def _argument(line: str) -> Gone | None:
-    found = (
-        re.search(r"unrecognized arguments: (--?[\w\-.]+)", line)
-        or re.search(r"[Nn]o such option:? (--?[\w\-]+)", line)
-        or re.search(r"Could not (?:override|find) '([^']+)'", line)
-        or re.search(r"Unknown command line flag '([^']+)'", line)
-        or re.search(r"Could not consume arg: (\S+)", line)
-        or re.search(r"Key '([^']+)' is not in struct", line)
-        or re.search(r"HfArgumentParser: \['([^']+)'", line)
-        or re.search(r"invalid choice: '([^']+)'", line)
-    )
-    return None if found is None else Gone("the argument", found[1], _cure(line, "ask the program for --help"))
 
 
 def _script(line: str) -> Gone | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from tocsin.findings import Evidence, Finding, NotChecked, Remedy, rule
@@ -40,6 +41,26 @@ _CURES = {
     "network": "Fetch what is needed beforehand, or free the address and port",
     "child-failure": "Read the log of the child itself: this one only says that it failed",
 }
+
+# The argument, override or choice that was refused: argparse, click, Hydra, absl, fire, HfArgumentParser.
+_ARGUMENTS = tuple(
+    map(
+        re.compile,
+        (
+            r"unrecognized arguments: (--?[\w\-]+)",
+            r"[Nn]o such option:? (--?[\w\-]+)",
+            r"Could not (?:override|find) '([^']+)'",
+            r"Unknown command line flag '([^']+)'",
+            r"Could not consume arg: (\S+)",
+            r"Key '([^']+)' is not in struct",
+            r"HfArgumentParser: \['([^']+)'",
+            r"invalid choice: '([^']+)'",
+            r"argument (--?[\w\-/]+): ",
+            r"arguments are required: (\S+)",
+        ),
+    )
+)
+_MEANT = re.compile(r"[Dd]id you mean:? [`'\"]?(--?[\w\-]+|[\w.]+)")
 
 
 @rule("RUN001", needs=(), severity="error", when="end")
@@ -83,9 +104,9 @@ def failed_start(run: Run) -> Iterator[Finding | NotChecked]:
     - **safe** Check the configuration, the data and one batch before the job is queued.
 
     ## Known limits
-    A failure after the first step is RUN003's; a module or an attribute that is gone is CFG004's, which explains this
-    one. Where output of several processes is mixed line by line the frames may be those of two of them. Where the
-    log keeps no console text it can say only that the run failed.
+    A failure after the first step is RUN003's; a module, a script or an attribute that is gone is CFG004's, which
+    explains this one. Where output of several processes is mixed line by line the frames may be those of two of them.
+    Where the log keeps no console text it can say only that the run failed.
 
     ## References
     Python library reference, traceback; PyTorch, torch.distributed.elastic.multiprocessing.errors (ChildFailedError).
@@ -136,11 +157,22 @@ def _evidence(event: Event, failure: Failure, count: int) -> Iterator[Evidence]:
 
 
 def _remedy(failure: Failure) -> Remedy:
-    cure = _CURES.get(failure.kind)
+    cure = _refused(failure.line) if failure.kind == "usage" else _CURES.get(failure.kind)
     if cure is None:
         place = f" at {failure.own.place}" if failure.own is not None else ""
         cure = f"Correct the cause{place}; a check of one batch before the job is queued finds such errors"
     return Remedy(cure, safe=failure.kind != "out-of-memory")
+
+
+def _refused(line: str) -> str:
+    """What to do about the argument that the message names, and what the message itself proposes."""
+    found = next((m for m in (pattern.search(line) for pattern in _ARGUMENTS) if m), None)
+    if found is None:
+        return _CURES["usage"]
+    name, meant = found[1], _MEANT.search(line)
+    if re.fullmatch(r"--local[_-]rank", name):
+        return f"Accept {name}, which torch.distributed.launch passes; or start with torchrun and read LOCAL_RANK"
+    return f"Use {meant[1]} for {name}, as the message says" if meant else f"Correct {name}; ask the program for --help"
 
 
 def _untold(run: Run) -> Finding:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tocsin import names, stats
+from tocsin import names, nonfinite, stats
 from tocsin.findings import Evidence, Finding, NotChecked, Remedy, rule
 from tocsin.run import Run, Series
 
@@ -135,14 +135,10 @@ def _duration(seconds: float) -> str:
 
 
 def _poisoned(run: Run) -> Settled | None:
-    loss = run.get("train/loss")
-    if loss is None or np.isfinite(loss.value[-1]):
+    end = nonfinite.stretch("train/loss", run.get("train/loss"))
+    if end is None or end.length < 3:
         return None
-    good = np.flatnonzero(np.isfinite(loss.value))
-    start = int(good[-1]) + 1 if good.size else 0
-    n = len(loss) - start
-    if n < 3:
-        return None
+    loss, start, n = end.series, end.start, end.length
     text = f"not finite from step {int(loss.step[start])} on, {n} values"
     before = Evidence("train/loss", float(loss.value[start - 1]), int(loss.step[start - 1]), text=f"then {text}")
     evidence = before if start else Evidence("train/loss", text=text)

@@ -56,7 +56,7 @@ def hidden_nan(run: Run, *, confirm: int = 3) -> Iterator[Finding | NotChecked]:
     gradient's norm (`grad/norm`; its last value at or before the step), or the evaluation loss that comes next. Rings
     an error when the losses end in `m` hidden points
 
-    `m >= confirm`, or `m >= 1` when the run is over and an evaluation loss is not finite either.
+    `m >= confirm`, or, when the run is over, `m >= 2`, or `m >= 1` if an evaluation loss is not finite either.
 
     Fewer, or a stretch that healed, is a note. Where neither a gradient's norm nor an evaluation loss is recorded, a
     loss that falls from a median of 0.05 or more to exactly 0 from one point to the next, and is 0 in each of the last
@@ -86,7 +86,8 @@ def hidden_nan(run: Run, *, confirm: int = 3) -> Iterator[Finding | NotChecked]:
 
     ## Options
     - `confirm` = 3: hidden points in a row that count as staying so. A skipped batch gives one; poisoned parameters do
-      not recover, so 3 costs no more than 3 logged points.
+      not recover, so 3 costs no more than 3 logged points. A log that ends has no third: 2 are enough there, since a
+      logged 0 is a mean of nothing but hidden values over its interval.
 
     ## Known limits
     A loss that is really 0 (a hinge that is satisfied, a policy loss before the first update) has a finite gradient
@@ -155,10 +156,10 @@ def _start(witness: Series) -> int:
 
 
 def _stands(run: Run, hidden: Hidden, confirm: int) -> bool:
-    over = run.exit != "running" and any(
-        s.name != "grad/norm" and not np.isfinite(s.value[-1]) for s, _ in hidden.witnesses
-    )
-    return hidden.lasting >= (1 if over else confirm)
+    if run.exit == "running":
+        return hidden.lasting >= confirm
+    evaluated = any(s.name != "grad/norm" and not np.isfinite(s.value[-1]) for s, _ in hidden.witnesses)
+    return hidden.lasting >= (1 if evaluated else min(confirm, 2))
 
 
 def _ring(run: Run, hidden: Hidden) -> Finding:

@@ -2,60 +2,33 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from tocsin import names
+from tocsin import names, nonfinite, stats
 from tocsin.findings import Evidence, Finding, Remedy, rule
-from tocsin.run import Event, Run, Series
+from tocsin.nonfinite import COUNTS, PLACES, Stretch, bad_points, lengths, scaled, stretches
+from tocsin.run import Event, Run
 
-_SAID = re.compile(r"\b(nan|infs?|infinite|infinity|non-?finite|not finite|overflow(ed)?|diverged)\b", re.IGNORECASE)
-_COUNTS = ("grad/nonfinite", "grad/applied_nonfinite", "param/nonfinite")
-# Within one step: the loss is computed first, then the gradient, then what the optimizer uses, then the parameters.
-_PLACES = {"grad/norm": 1, "grad/nonfinite": 1, "grad/applied_nonfinite": 2, "param/nonfinite": 3}
-Bools = NDArray[np.bool_]
 _ANOMALY = "torch.autograd.set_detect_anomaly(True)"
+_TELLING = 10  # losses beside a gradient that is no number: if they do not fall then, nothing is learned
+# Caffe's softmax loss takes the logarithm of max(p, FLT_MIN): NaN scores, or a probability of 0 for each target.
+_CLAMP = 87.33654
 _WORDS = ("the loss", "the gradient", "the gradient that the optimizer used", "the parameters", "an evaluation")
-
-
-@dataclass(frozen=True)
-class Stretch:
-    """The non-finite points with which a series ends so far."""
-
-    name: str
-    series: Series
-    start: int
-    place: int
-
-    @property
-    def step(self) -> int:
-        return int(self.series.step[self.start])
-
-    @property
-    def order(self) -> tuple[int, int]:
-        return self.step, self.place
-
-    @property
-    def length(self) -> int:
-        return len(self.series) - self.start
-
-    @property
-    def value(self) -> str:
-        if self.name in _COUNTS:
-            return f"{self.series.value[self.start]:g} entries not finite"
-        return "NaN" if np.isnan(self.series.value[self.start]) else "inf"
 
 
 @rule(
     "AMP003",
     needs=("train/loss | train/loss/* | val/loss | grad/norm | grad/applied_nonfinite | param/nonfinite | events",),
     severity="error",
-    explains=("OPT001", "OPT003", "PRD001", "PRD002", "PRD009", "GEN002", "EVL001", "GEN001", "RUN003", "RUN004"),
-)
+    explains=(
+        "AMP001", "EVL001", "EVL002", "GEN001", "GEN002", "GEN004", "OPT001", "OPT003", "PRD001", "PRD002", "PRD009",
+        "RUN001", "RUN003", "RUN004",
+    ),
+)  # fmt: skip
 def non_finite(run: Run, *, confirm: int = 3) -> Iterator[Finding]:
     """The loss, the applied gradient or the parameters become NaN or infinite and stay so.
 
@@ -70,9 +43,16 @@ def non_finite(run: Run, *, confirm: int = 3) -> Iterator[Finding]:
     its peak, how much of the run came after, and what an event's text says.
 
     Bad training or evaluation losses that healed are a note. A term that stays bad while the total stays finite is a
-    warning of its own. A raw gradient (`grad/norm`, `grad/nonfinite`) is never bad on its own: a GradScaler skips such
+    warning of its own. A raw gradient (`grad/norm`, `grad/nonfinite`) is not bad on its own: a GradScaler skips such
     steps, and 19 of them at the start of a healthy run have been seen. It tells the cause; and it counts as a fault
-    where every loss since is exactly 0 or missing (trainers exist that log a NaN loss as 0).
+    where every loss since is exactly 0 or missing (trainers exist that log a NaN loss as 0). Where 2 records or more at
+    the end of a run are bad beside a finite loss, and no loss scale falls, that is a note; a warning where 10 losses or
+    more since have not fallen (Theil-Sen): every step is skipped then.
+
+    Where every record is finite the words of the log count: the exception or message by which the code ended itself on
+    a NaN or infinite loss ("Model diverged with loss = NaN", "Loss is nan, stopping training", FloatingPointError),
+    unless finite losses follow it. So does a loss that ends at 87.3365 = -ln(1.18e-38), where Caffe's softmax loss is
+    clamped.
 
     ## Why is this bad?
     One non-finite update leaves every parameter it touches NaN, for good: nothing is learned after that step, while
@@ -110,35 +90,19 @@ def non_finite(run: Run, *, confirm: int = 3) -> Iterator[Finding]:
     ## References
     Micikevicius et al. 2018, Mixed precision training, section 3.2 (loss scaling and skipped steps).
     """
-    stretches = list(_stretches(run))
-    separate = [s for s in stretches if _is_separate(run, s)]
-    candidates = [s for s in stretches if s not in separate]
+    found = list(stretches(run))
+    separate = [s for s in found if _is_separate(run, s)]
+    candidates = [s for s in found if s not in separate]
     standing = [s for s in candidates if _stands(run, s, confirm)]
     if standing:
         yield _poisoned(run, _with_causes(standing, candidates))
     else:
-        yield from _stopped_by_its_own_check(run)
+        ways = (_stopped_by_its_own_check(run), _at_its_clamp(run), _gradient_alone(run))
+        yield from itertools.islice(itertools.chain(*ways), 1)
     for stretch in separate:
         if _stands(run, stretch, confirm):
             yield _apart(stretch)
     yield from _healed(run)
-
-
-def _bad(name: str, series: Series) -> Bools:
-    bad: Bools = ~np.isfinite(series.value)
-    return bad | (series.value > 0) if name in _COUNTS else bad
-
-
-def _stretches(run: Run) -> Iterator[Stretch]:
-    """The bad end of each series that has one."""
-    losses = ["train/loss", *(f"train/loss/{term}" for term in run.family("train/loss"))]
-    for name in [*losses, *_PLACES, *names.eval_losses(run.series)]:
-        series = run.get(name)
-        if series is None or not _bad(name, series)[-1]:
-            continue
-        good = np.flatnonzero(~_bad(name, series))
-        place = 0 if name in losses else _PLACES.get(name, 4)
-        yield Stretch(name, series, int(good[-1]) + 1 if good.size else 0, place)
 
 
 def _stands(run: Run, stretch: Stretch, confirm: int) -> bool:
@@ -146,22 +110,44 @@ def _stands(run: Run, stretch: Stretch, confirm: int) -> bool:
     if stretch.place == 1 and not _unscaled_and_lossless(run, stretch):
         return False
     at_once = stretch.name == "param/nonfinite" or run.exit != "running"
-    before = _runs_of(_bad(stretch.name, stretch.series)[: stretch.start])
+    before = lengths(bad_points(stretch.name, stretch.series)[: stretch.start])
     return stretch.length >= (1 if at_once else confirm) and stretch.length > max(before, default=0)
 
 
 def _unscaled_and_lossless(run: Run, stretch: Stretch) -> bool:
     """Whether a raw gradient's state matters: no scaler can have skipped it and no loss since was a real number."""
-    if run.get("amp/scale") is not None:
-        return False
     loss = run.get("train/loss")
     since = loss.value[loss.step > stretch.step] if loss is not None else np.empty(0)
-    return stretch.length >= 3 and not np.any(np.isfinite(since) & (since != 0))
+    return stretch.length >= 3 and not scaled(run, stretch) and not np.any(np.isfinite(since) & (since != 0))
 
 
-def _runs_of(bad: Bools) -> list[int]:
-    edges = np.flatnonzero(np.diff(np.concatenate([[0], bad.astype(np.int8), [0]])))
-    return [int(n) for n in edges[1::2] - edges[::2]]
+def _gradient_alone(run: Run) -> Iterator[Finding]:
+    """A gradient norm that ends non-finite beside a loss that is a number: its steps were skipped, or it lies."""
+    loss, end = run.get("train/loss"), nonfinite.stretch("grad/norm", run.get("grad/norm"), 1)
+    settled = run.exit == "running" or run.get("grad/applied_nonfinite") is not None
+    if loss is None or end is None or settled or end.length < 2 or scaled(run, end):
+        return
+    since = loss.finite[int(np.searchsorted(loss.finite.step, end.step)) :]
+    if not (len(since) and since.value[-1]):
+        return
+    learns = stats.trend(since.step, since.value).falling or len(since) < _TELLING
+    meaning = (
+        "such steps are skipped (or the norm itself overflows); if that lasts nothing is learned"
+        if learns
+        else "it has not fallen since, so every step is skipped and nothing is learned"
+    )
+    yield Finding(
+        f"grad/norm is {end.value} in the last {end.length} of {len(end.series)} records, from step {end.step} on, "
+        f"while train/loss is finite ({since.value[-1]:.3g}): {meaning}",
+        subject="grad/norm",
+        step=end.step,
+        severity="note" if learns else "warning",
+        evidence=(
+            _evidence(end),
+            Evidence("train/loss", float(since.value[-1]), int(since.step[-1]), text="finite beside it"),
+        ),
+        remedies=(Remedy(f"Find the operation with {_ANOMALY}", safe=True),),
+    )
 
 
 def _is_separate(run: Run, stretch: Stretch) -> bool:
@@ -182,7 +168,7 @@ def _with_causes(standing: list[Stretch], candidates: list[Stretch]) -> list[Str
 def _poisoned(run: Run, stretches: list[Stretch]) -> Finding:
     first = stretches[0]
     named = next((s for s in stretches if s.name == "train/loss"), first)
-    said = [(e, e.text.strip().splitlines()[-1][:160]) for e in _said(run, first)]
+    said = [(e, nonfinite.last_line(e)) for e in _said(run, first)]
     parts = [
         f"{named.name} is {named.value} from step {named.step} on{_last_good(named)}",
         _what_first(run, first),
@@ -200,7 +186,7 @@ def _poisoned(run: Run, stretches: list[Stretch]) -> Finding:
 
 
 def _last_good(stretch: Stretch) -> str:
-    if stretch.name in _COUNTS or not stretch.start:
+    if stretch.name in COUNTS or not stretch.start:
         return ""
     return f" (the last finite value is {stretch.series.value[stretch.start - 1]:.3g})"
 
@@ -217,7 +203,7 @@ def _what_first(run: Run, first: Stretch) -> str:
         growth = _growth(first)
         if growth > 10:
             return f"it had grown {growth:.3g}-fold over the values before"
-        return "before any sampled gradient or parameter was" if any(run.get(n) for n in _PLACES) else ""
+        return "before any sampled gradient or parameter was" if any(run.get(n) for n in PLACES) else ""
     return f"first was {_WORDS[first.place]} ({name}, step {first.step})"
 
 
@@ -255,14 +241,14 @@ def _duration(seconds: float) -> str:
 
 def _said(run: Run, first: Stretch) -> list[Event]:
     """The first event from about then on whose text speaks of non-finite values."""
-    spoken = [e for e in run.events if e.step >= first.step - 1 and e.kind != "exit" and _SAID.search(e.text)]
+    spoken = [e for e in run.events if e.step >= first.step - 1 and nonfinite.speaks(e)]
     return spoken[:1]
 
 
 def _evidence(stretch: Stretch) -> Evidence:
     """A count is cited where it first is above 0; of a NaN, which no number can be compared with, the value before."""
     name, series, start = stretch.name, stretch.series, stretch.start
-    if name in _COUNTS and np.isfinite(series.value[start]):
+    if name in COUNTS and np.isfinite(series.value[start]):
         return Evidence(name, float(series.value[start]), stretch.step, 0.0, text=stretch.value)
     text = f"{stretch.value} from step {stretch.step} on, {stretch.length} values"
     if not start:
@@ -282,19 +268,51 @@ def _remedies(run: Run, first: Stretch) -> tuple[Remedy, ...]:
 
 
 def _stopped_by_its_own_check(run: Run) -> Iterator[Finding]:
-    """A run whose own code raised on a non-finite value before it was recorded."""
-    if run.exit != "failed":
+    """A run whose own code, or whose framework, ended it on a non-finite value before that was recorded."""
+    found = nonfinite.gave_up(run)
+    if found is None:
         return
-    for event in [e for e in run.events if e.kind == "exception" and e.text.strip()][-1:]:
-        text = event.text.strip().splitlines()[-1][:160]
-        if not _SAID.search(text):
-            return
+    event, text = found
+    step = event.step if run.trained else 0
+    known = "; every value recorded until then is finite" if run.trained else "; no step of it is recorded"
+    yield Finding(
+        f'the run stopped itself at step {event.step}: "{text}"{known}',
+        step=step,
+        evidence=(Evidence(f"event:{event.kind}", step=event.step, text=text),),
+        remedies=(Remedy(f"Find the operation with {_ANOMALY}", safe=True),),
+    )
+
+
+def _at_its_clamp(run: Run) -> Iterator[Finding]:
+    """A loss that ends at the largest value that float32 lets a cross-entropy take, and stood elsewhere before."""
+    for name in ["train/loss", *names.eval_losses(run.series)]:
+        series = run.get(name)
+        at = np.abs(series.value - _CLAMP) < 6e-5 if series is not None else np.empty(0, bool)
+        if series is None or run.exit == "running" or not at.size or not at[-1]:
+            continue
+        free = np.flatnonzero(~at)
+        first = int(free[-1]) + 1 if free.size else 0
+        near = bool(free.size) and bool(np.abs(series.value[free[-1]] - _CLAMP) < 0.05 * _CLAMP)
+        if near:
+            continue
+        before = f", after {series.value[first - 1]:.4g} at step {series.step[first - 1]}" if first else ""
+        n = len(series) - first
         yield Finding(
-            f'the run stopped itself at step {event.step}: "{text}"; every value recorded until then is finite',
-            step=event.step,
-            evidence=(Evidence(f"event:{event.kind}", step=event.step, text=text),),
-            remedies=(Remedy(f"Find the operation with {_ANOMALY}", safe=True),),
+            f"{name} is 87.3365 = -ln(1.18e-38) in the last {n} of {len(series)} values, from step "
+            f"{series.step[first]} on{before}: the logarithm of the smallest float32, which stands for NaN scores or a "
+            "probability of 0 for every target",
+            step=int(series.step[first]),
+            evidence=(
+                Evidence(name, float(series.value[first]), int(series.step[first]), _CLAMP, text="at its clamp"),
+            ),
+            remedies=(
+                Remedy(
+                    "Look at the scores before the softmax, and at the labels (none outside the classes)", safe=True
+                ),
+                Remedy("Lower the learning rate; start from the pretrained weights that the recipe names"),
+            ),
         )
+        return
 
 
 def _apart(stretch: Stretch) -> Finding:
@@ -316,10 +334,10 @@ def _healed(run: Run) -> Iterator[Finding]:
     """A note on each loss that was bad and was finite again."""
     for name in ["train/loss", *names.eval_losses(run.series)]:
         series = run.get(name)
-        good = np.flatnonzero(~_bad(name, series)) if series is not None else np.empty(0)
-        if series is None or not good.size or not _bad(name, series)[: good[-1]].any():
+        good = np.flatnonzero(~bad_points(name, series)) if series is not None else np.empty(0)
+        if series is None or not good.size or not bad_points(name, series)[: good[-1]].any():
             continue
-        at = np.flatnonzero(_bad(name, series)[: good[-1]])
+        at = np.flatnonzero(bad_points(name, series)[: good[-1]])
         after = int(good[good > at[0]][0])
         steps = ", ".join(str(s) for s in series.step[at[:4]]) + (", ..." if at.size > 4 else "")
         yield Finding(

@@ -21,6 +21,8 @@ _GAVE_UP = re.compile(
     r"minimum loss scale reached|loss scale already at minimum|scale (?:is )?already at minimum",
     re.IGNORECASE,
 )
+_FALLS = 10  # overflows in a row: the chance that a scale which probes once in 128 steps does so is nil
+_TINY = 2.0**-6  # sums over the tokens of a batch train at a scale of .5; below this nothing that is a number overflows
 
 
 @dataclass(frozen=True)
@@ -51,8 +53,11 @@ class Skips:
     "AMP001",
     needs=("count/skipped | amp/scale | events",),
     severity="warning",
-    explains=("EVL002", "GEN002", "GEN003", "GEN004", "OPT001", "OPT009", "PRD002", "PRD004", "PRD009", "RUN004"),
-)
+    explains=(
+        "EVL002", "GEN002", "GEN003", "GEN004", "OPT001", "OPT009", "PRD002", "PRD004", "PRD009", "RUN001", "RUN003",
+        "RUN004",
+    ),
+)  # fmt: skip
 def overflow_storm(run: Run, *, share: float = 0.05, confidence: float = 0.99) -> Iterator[Finding | NotChecked]:
     """Gradients overflow again and again: optimizer steps are skipped and the loss scale never settles.
 
@@ -61,7 +66,8 @@ def overflow_storm(run: Run, *, share: float = 0.05, confidence: float = 0.99) -
     `count/optimizer`; else the times that the loss scale was halved (the sum of `-log2` of each fall of `amp/scale`);
     else the overflow messages of the log. Rings when the Wilson interval of `k / n` lies above `share` with `k >= 10`
     and, where the scale is recorded, it ends at its minimum, without having recovered. An error when the interval
-    lies above one half. Also an error: the trainer gave up because the loss scale reached its minimum. A note where
+    lies above one half. Also an error: the trainer gave up because the loss scale reached its minimum, or the records
+    of a run that is over end with 10 falls of the scale in a row, to below 1/64, however short the log. A note where
     most losses of the late part are not finite themselves: that is AMP003, and the skips are its symptom.
 
     ## Why is this bad?
@@ -95,8 +101,8 @@ def overflow_storm(run: Run, *, share: float = 0.05, confidence: float = 0.99) -
 
     ## Known limits
     Overflows while the scale finds its level at the start are healthy (19 have been seen) and lie outside the last
-    half; runs of less than 100 steps are not looked at. A scale that is logged seldom hides falls between rises: the
-    share is then a lower bound. Steps that a trainer skips without saying so are not seen.
+    half; otherwise runs of less than 100 steps are not looked at. A scale that is logged seldom hides falls between
+    rises: the share is then a lower bound. Steps that a trainer skips without saying so are not seen.
 
     ## References
     Micikevicius et al. 2018, Mixed precision training, section 3.2. Wilson 1927 (interval of the share).
@@ -105,6 +111,9 @@ def overflow_storm(run: Run, *, share: float = 0.05, confidence: float = 0.99) -
     if gave_up is not None:
         yield _surrender(gave_up)
         return
+    if (falls := _below_one(run)) >= _FALLS:
+        yield _endless(run, falls)
+        return
     seen = next((s for s in (_by_count(run), _by_scale(run), _by_messages(run)) if s is not None), None)
     if seen is None:
         yield NotChecked("needs 100 steps of count/skipped or amp/scale, or overflow messages with steps")
@@ -112,6 +121,34 @@ def overflow_storm(run: Run, *, share: float = 0.05, confidence: float = 0.99) -
     low, high = stats.wilson(min(seen.skipped, seen.steps), seen.steps, confidence)
     if seen.skipped >= 10 and low > share and not _recovered(run):
         yield _finding(run, seen, (low, high))
+
+
+def _below_one(run: Run) -> int:
+    """How often in a row the scale fell with its last records, where that led far below 1; else 0."""
+    scale = run.get("amp/scale")
+    if scale is None or len(scale.finite) < 2 or run.exit == "running":
+        return 0
+    value = scale.finite.value
+    rises = np.flatnonzero(np.diff(value) >= 0)
+    falls = value.size - 1 - (int(rises[-1]) + 1 if rises.size else 0)
+    return falls if 0 < value[-1] < _TINY else 0
+
+
+def _endless(run: Run, falls: int) -> Finding:
+    scale = run.series["amp/scale"].finite
+    first, last = scale[-falls - 1 :][:1], scale[-1:]
+    start, end = float(first.value[0]), float(last.value[0])
+    return Finding(
+        f"the loss scale fell {falls} times in a row, from {start:.3g} to {end:.3g}, and no step came through: a "
+        "gradient that overflows even at a scale far below 1 is NaN or infinite itself",
+        step=int(first.step[0]),
+        severity="note" if _loss_is_gone(run, int(first.step[0])) else "error",
+        evidence=(
+            Evidence("amp/scale", start, int(first.step[0]), text="before the first of these falls"),
+            Evidence("amp/scale", end, int(last.step[0]), _TINY, text="the last scale"),
+        ),
+        remedies=_remedies(),
+    )
 
 
 def _by_count(run: Run) -> Skips | None:
