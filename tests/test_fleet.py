@@ -33,7 +33,7 @@ def test_several_processes_give_the_report_of_one(many):
     done = []
     alone = tocsin.check(many)
     shared = tocsin.check(many, workers=2, progress=lambda *at: done.append(at))
-    assert shared == alone
+    assert shared.to_json() == alone.to_json()  # NaN, which equals nothing, is a word there
     assert {f.run for f in shared.findings if f.code == "AMP003"} == {"run_2", "run_4"}
     assert done[-1][0] == done[-1][1] == len(done)
 

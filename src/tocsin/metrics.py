@@ -18,7 +18,7 @@ from tocsin.run import Floats, Ints, Series
 
 _WORD = re.compile(r"[A-Z]?[a-z]+\d*|[A-Z]+\d*(?![a-z])|\d+")
 _MEASURES = {
-    **dict.fromkeys(("accuracy", "acc", "acc1"), "accuracy"),
+    **dict.fromkeys(("accuracy", "acc", "acc1", "accu"), "accuracy"),
     **dict.fromkeys(("precision", "prec", "ppv"), "precision"),
     **dict.fromkeys(("recall", "sensitivity", "tpr"), "recall"),
     **dict.fromkeys(("specificity", "tnr"), "specificity"),
@@ -33,6 +33,14 @@ _MEASURES = {
     **dict.fromkeys(("ppl", "perplexity"), "perplexity"),
     **{word: word for word in ("r2", "rmse", "mse", "mae", "bleu", "wer", "cer", "ssim", "psnr")},
 }
+_SPELLED = (  # capitals within an abbreviation, the first of k guesses, two words for one measure
+    (re.compile(r"mAP"), "map"),
+    (re.compile(r"(m?)IoU", re.I), r"\1iou"),
+    (re.compile(r"(?<![A-Za-z])(?:acc|accuracy|prec|precision)(?:@|[_/ -]*top[@_-]?)1(?![\d.])", re.I), "acc1"),
+    (re.compile(r"(?<![A-Za-z])top[@_-]?1(?![\d.])", re.I), "acc1"),
+    (re.compile(r"matthews[_ ]?(?:corr\w*)?", re.I), "mcc"),
+    (re.compile(r"\br\^2\b", re.I), "r2"),
+)
 _AVERAGES = frozenset(("macro", "micro", "weighted", "binary", "balanced"))
 _NEUTRAL = frozenset(
     _WORD.findall(
@@ -82,7 +90,7 @@ class Metric:
 def read(name: str) -> Metric | None:
     """What the name of a metric says; None where it is none, or another quantity about one (its spread, its best)."""
     split, (group, _, last) = names.split_of(name), name.rpartition("/")
-    words = [word.lower() for word in _WORD.findall(last.replace("mAP", "map"))]
+    words = [word.lower() for word in _WORD.findall(_spelled(last))]
     above = frozenset(word.lower() for word in _WORD.findall(group.partition("/")[2] if split else group))
     measures = [_MEASURES[word] for word in words if word in _MEASURES]
     if not measures and {"r", "2"} <= set(words):
@@ -97,6 +105,12 @@ def read(name: str) -> Metric | None:
     average = next((word for word in words if word in _AVERAGES), "")
     rest = frozenset(w for w in words if w not in _MEASURES and w not in _AVERAGES and w not in _NEUTRAL)
     return Metric(name, split, group, measures[0], average, rest)
+
+
+def _spelled(last: str) -> str:
+    for pattern, plain in _SPELLED:
+        last = pattern.sub(plain, last)
+    return last
 
 
 def of_evaluations(series: Mapping[str, Series]) -> list[Metric]:

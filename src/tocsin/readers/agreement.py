@@ -36,7 +36,7 @@ class Agreement:
 
 
 def agreement(one: Run, other: Run) -> Agreement:
-    """Compare the series that both have, at shared steps, else at shared epochs, else in order."""
+    """Compare the series that both have, in order where that agrees, else at shared steps, else at shared epochs."""
     agreed: list[float] = []
     steps = np.empty((0, 2), np.int64)
     disagreeing, compared = 0, 0
@@ -84,11 +84,12 @@ def _inside(part: Series, whole: Series) -> bool:
 def _paired(one: Series, other: Series) -> Ints:
     """Indices of points that tell of one moment, shape (n, 2), at most ``_SAMPLE``; none where they are few."""
     enough = min(len(one), len(other)) / 2
-    pairs = _at_shared(one.step, other.step)
+    if len(one) == len(other) >= _DISTINCT and _same(one.value, other.value).mean() >= _AGREE:
+        pairs = np.stack([np.arange(len(one)), np.arange(len(one))], axis=1)  # one may count epochs, the other batches
+    else:
+        pairs = _at_shared(one.step, other.step)
     if len(pairs) < enough and _known(one.epoch) and _known(other.epoch):
         pairs = _at_shared(one.epoch, other.epoch)
-    if len(pairs) < enough and len(one) == len(other) >= _DISTINCT and _same(one.value, other.value).mean() >= _AGREE:
-        pairs = np.stack([np.arange(len(one)), np.arange(len(one))], axis=1)
     if len(pairs) < enough:
         return pairs[:0]
     return pairs[np.unique(np.linspace(0, len(pairs) - 1, _SAMPLE).astype(int))] if len(pairs) > _SAMPLE else pairs

@@ -51,11 +51,13 @@ class Draft:
     Attributes:
         log: What is known of it besides its points and events.
         fatal: The last thing that ended it or could have: its text, its type and the exit that it means.
+        over: The words that say that training is over, "" for none.
     """
 
     def __init__(self, log: Log) -> None:
         self.log = log
         self.fatal: tuple[str, str, str] | None = None
+        self.over = ""
         self._epoch, self._time = array("d"), array("d")
         self._count, self._total = array("q"), array("q")
         self._kind, self._train = array("b"), array("b")
@@ -124,7 +126,13 @@ class Draft:
         """Whether it says anything of a run: a point, an event, a configuration, a plan, an ending."""
         log = self.log
         return bool(
-            self._columns or self._events or log.config or log.environment or self.fatal or log.exit != "unknown"
+            self._columns
+            or self._events
+            or log.config
+            or log.environment
+            or self.fatal
+            or self.over
+            or log.exit != "unknown"
         )
 
     def close(self) -> Log:
@@ -169,6 +177,9 @@ class Draft:
         return False
 
     def _end(self) -> None:
+        if self.over:
+            self.log.event("exit", self.over)
+            self.log.exit = "finished"
         if self.fatal is None:
             return
         text, kind, ending = self.fatal

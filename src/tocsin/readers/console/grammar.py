@@ -56,8 +56,8 @@ def study(line: str, pieces: list[str]) -> Plan | None:
         return None
     start = prefix(line)
     plan = _after(start, line, pieces)
-    if start.bare and (plan is None or not plan.places):
-        plan = _after(Prefix(), line, pieces)
+    if start.fallback >= 0 and (plan is None or not plan.places):
+        plan = _after(Prefix(start.fallback, -1, start.dated), line, pieces)
     return plan
 
 

@@ -45,6 +45,7 @@ class Measuring:
         self._trace: Trace | None = None
         self._table: tables.Header | None = None
         self._report = ""
+        self._counted: tuple[int, str, int] | None = None
         self._bars: dict[int, int] = {}
         self._bar_done: tuple[float, int] = (NAN, -1)
         self._held: tuple[Frame, Points, int] | None = None
@@ -57,6 +58,11 @@ class Measuring:
         self._skipped = 0.0
         self._lines = 0
         self._training_at = -NEAR
+
+    @property
+    def _nowhere(self) -> bool:
+        """Whether no position is known yet."""
+        return math.isnan(self._epoch) and self._counted is None
 
     def _tabled(self, row: tables.Row) -> None:
         if row.epoch is not None:
@@ -92,7 +98,7 @@ class Measuring:
         """The rows of a boxed table (``| ep_rew_mean | 12 |``) are of the position that one of them states."""
         points, self._boxed = self._boxed, []
         frame, self._boxed_at = self._boxed_at, None
-        if frame is None and self._runs.draft.empty and math.isnan(self._epoch) and not self._split:
+        if frame is None and self._runs.draft.empty and self._nowhere and not self._split:
             for name, _, number in points:
                 self._setting(name, repr(number))
         elif points:
@@ -111,16 +117,10 @@ class Measuring:
         if plan.header:
             self._header(plan, numbers)
             return
-        if (
-            plan.brief
-            and self._runs.draft.empty
-            and math.isnan(self._epoch)
-            and not self._split
-            and not plan.pairs[0].split
-        ):
+        if plan.brief and self._runs.draft.empty and self._nowhere and not self._split and not plan.pairs[0].split:
             self._setting(plan.pairs[0].name, numbers[plan.pairs[0].at])
             return
-        if plan.weak and self._runs.draft.empty and math.isnan(self._epoch):
+        if plan.weak and self._runs.draft.empty and self._nowhere:
             return
         if self._skip:
             self._skip = False
@@ -145,7 +145,9 @@ class Measuring:
     def _box(self, plan: Plan, numbers: Numbers) -> None:
         for place in plan.places:
             count = whole(numbers[place.at])
-            if count is not None and place.kind != "epoch":
+            if count is not None and place.kind == "epoch":
+                self._set_epoch(count, -1)
+            elif count is not None:
                 kind = "global" if place.kind == "global" else "step"
                 if self._boxed_at is None or kind == "global":
                     self._boxed_at = Frame(self._epoch, count, kind)
@@ -166,6 +168,10 @@ class Measuring:
             if place.kind == "epoch":
                 self._set_epoch(value(numbers[place.at]), self._total(place, numbers))
                 self.evidence += place.total >= 0
+                self._split, self._announced = "", False
+                self._counted = None
+            elif (count := whole(numbers[place.at])) is not None:
+                self._counted = (count, place.kind, self._total(place, numbers))
                 self._split, self._announced = "", False
         if plan.split:
             self._split, self._announced = plan.split, True
@@ -195,6 +201,10 @@ class Measuring:
                     self._runs.saying.log.planned(epochs=total)
             elif frame.kind != "global" and (count := whole(numbers[place.at])) is not None:
                 frame.count, frame.kind, frame.total = count, place.kind, self._total(place, numbers)
+        if not plan.places and self._counted is not None:
+            frame.count, frame.kind, frame.total = self._counted
+        elif frame.count >= 0:
+            self._counted = None
         frame.train = self._trains(plan, frame, told_epoch)
         if told_epoch:
             self._epoch = frame.epoch
@@ -286,6 +296,7 @@ class Measuring:
     def _add(self, frame: Frame, points: Points, tag: str = "") -> None:
         began = self._runs.tracked(frame, tag)
         if began and not tag:
+            self._counted = None if frame.count < 0 else self._counted
             self._scales, self._skipped, self._recent = 0, 0.0, deque(maxlen=_KEPT_LINES)
             if math.isfinite(frame.epoch) and not self._new_epoch and frame.epoch != self._epoch:
                 frame.epoch = NAN

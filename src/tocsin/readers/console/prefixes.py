@@ -28,7 +28,8 @@ _LEVEL = (
 _OWN = r"(?!(?:eval\w*|train\w{0,3}|val\w*|test\w{0,3}|epoch|iter\w*|step|batch|loss|acc\w*|lr)\b[\s\]|:])"
 _NAME = (
     rf"\[{_OWN}[a-z_][\w.\-/ ]{{0,60}}(?::\d{{1,6}})?\](?::|(?=\s|\[))"
-    r"|\[\d{3,9}\]:?(?=\s?[a-z])|[\w.\-/]{1,120}\.py(?:[: ]\s?\d{1,6})?\]?:?(?=\s)|[\w.]{2,60}:[\w<>.]{1,60}:\d{1,6} -?"
+    r"|\[\d{3,9}\]:?(?=\s?[a-z])|[\w.\-/]{1,120}\.py(?:[: ]\s?\d{1,6})?\]?:?(?=\s)"
+    r"|[\w.]{2,60}:[\w<>.]{1,60}:\d{1,6} -?|\w{1,40}(?:\.\w{1,40}){1,5}:\d{1,6}(?=\s)"
     rf"|{_OWN}[\w.]{{2,60}}:(?=[^\s\d:=/\\])|{_OWN}[\w.\-]{{2,60}} [-|](?=\s)|[\w.]{{2,60}}\]:?(?=\s)"
     r"|(?:ppcls|root|paddle|ppdet|mmengine|mmdet|mmcls|mmseg)\s(?:info|warning):"
 )
@@ -44,22 +45,23 @@ class Prefix:
     """Where the message starts; the rank that wrote it (-1: not said); whether a date or a level stands
     before it.
 
-    ``bare`` says that the rank is a mere ``n: `` that could also be a count.
+    ``fallback`` is where the message starts if the last part of the prefix (``3: ``, ``[100]``) is a count, -1 where
+    there is no such part.
     """
 
     end: int = 0
     rank: int = -1
     dated: bool = False
     logged: bool = False
-    bare: bool = False
+    fallback: int = -1
 
 
 def prefix(line: str) -> Prefix:
     """What stands before the message of a line."""
-    end, rank, dated, logged, bare = 0, -1, False, False, False
+    end, rank, dated, logged, fallback = 0, -1, False, False, -1
     for _ in range(10):
         if rank < 0 and (found := _RANKS.match(line, end)) is not None and (found.lastgroup != "rank4" or end == 0):
-            bare = found.lastgroup == "rank4"
+            fallback = 0 if found.lastgroup == "rank4" else fallback
             rank = int(found.group(found.lastgroup)) if found.lastgroup else rank
         elif (found := _DATES.match(line, end)) is not None:
             dated = True
@@ -69,8 +71,10 @@ def prefix(line: str) -> Prefix:
             found = _FILLERS.match(line, end) if end else None
         if found is None or found.end() == end:
             break
+        if found.group().strip()[1:-1].isdigit():
+            fallback = end
         end = found.end()
-    return Prefix(end, rank, dated, logged, bare)
+    return Prefix(end, rank, dated, logged, fallback)
 
 
 _FULL = re.compile(

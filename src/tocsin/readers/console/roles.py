@@ -90,6 +90,8 @@ class Roles:
             return False
         kind = self._kind_of_ratio(i)
         if kind:
+            if self.places and number.before.strip() in ("][", "] [") and self.places[-1].kind in ("step", "batch"):
+                self.places[-1] = replace(self.places[-1], kind="epoch")  # [0/25][50/1583]
             self.places.append(Place(kind, number.at, total.at))
             self.split = self.split or self._own
         elif words.metric(number.key):
@@ -171,7 +173,7 @@ class Roles:
     def _numbered_split(self, i: int) -> bool:
         """``Train: 0 [ 50/312``: the epoch of a split."""
         number = self.numbers[i]
-        if i or number.decimal or number.key.lower() not in SPLITS or not number.after.startswith(" ["):
+        if i or number.decimal or number.key.lower() not in SPLITS or not number.after.startswith((" [", "][", "] [")):
             return False
         self.places.append(Place("epoch", number.at))
         self.split = self.split or self._own
@@ -180,6 +182,9 @@ class Roles:
     def _quantity(self, i: int) -> None:
         number = self.numbers[i]
         self._listed = 0
+        if not number.key and number.decimal and number.said_after:
+            name = "lr" if number.said_after.lower() == "rate" else number.said_after
+            self.pairs.append((Pair(name, number.at, self._running), number))
         if not number.key:
             return
         parts = words.parts(number.key)
@@ -191,7 +196,11 @@ class Roles:
         self._keep(number)
 
     def _keep(self, number: Number, over: int = -1) -> None:
-        name = number.key.removesuffix(" is").removesuffix(" are").removesuffix(" of")
+        name = (
+            "lr"
+            if number.key in ("L.r.", "L.r")
+            else number.key.removesuffix(" is").removesuffix(" are").removesuffix(" of")
+        )
         if not name.isascii():
             name = " ".join(words.parts(name))
         split = self._running

@@ -80,7 +80,7 @@ class Runs:
         if self._pending is not None and self._pending.fatal:  # that start failed
             self._next(self._pending)
             self._pending = Draft(self._new())
-        elif self._pending is None and (not self.draft.empty or self.draft.fatal or self.draft.log.exit != "unknown"):
+        elif self._pending is None and (not self.draft.empty or self.draft.fatal or self.draft.over):
             self._pending = Draft(self._new())
 
     def tracked(self, frame: Frame, tag: str = "") -> bool:
@@ -100,6 +100,9 @@ class Runs:
             began = True
         elif verdict == "back":
             self.draft.event("resume", f"goes on from {_position(frame)}", once=_position(frame))
+        stated = frame.count >= 0 or math.isfinite(frame.epoch)
+        if frame.train and stated and not began:
+            self.draft.over = ""  # it was only a part of the training
         if self.draft.fatal and frame.train and not fresh:
             text, kind, _ = self.draft.fatal
             self.draft.event("message", text, {"type": kind})  # training went on: it was caught
@@ -143,7 +146,7 @@ class Runs:
         ):
             self.draft.absorb(pending)
             if stated:
-                self.draft.fatal, self.draft.log.exit = None, "unknown"
+                self.draft.fatal, self.draft.over = None, ""
                 self.draft.event("resume", f"goes on from {_position(frame)}")
             return False
         self._next(pending)

@@ -143,8 +143,7 @@ class Saying(Measuring):
     def _over(self, message: str) -> None:
         self._release()
         draft = self._runs.saying
-        draft.event("exit", message[:300], once="finished")
-        draft.log.exit = "finished"
+        draft.over = message[:300]
 
     def _end_trace(self) -> None:
         if self._trace is None:

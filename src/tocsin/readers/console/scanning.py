@@ -24,7 +24,11 @@ _ATTACHED = re.compile(r"^(?:[A-Za-z]{1,10}(?:/[a-z]{1,8})?(?=[\s,;|\])}]|$)|[�
 _PLACE_AFTER = re.compile(
     r"\s?(epochs?|batch(?:es)?|steps?|iters?|iterations?|updates?|轮|步)(?!\w)(?!\s*(?:of|/))", re.IGNORECASE
 )
+_ABBREVIATED = re.compile(r"\b(val|valid|test|train|avg|ave)\.\s", re.IGNORECASE)
 _MOOD = re.compile(r"\b(epoch|iter|step|loss|acc)\((train|val|valid|test)\)", re.IGNORECASE)
+
+
+_SAID_AFTER = re.compile(r"\s((?:avg )?loss|rate|accuracy|acc)\b\s*(?=,|$)", re.IGNORECASE)
 
 
 @dataclass(slots=True)
@@ -66,6 +70,12 @@ class Number:
         return (found.group("unit") or "").lower() if found else ""
 
     @property
+    def said_after(self) -> str:
+        """The quantity that follows (darknet: ``3.1 avg loss, 0.001 rate``), "" for none."""
+        found = _SAID_AFTER.match(self.after)
+        return found.group(1) if found else ""
+
+    @property
     def noun(self) -> str:
         """The position word that follows (``200/2983 batches``), "" for none."""
         found = _PLACE_AFTER.match(self.after)
@@ -79,7 +89,7 @@ def scan(pieces: list[str], first: int) -> list[Number]:
         before, text, after = pieces[2 * at], pieces[2 * at + 1], pieces[2 * at + 2]
         if at > first:
             before = _ATTACHED.sub("", before)
-        key, context, explicit = _key(_MOOD.sub(r"\2 \1", before[-400:]))
+        key, context, explicit = _key(_ABBREVIATED.sub(r"\1 ", _MOOD.sub(r"\2 \1", before[-400:])))
         found.append(Number(at, text, key, explicit, before, context, after))
     return found
 

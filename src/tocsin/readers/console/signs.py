@@ -71,11 +71,11 @@ _EACH = {name: re.compile(pattern, re.IGNORECASE) for name, pattern in _SIGNS.it
 _QUICK = tuple(
     sorted(
         listed(
-            "traceback interrupt ^c usage error can't found slurm oom killed terminated cancel limit memory fault "
-            "dumped exception exit terminate phrases precision train overflow scale stop optimi complete 训练 早停 best "
-            "improved resum load restor restart python deepspeed accelerate mpirun yolo llamaf bash namespace args argu conf "
-            "cfg opt param "
-            "settings epochs steps iters warning finite diverg nan infs inf skipping sigterm sigint sighup"
+            "traceback interrupt ^c usage error can't found slurm oom killed terminated cancel limit memory "
+            "fault dumped exception exit terminate phrases precision train overflow scale stop optimi "
+            "complete 训练 早停 best improved resum load restor restart python deepspeed accelerate mpirun yolo "
+            "llamaf bash namespace args argu conf cfg opt param settings epochs steps iters warning finite "
+            "diverg nan infs inf skipping sigterm sigint sighup"
         )
     )
 )

@@ -68,7 +68,7 @@ class Header:
         label = ""
         for at, (name, cell) in enumerate(zip(self.columns, cells, strict=True)):
             counted = _COUNT.match(cell)
-            kind = words.place(name)
+            kind = "step" if name == "#" else words.place(name)
             value = float(counted.group(1)) if counted else number(cell)
             if value is None:
                 if at == 0 and words.parts(name)[:1] == ("class",) and cell:

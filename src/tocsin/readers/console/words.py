@@ -26,7 +26,7 @@ CHINESE = {
 _CHINESE = re.compile("|".join(sorted(CHINESE, key=len, reverse=True)))
 
 EPOCH = frozenset({"epoch", "ep", "epo", "epoc"})
-GLOBAL = frozenset({"iteration", "updates", "update", "timesteps", "timestep", "frames", "kimg"})
+GLOBAL = frozenset({"up", "iteration", "updates", "update", "timesteps", "timestep", "frames", "kimg"})
 STEP = frozenset({"step", "iter", "it", "iters", "itr", "iterations", "round", "episode", "episodes", "steps", "tick"})
 BATCH = frozenset({"batch", "minibatch", "batches", "batchid"})
 _ROOMS = frozenset({"time", "train", "trainer", "val", "eval", "test", "global", "rollout", "charts", "progress"})
@@ -46,7 +46,7 @@ METRICS = listed(
     "ate rpe epe auprc eer binary_logloss multi_logloss hamming success winrate chrf meteor cider"
 )
 _CONFIG = listed(
-    "weight weights smoothing type fn func function name threshold thresh coef coeff coefficient lambda alpha "
+    "weight weights smoothing type name threshold thresh coef coeff coefficient lambda alpha "
     "beta gamma decay scheduler schedule policy max min mult ratio factor mode metric metrics target interval "
     "clip clipping file path dir normalization initial init base end final_lr warmup patience margin reduction "
     "freq scaling criterion per log"

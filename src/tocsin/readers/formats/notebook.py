@@ -118,9 +118,7 @@ class _Tables(HTMLParser):
         self._cell: list[str] | None = None
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:  # noqa: ARG002
-        if tag == "table":
-            self.rows.append([])
-        elif tag == "tr" and len(self.rows) < _MOST_ROWS:
+        if tag == "table" or (tag == "tr" and len(self.rows) < _MOST_ROWS):
             self.rows.append([])
         elif tag in ("td", "th"):
             self._cell = []
