@@ -178,6 +178,13 @@ def test_robust_level_is_scipys():
     assert all(map(math.isnan, stats.robust_level([])))
 
 
+@pytest.mark.parametrize(("n", "half"), [(0, 2), (1, 0), (1, 3), (7, 0), (40, 3), (41, 30)])
+def test_running_medians_are_those_of_each_window(n, half):
+    x = np.random.default_rng(n).integers(0, 9, n) / 4
+    expected = [np.median(x[max(0, i - half) : i + half + 1]) for i in range(n)]
+    np.testing.assert_array_equal(stats.running_medians(x, half), expected)
+
+
 @pytest.mark.parametrize("n", [8, 20, 61])
 def test_trend_is_scipys_where_the_residuals_do_not_persist(n):
     rng = np.random.default_rng(n)

@@ -7,6 +7,7 @@ support one, so a comparison with them is False and a rule stays quiet.
 from __future__ import annotations
 
 import math
+from bisect import bisect_left, insort
 from dataclasses import dataclass
 from statistics import NormalDist
 
@@ -246,6 +247,20 @@ def block_means(x: Floats, blocks: int) -> Floats:
     edges = np.linspace(0, x.size, min(blocks, x.size) + 1).astype(int)
     sums: Floats = np.add.reduceat(x, edges[:-1]) / np.diff(edges)
     return sums
+
+
+def running_medians(x: ArrayLike, half: int) -> Floats:
+    """The median about each of n finite values: of ``half`` before it to ``half`` after it, fewer at the ends."""
+    values = np.asarray(x, np.float64).tolist()
+    ordered, medians = sorted(values[:half]), []
+    for at in range(len(values)):
+        if at + half < len(values):
+            insort(ordered, values[at + half])
+        if at > half:
+            del ordered[bisect_left(ordered, values[at - half - 1])]
+        n = len(ordered)
+        medians.append((ordered[(n - 1) // 2] + ordered[n // 2]) / 2)
+    return np.array(medians)
 
 
 def change_point(y: ArrayLike, margin: int = 3) -> tuple[int, float]:

@@ -150,12 +150,12 @@ def overfit(run: Run, *, rise: float = 0.05, confidence: float = 0.99) -> Iterat
 
 def _rise(loss: Series, train: Series, rise: float, confidence: float, lengths: list[int]) -> Rise | None:
     half = len(loss) // 20
-    levels = [float(np.median(loss.value[i : i + 2 * half + 1])) for i in range(len(loss) - 2 * half)]
-    middle, minimum = int(np.argmin(levels)) + half, min(levels)
+    levels = stats.running_medians(loss.value, half)[half : len(loss) - half]
+    middle, minimum = int(np.argmin(levels)) + half, float(levels.min())
     limit = minimum + rise * max(abs(minimum), 0.1 * (float(loss.value[0]) - minimum))
     error = _error_of_median(loss, 2 * half + 1)
     near, limit = max(limit, minimum + 2 * error), max(limit, minimum + _BEYOND * error)
-    start = next(i for i, level in enumerate(levels) if level <= near) + half
+    start = int(np.flatnonzero(levels <= near)[0]) + half
     lowest = middle - half + int(np.argmin(loss.value[middle - half : middle + half + 1]))
     risen = Rise(loss, start + half, lowest, minimum, 0, 0.0, 0.0)
     tail = loss[risen.end + 1 :]

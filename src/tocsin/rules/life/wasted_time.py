@@ -181,7 +181,7 @@ def _past_best(run: Run, rise: float, confidence: float) -> Settled | None:
         return None
     loss = run.series[main].finite
     half = max(1, len(loss) // 20)
-    levels = np.array([np.median(loss.value[max(0, i - half) : i + half + 1]) for i in range(len(loss))])
+    levels = stats.running_medians(loss.value, half)
     best, noise = float(levels.min()), stats.robust_level(np.diff(loss.value))[1] / np.sqrt(2)
     limit = best + max(rise * abs(best), _NOISES * noise)
     start = int(np.flatnonzero(levels <= limit)[-1]) + 1

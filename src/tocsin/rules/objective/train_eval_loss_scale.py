@@ -140,20 +140,21 @@ def _pairs(train: Series, loss: Series) -> Pairs:
     step, evaluated = step[step > 0], evaluated[step > 0]
     start = np.concatenate([[0.0], step])[: step.size]
     end = np.concatenate([step, [math.inf]])[1:]
-    before = [_mean(train, b - _PART * (b - a), b, a, b) for a, b in zip(start, step, strict=True)]
-    after = [_mean(train, b, b + _PART * (c - b), b, c) for b, c in zip(step, end, strict=True)]
-    made = Pairs(step, evaluated, np.array(before), np.array(after))
+    before = _means(train, step - _PART * (step - start), step)
+    before = np.where(np.isfinite(before), before, _means(train, start, step))
+    after = _means(train, step, np.minimum(step + _PART * (end - step), end))
+    after = np.where(np.isfinite(after), after, _means(train, step, end))
+    made = Pairs(step, evaluated, before, after)
     whole = np.isfinite(made.before) & (made.before > 0) & (evaluated > 0)
     return made.first(int(np.argmin(whole)) if not whole.all() else whole.size)
 
 
-def _mean(train: Series, low: float, high: float, lowest: float, highest: float) -> float:
-    """Mean of the training loss at steps in (low, high], or in (lowest, highest] where none was logged there."""
-    for left, right in ((low, high), (lowest, highest)):
-        part = train.value[np.searchsorted(train.step, left, "right") : np.searchsorted(train.step, right, "right")]
-        if part.size:
-            return float(part.mean())
-    return math.nan
+def _means(train: Series, low: Floats, high: Floats) -> Floats:
+    """Mean training loss at steps in (low, high], stretches in order that do not overlap; NaN for an empty one."""
+    ends = np.stack([np.searchsorted(train.step, low, "right"), np.searchsorted(train.step, high, "right")], axis=1)
+    size = ends[:, 1] - ends[:, 0]
+    sums = np.add.reduceat(np.append(train.value, 0.0), ends.ravel())[::2]
+    return np.where(size > 0, sums / np.maximum(size, 1), math.nan)
 
 
 def _factor(pairs: Pairs, factor: float, scatter: float, confidence: float) -> Factor | None:
