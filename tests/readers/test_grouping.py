@@ -228,3 +228,14 @@ def test_the_most_telling_exit_counts(tmp_path: Path, exits: tuple[str, str, str
     put(tmp_path / "a.log", "console", f"exit {exits[1]}")
     (run,) = read(tmp_path)
     assert run.exit == exits[2]
+
+
+def test_a_log_in_which_nothing_was_logged_is_said_and_is_no_run(tmp_path: Path):
+    put(tmp_path / "a" / EVENTS.format(1), "tensorboard")
+    put(tmp_path / "b" / EVENTS.format(2), "tensorboard", *curve("loss", LOSS))
+    put(tmp_path / "c" / EVENTS.format(3), "tensorboard", "exit failed")
+    found = read(tmp_path)
+    assert [run.name for run in found] == ["b", "c"]
+    assert [said.rpartition(": ")[2] for said in found.unread] == [
+        "a log by its look (tensorboard), but without a value in it"
+    ]

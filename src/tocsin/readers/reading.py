@@ -24,7 +24,6 @@ from tocsin.readers.unit import Unit, from_logs
 from tocsin.run import Run
 
 MOST_RUNS = 10_000  # in one file
-_TABLES = 50  # from this rank on a reader takes what no particular format claimed
 
 
 def read_bundle(bundle: Bundle, readers: Sequence[Reader] | None = None) -> Runs:
@@ -81,8 +80,13 @@ def _logs(reader: Reader, found: Found, unread: list[str]) -> list[Log]:
         )
     if len(logs) > MOST_RUNS:
         unread.append(f"{shown(found.path)}: more than {MOST_RUNS} runs; the others were left out")
-    kept = [log for log in logs[:MOST_RUNS] if log.told or log.config or log.environment or reader.rank < _TABLES]
-    unread += [f"{shown(found.path)}: {shown(said)}" for log in logs if log not in kept for said in log.unread]
+    kept: list[Log] = []
+    for log in logs[:MOST_RUNS]:
+        if log.told or log.config or log.environment:
+            kept.append(log)
+            continue
+        silent = f"a log by its look ({reader.source}), but without a value in it"
+        unread += [f"{shown(found.path)}: {shown(said)}" for said in log.unread or [silent]]
     return kept
 
 
