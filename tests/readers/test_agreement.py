@@ -23,6 +23,8 @@ def test_a_curve_agrees_with_its_printed_and_its_32_bit_self_and_with_no_other(s
     exact = run(loss=values)
     assert agreement(exact, run(loss=values.round(places))).evidence >= 3
     assert agreement(exact, run(loss=values.astype(np.float32))).evidence >= 3
+    digits = [float(f"{value:.{max(places, 3)}g}") for value in values]
+    assert agreement(exact, run(loss=digits)).evidence >= 3
     other = agreement(exact, run(loss=others.round(places)))
     assert (other.evidence, other.contradicts) == (0, True)
 

@@ -15,6 +15,7 @@ _AGREE = 0.9  # share of the compared points that agree in a series of one run
 _CONTRADICT = 0.5  # and below which the two are another's numbers; between them nothing is said (smoothed curves)
 _DISTINCT = 3  # different numbers that must agree: two runs of one kind share a few rounded accuracies by chance
 _DIGITS = 5  # or one number of so many digits
+_SIGNIFICANT = 3  # digits that logs print at least where they count digits and not places
 _FLOAT32 = 1e-6
 # Runs of one study share their schedules: these prove nothing.
 _SHARED = ("lr/", "count/", "amp/", "epoch", "momentum", "weight_decay")
@@ -116,18 +117,24 @@ def _numbered(marks: Ints | Floats) -> NDArray[np.complex128]:
 
 def _same(one: Floats, other: Floats) -> NDArray[np.bool_]:
     """Whether two values are one number, each as it was printed; NaN is NaN."""
-    step = max(_unit(one), _unit(other))
     with np.errstate(invalid="ignore", over="ignore"):
-        near = np.abs(one - other) <= 0.51 * step + _FLOAT32 * np.maximum(np.abs(one), np.abs(other))
+        unit = np.maximum(_unit(one), _unit(other))
+        near = np.abs(one - other) <= 0.51 * unit + _FLOAT32 * np.maximum(np.abs(one), np.abs(other))
     same: NDArray[np.bool_] = near | (np.isnan(one) & np.isnan(other)) | (one == other)
     return same
 
 
-def _unit(values: Floats) -> float:
-    """The unit of the last printed digit in these values: 0.001 for 0.25, 1.125, 3."""
+def _unit(values: Floats) -> Floats:
+    """The unit of the last printed digit of each value: 0.001 for 0.25 beside 1.125, and for 1.25 beside 0.1255.
+
+    Logs print so many places, or so many significant digits: the coarser of the two holds for each value.
+    """
     finite = values[np.isfinite(values)][:64]
-    places = [_places(float(value)) for value in finite]
-    return 10.0 ** -max(places) if places else 0.0
+    places = max((_places(float(value)) for value in finite), default=0)
+    digits = max((_digits(float(value)) for value in finite), default=0)
+    size = np.where(np.isfinite(values) & (values != 0), np.abs(values), 1.0)
+    unit: Floats = np.maximum(10.0**-places, 10.0 ** (np.floor(np.log10(size)) + 1 - max(digits, _SIGNIFICANT)))
+    return unit
 
 
 def _places(value: float) -> int:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 SPLITS = {
-    **dict.fromkeys(("train", "training", "tr", "trn", "trainer"), "train"),
+    **dict.fromkeys(("train", "training", "tr", "trn", "trainer", "learn"), "train"),
     **dict.fromkeys(("val", "valid", "validation", "validate", "dev", "eval", "evaluation", "vali", "heldout"), "val"),
     **dict.fromkeys(("test", "testing", "tst"), "test"),
 }
@@ -106,8 +106,8 @@ def _lr_group(lower: list[str]) -> str | None:
     if not lower or "loss" in lower or "decay" in lower or "scale" in lower or "mult" in lower:
         return None
     at = next((i for i, w in enumerate(lower) if _LR_LAST.match(w)), None)
-    if at is None and "learning" in lower[:-1] and lower[lower.index("learning") + 1] == "rate":
-        at = lower.index("learning") + 1
+    if at is None:
+        at = next((i for i, w in enumerate(lower) if i and w == "rate" and lower[i - 1] in ("learning", "learn")), None)
     if at is None:
         return None
     digits = lower[at].lstrip("lrs")

@@ -22,6 +22,7 @@ _PREAMBLE = 12  # lines that may stand before the header
 _WIDEST = 5_000  # columns
 _BLOCK = 20_000  # rows turned into numbers at a time
 _WIDE_BLANKS = re.compile(r"\t+| {2,}")
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _RULE = re.compile(r"^[\s|+:=_-]*$")
 _WORD = re.compile(r"[A-Za-z]")
 _UNIT = re.compile(r"^([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s?(?:s|sec|secs|ms|min|h|x|it/s|[kKMG]i?B?)$")
@@ -48,7 +49,7 @@ def layout_of(file: File) -> Layout | None:
     """
     if file.binary or not file.size:
         return None
-    lines = file.start.splitlines()[:400]
+    lines = _uncoloured(file.start.splitlines()[:400])
     if len(file.head) < file.size and len(lines) > 1:
         lines.pop()  # cut by the end of the head
     at = [i for i, line in enumerate(lines[:60]) if line.strip() and not _RULE.match(line)][:_PREAMBLE]
@@ -79,6 +80,11 @@ def _layout_at(lines: list[str], place: int, delimiter: str) -> Layout | None:
     if len(fitting) < min(0.8 * len(rows), len(rows) - 1) or len(numeric) < 0.7 * len(rows):
         return None
     return Layout(delimiter, tuple(names), place, _comma_is_decimal(delimiter, fitting), spaced)
+
+
+def _uncoloured(lines: list[str]) -> list[str]:
+    """Lines without colours, which a table printed to a terminal marks its best values with (skorch)."""
+    return [_COLOUR.sub("", line) for line in lines] if any("\x1b" in line for line in lines) else lines
 
 
 def _fits(row: list[str], width: int) -> bool:
@@ -154,7 +160,7 @@ def read_table(file: File, layout: Layout, *, most_rows: int | None = None) -> F
     lines = islice(file.lines(), layout.header + 1, None) if most_rows is None else _head_lines(file, layout)
     odd = _Odd()
     for block in _blocks(lines, most_rows):
-        kept = [line for line in block if line and not line.isspace()]
+        kept = _uncoloured([line for line in block if line and not line.isspace()])
         if any(line[0] in "#/%+=-|: " for line in kept):
             kept = [line for line in kept if not _comment(line) and not _RULE.match(line)]
         _take(frame, _split([line.rstrip("\r") for line in kept], layout.delimiter, layout.spaced), layout, odd)

@@ -40,9 +40,9 @@ TIMES = _set(
     "elapsed_time elapsed_seconds elapsed_s elapsed_sec time_elapsed time_s time_sec time_seconds seconds sec "
     "relative_time relative_time_process relative_time_wall total_time time_total train_time cumulative_time time_h "
     "time_min time_time_elapsed train_wall epoch_time epoch_time_s epoch_seconds epoch_duration duration duration_s "
-    "duration_sec time_taken time_per_epoch sec_per_epoch time_epoch train_runtime unix_time"
+    "duration_sec dur time_taken time_per_epoch sec_per_epoch time_epoch train_runtime unix_time"
 )
-TIMES_OF_EACH = _set("epoch_time epoch_time_s epoch_seconds epoch_duration time_taken time_per_epoch")
+TIMES_OF_EACH = _set("dur epoch_time epoch_time_s epoch_seconds epoch_duration time_taken time_per_epoch")
 PLANNED_STEPS = _set("total_steps max_steps total_iters max_iters total_iterations max_iterations")
 PLANNED_EPOCHS = _set("total_epochs max_epochs num_epochs num_train_epochs n_epochs epochs_total")
 BOOKKEEPING = _set(
@@ -64,7 +64,7 @@ GROUP_COLUMNS = _set(
 STRONG = _set(
     "loss losses acc accuracy lr perplexity ppl bpb bpc nll elbo grad gradnorm gnorm map miou iou dice bleu rouge wer "
     "cer f1 auc auroc auprc mae mse rmse psnr ssim r2 top1 top5 acc1 acc5 kappa mcc precision recall learning_rate "
-    "sensitivity specificity criterion"
+    "sensitivity specificity criterion logloss mlogloss"
 )
 WEAK = _set(
     "reward rewards fitness return returns error err objective cost score entropy kl epsilon q td success metric "
