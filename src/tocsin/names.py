@@ -157,7 +157,10 @@ _BETTER_HIGH = frozenset(
     )
 )
 _BETTER_LOW = frozenset(
-    _WORD.findall("bpb bpc bpd cer err error fid loss lpips mae mape mse nll nmse perplexity ppl rmse wer")
+    _WORD.findall(
+        "bpb bpc bpd cer deviance err error fid logloss loss lpips mae mape merror mlogloss mse nll nmse perplexity ppl "
+        "rmse rmsle wer"
+    )
 )
 
 
