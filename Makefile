@@ -39,6 +39,7 @@ docs: $(STAMP)       ## Build the HTML documentation into docs/_build
 bench: $(STAMP)      ## Slower evidence: overhead, readers against their peers, detection over seeds
 	$(BIN)/python benchmarks/overhead.py
 	$(BIN)/python benchmarks/readers.py
+	$(BIN)/python benchmarks/scale.py
 	$(BIN)/python benchmarks/constellation_faults.py
 
 browser: $(STAMP)    ## Report in headless Chromium; skipped with a reason where there is none

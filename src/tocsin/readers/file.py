@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from tocsin.readers.errors import ReadError
+from tocsin.readers.values import json_value
 
 HEAD = 64 * 1024
 MOST_AT_ONCE = 256 * 2**20  # a file that has to be parsed as a whole (JSON)
@@ -95,13 +96,13 @@ class File:
         return self.content().decode(self.encoding, "replace")
 
     def json(self) -> Any:
-        """The whole file as JSON; bare NaN and Infinity are taken, as most trainers write them.
+        """The whole file as JSON; bare NaN and infinities are taken, as trainers write them.
 
         Raises:
             ReadError: It is too large, torn or no JSON; says where.
         """
         try:
-            return json.loads(self.text())
+            return json_value(self.text())
         except RecursionError as error:
             raise ReadError(f"{self.path}: JSON nested too deeply to be a log") from error
         except ValueError as error:  # JSONDecodeError, and an integer of thousands of digits

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from tocsin.readers.file import File
 from tocsin.readers.frame import Frame
-from tocsin.readers.values import number
+from tocsin.readers.values import json_value, number
 from tocsin.readers.vocabulary import plain
 
 _DEPTH = 5
@@ -106,7 +105,7 @@ def records_of(lines: Iterable[str], frame: Frame) -> Iterator[dict[str, Any]]:
         if not text or text in "[]":
             continue
         try:
-            record = json.loads(text)
+            record = json_value(text)
         except (ValueError, RecursionError):
             bad, at = bad + 1, place
             continue

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import math
+import re
 from typing import Any
 
 _MISSING = frozenset({"", "na", "n/a", "none", "null", "-", "--", "undefined"})
 LARGEST_STEP = 2**53
+_BARE = re.compile(r"([:,\[]\s*)([+-]?)(nan|inf)(?:inity)?(?=\s*[,\]}])", re.IGNORECASE)
 
 
 def number(said: Any) -> float | None:
@@ -50,3 +53,24 @@ def _grouped(text: str) -> bool:
     """Whether commas stand between groups of three digits, as in 1,234,567.8."""
     first, *rest = text.removesuffix("%").partition(".")[0].lstrip("+-").split(",")
     return 0 < len(first) <= 3 and first.isdigit() and all(len(part) == 3 and part.isdigit() for part in rest)
+
+
+def json_value(text: str) -> Any:
+    """What a JSON text states; NaN and infinities may be bare and in any spelling, as ``printf`` writes them.
+
+    Raises:
+        ValueError: It is no JSON (``json.JSONDecodeError``), or holds a whole number of thousands of digits.
+        RecursionError: It is nested too deeply.
+    """
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        spelled, bare = _BARE.subn(_spelled, text)
+        if not bare:
+            raise
+        return json.loads(spelled)
+
+
+def _spelled(bare: re.Match[str]) -> str:
+    before, sign, word = bare.groups()
+    return before + ("NaN" if word.lower() == "nan" else f"{sign.replace('+', '')}Infinity")

@@ -119,3 +119,10 @@ def test_bare_nan_and_a_torn_last_line(tmp_path: Path):
 )
 def test_what_is_no_training_log_is_left_alone(tmp_path: Path, rows: list[dict[str, object]]):
     assert not knows(READER, write(tmp_path / "data.jsonl", lines(rows)))
+
+
+def test_not_a_number_as_printf_writes_it(tmp_path: Path):
+    rows = [f'{{"step": {i}, "loss": {said}, "note": "a: nan, b"}}' for i, said in enumerate(("1.5", "-nan", "inf"), 1)]
+    found = run(READER, write(tmp_path / "log.jsonl", "\n".join(rows)))
+    assert str(points(found, "train/loss")) == "[(1, 1.5), (2, nan), (3, inf)]"
+    assert not found.unread
