@@ -18,6 +18,7 @@ DATA = {
     "identifiers",
     "metrics",
     "identities",
+    "repetition",
     "learning",
     "schedules",
     "nonfinite",
@@ -48,6 +49,7 @@ for room in ("prechecks", "comparison", "trials", "search"):
     ROOMS[room] = ABOVE
 ROOMS["ui"] = ROOMS["cli"] = {*ABOVE, "prechecks", "comparison", "trials", "search", "reports", "ui", "studies"}
 ROOMS["studies"] = {"__init__"}
+ROOMS["__main__"] = {"cli"}
 ROOMS["_version"] = set()
 
 HEAVY = {
