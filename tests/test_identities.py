@@ -60,37 +60,37 @@ def group(**columns):
     return found
 
 
-FALLING = [Series.of("train/loss", np.linspace(2, 1, 12))]
-
-
 def test_percent_and_flips():
     found = identities.constant(
-        group(accuracy=[38.0, 62.0, 38.0, 62.0], precision=[38.0, 0, 38.0, 0], recall=[100.0, 0, 100, 0]), []
+        group(accuracy=[38.0, 62.0, 38.0, 62.0], precision=[38.0, 0, 38.0, 0], recall=[100.0, 0, 100, 0])
     )
     assert found.proven
     assert (found.what, found.count) == ("always positive or always negative", 4)
 
 
-def test_repetition_needs_digits_and_a_moving_loss():
-    assert identities.constant(group(accuracy=[0.7981] * 5), FALLING).what == "one class"
-    assert identities.constant(group(accuracy=[0.7981] * 5), []) is None
-    assert identities.constant(group(accuracy=[0.85] * 5), FALLING) is None  # 17 of 20 samples, again and again
-    assert identities.constant(group(accuracy=[1.0] * 9), FALLING) is None
-    assert identities.constant(group(accuracy=[0.7, 0.7981, 0.7981, 0.7981, 0.7981]), FALLING) is None
-    flips = identities.constant(group(accuracy=[0.6214, 0.3786, 0.6214, 0.3786]), FALLING)
-    assert flips.what == "one class, or the other"
+@pytest.mark.parametrize("n", [3, 30, 300])
+@pytest.mark.parametrize("scale", [1, 100])
+@pytest.mark.parametrize("digits", [4, 6])
+def test_any_number_of_evaluations_as_fractions_or_percent(n, scale, digits):
+    target = np.r_[np.zeros(700, int), np.ones(200, int), np.full(100, 2)]
+    printed = scores(target, np.zeros(1000, int), "macro", digits - 2 * (scale == 100), scale)
+    found = identities.constant(group(**{measure: [value] * n for (measure, _), value in printed.items()}))
+    assert (found.what, found.count, found.proven) == ("one of 3 classes", n, True)
 
 
-def test_scores_that_rank_nothing():
-    varied = [0.81, 0.8112, 0.8, 0.7013]
-    assert identities.constant(group(auc=[0.5] * 4, accuracy=varied), FALLING).what == "one score"
-    assert identities.constant(group(auc=[0.5] * 4, accuracy=[0.8, 0.8, 0.8, 0.7]), FALLING) is None  # coarse print
-    assert identities.constant(group(mcc=[0.0] * 4, accuracy=varied), FALLING).what == "one class"
-    assert identities.constant(group(r2=[-0.001] * 5, rmse=[1.2345] * 5), FALLING).what == "the mean"
-    assert identities.constant(group(r2=[-0.001] * 5, rmse=[1.2345, 1.2, 1.21, 1.2, 1.2]), FALLING) is None
+def test_an_f1_of_0_beside_an_accuracy_that_stands():
+    assert identities.constant(group(accuracy=[0.8312] * 5, f1=[0.0] * 5)).what == "always negative"
+    assert identities.constant(group(accuracy=[0.8312, 0.84, 0.85, 0.86, 0.87], f1=[0.0] * 5)) is None
+    letters = group(acc=[0.8312] * 3, p=[0.0] * 3, r=[0.0] * 3, f=[0.0] * 3)
+    assert identities.constant(letters).what == "always negative"
 
 
 @pytest.mark.parametrize(("value", "fewest"), [(0.85, 20), (0.5, 2), (0.3333, 3), (0.7981, 104)])
 def test_fewest_samples_by_trial(value, fewest):
     brute = next(n for n in range(1, 300) if any(round(j / n, 4) == value for j in range(n + 1)))
     assert identities.fewest_samples(value, 5e-5) == brute == fewest
+
+
+def test_several_values_of_one_set_tell_more_of_its_size():
+    assert identities.fewest_samples([0.7188], 5e-5) == 32
+    assert identities.fewest_samples([0.7188, 0.7198, 0.7202], 5e-5) > 500

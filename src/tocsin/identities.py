@@ -13,11 +13,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from tocsin import metrics, stats
+from tocsin import metrics
 from tocsin.run import Floats, Ints, Series
 
-Scores = Mapping[tuple[str, str], float]  # (measure, average) -> value as a fraction
+Key = tuple[str, str]
+Scores = Mapping[Key, float]  # (measure, average) -> value as a fraction
 MOST_CLASSES = 200
 POSITIVE, NEGATIVE = "always positive", "always negative"
 
@@ -70,7 +72,8 @@ def _is_positive(found: Mapping[str, float], p: float, error: float) -> bool:
 
 
 def _is_negative(found: Mapping[str, float], error: float) -> bool:
-    return len(found) >= 2 and all(v == 0 for v in found.values()) and error < 0.01
+    hits = {"f1", "recall"} & found.keys()  # either is 0 exactly where no positive was hit
+    return bool(hits) and all(v == 0 for v in found.values()) and error < 0.01
 
 
 def _is_weighted(found: Mapping[str, float], p: float, error: float) -> bool:
@@ -98,12 +101,17 @@ def _classes(found: Mapping[str, float], p: float, error: float) -> int:
     return k if chance < 0.02 else 0
 
 
-def fewest_samples(value: float, error: float, most: int = 200) -> int:
-    """The smallest number of samples n for which some j / n prints as ``value`` (a fraction); ``most`` + 1 if none."""
-    for n in range(1, most + 1):
-        if abs(round(value * n) / n - value) <= error + 1e-9:
-            return n
-    return most + 1
+def fewest_samples(values: ArrayLike, error: float, most: int = 20_000) -> int:
+    """The smallest number of samples n of which some j / n print as each of ``values`` (fractions); else ``most`` + 1.
+
+    Where values were printed with rounding error e, any value fits some j / n from n = 1 / (2 e) on.
+    """
+    wanted = np.atleast_1d(np.asarray(values, np.float64))
+    n = np.arange(1, most + 1)
+    fits = np.ones(most, bool)
+    for value in wanted[:200]:
+        fits &= np.abs(np.round(value * n) / n - value) <= error + 1e-9
+    return int(n[np.argmax(fits)]) if fits.any() else most + 1
 
 
 @dataclass(frozen=True)
@@ -136,19 +144,19 @@ class Group:
     name: str
     split: str
     step: Ints
-    series: Mapping[tuple[str, str], str]
-    columns: Mapping[tuple[str, str], Floats]
+    series: Mapping[Key, str]
+    columns: Mapping[Key, Floats]
 
     @property
-    def accuracy(self) -> tuple[str, str] | None:
+    def accuracy(self) -> Key | None:
         """The key of the plain accuracy."""
         return next((k for k in self.columns if k[0] == "accuracy" and k[1] != "balanced"), None)
 
 
-def groups(series: Mapping[str, Series]) -> Iterator[Group]:
-    """The groups of plain metrics; of series of very different lengths only the long ones."""
+def groups(series: Mapping[str, Series], *, training: bool = False) -> Iterator[Group]:
+    """The groups of plain metrics of evaluations, or of training; of series of very different lengths the long ones."""
     found: dict[str, list[metrics.Metric]] = {}
-    for metric in metrics.of_evaluations(series):
+    for metric in metrics.of_training(series) if training else metrics.of_evaluations(series):
         if metric.plain:
             found.setdefault(metric.group, []).append(metric)
     for name, members in found.items():
@@ -159,15 +167,11 @@ def groups(series: Mapping[str, Series]) -> Iterator[Group]:
             yield Group(name, members[0].split, step, kept, dict(zip(kept, columns, strict=True)))
 
 
-def constant(group: Group, moving: Sequence[Series]) -> Constant | None:
-    """What constant the scores of a group betray; ``moving`` are losses that show that training went on."""
-    return _by_identity(group) or _by_repetition(group, moving)
-
-
-def _by_identity(group: Group) -> Constant | None:
+def constant(group: Group) -> Constant | None:
+    """What constant the scores of a group betray by what they are to each other."""
     if group.accuracy is None:
         return None
-    columns, error = _as_fractions(group)
+    columns, error = as_fractions(group)
     zero_over_zero = {k: np.nan_to_num(c) if k[0] in ("precision", "f1") else c for k, c in columns.items()}
     forms = [identity({k: float(c[i]) for k, c in zero_over_zero.items()}, error) for i in range(group.step.size)]
     p = columns[group.accuracy]
@@ -177,7 +181,7 @@ def _by_identity(group: Group) -> Constant | None:
     if not forms[-1] or not (count >= 3 or few):
         return None
     told = list(dict.fromkeys(forms[start:]))
-    return _made(group, " or ".join(told), float(p[-1]), start, count >= 3)
+    return betrayed(group, " or ".join(told), float(p[-1]), start, count >= 3)
 
 
 def _stretch(forms: Sequence[str], p: Floats, error: float) -> int:
@@ -194,24 +198,7 @@ def _same(forms: Sequence[str], p: Floats, i: int, error: float) -> bool:
     return {forms[i], forms[-1]} == {POSITIVE, NEGATIVE} and abs(float(p[i] + p[-1]) - 1) <= 3 * error + 1e-9
 
 
-def _by_repetition(group: Group, moving: Sequence[Series]) -> Constant | None:
-    """The same score to all digits at every evaluation of a run whose losses move."""
-    if group.step.size < 4 or not any(_moves(loss) for loss in moving):
-        return None
-    columns, error = _as_fractions(group)
-    for key in columns:
-        value, share = columns[key], math.nan
-        if key[0] == "accuracy" and key[1] != "balanced":
-            flips, share = _flips(value, error), float(value[-1])
-            what = "one class, or the other" if flips else "one class" if _repeats(value, error) else ""
-        else:
-            what = _unvaried(group, key[0], value, error)
-        if what:
-            return _made(group, what, share, 0, False)
-    return None
-
-
-def _as_fractions(group: Group) -> tuple[dict[tuple[str, str], Floats], float]:
+def as_fractions(group: Group) -> tuple[dict[Key, Floats], float]:
     """The scores that 1 bounds as fractions, R2 as it is, and the rounding error of the former."""
     bounded = metrics.BOUNDED | metrics.SIGNED
     named = {"/".join(k): c for k, c in group.columns.items() if k[0] in bounded}
@@ -221,44 +208,7 @@ def _as_fractions(group: Group) -> tuple[dict[tuple[str, str], Floats], float]:
     return {keys[name]: c for name, c in columns.items()} | plain, error
 
 
-def _unvaried(group: Group, measure: str, value: Floats, error: float) -> str:
-    """What a score other than accuracy tells when it never varies: AUC 1/2, MCC or kappa 0, R2 0 with a fixed error."""
-    if measure == "auc" and error <= 0.0005 and np.all(value == 0.5):
-        return "one score"
-    if measure in ("mcc", "kappa") and error <= 0.0005 and np.all(np.nan_to_num(value) == 0):
-        return "one class"
-    if measure == "r2" and np.all(np.abs(value) <= 0.01):
-        errors = [c for (m, _), c in group.columns.items() if m in ("rmse", "mse", "mae")]
-        if any(np.ptp(c) == 0 and abs(c[-1]) > 200 * metrics.half_unit([c]) for c in errors):
-            return "the mean"
-    return ""
-
-
-def _repeats(value: Floats, error: float) -> bool:
-    if not (0 < value[-1] < 1 and np.ptp(value) == 0 and error <= 0.0005):
-        return False
-    return fewest_samples(float(value[-1]), error) > 30 or value.size >= 12
-
-
-def _flips(value: Floats, error: float) -> bool:
-    """Whether an accuracy only takes two values, p and 1 - p, p no 1/2, and each at least twice."""
-    seen, times = np.unique(value, return_counts=True)
-    two = seen.size == 2 and seen[0] > 0 and times.min() >= 2 and seen[1] - seen[0] > 10 * error
-    return bool(two) and error <= 0.0005 and abs(float(seen.sum()) - 1) <= 2 * error + 1e-9
-
-
-def _moves(loss: Series) -> bool:
-    """Whether a loss went up or down by a twentieth of its first level, beyond noise."""
-    seen = loss.finite
-    if len(seen) < 4:
-        return False
-    third = max(1, len(seen) // 3)
-    before, after = float(np.median(seen.value[:third])), float(np.median(seen.value[-third:]))
-    slope = stats.trend(seen.step, seen.value)
-    one_way = len(seen) == 4 and bool(np.all(np.diff(seen.value) < 0) or np.all(np.diff(seen.value) > 0))
-    return abs(after - before) > 0.05 * abs(before) and (one_way or slope.rising or slope.falling)
-
-
-def _made(group: Group, what: str, share: float, start: int, proven: bool) -> Constant:
+def betrayed(group: Group, what: str, share: float, start: int, proven: bool) -> Constant:
+    """The finding that the evaluations of a group from index ``start`` on are those of a constant."""
     points = tuple((name, int(group.step[-1]), float(group.columns[key][-1])) for key, name in group.series.items())
     return Constant(group.name, what, share, int(group.step[start]), group.step.size - start, proven, points)

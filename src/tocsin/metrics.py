@@ -41,6 +41,7 @@ _SPELLED = (  # capitals within an abbreviation, the first of k guesses, two wor
     (re.compile(r"matthews[_ ]?(?:corr\w*)?", re.I), "mcc"),
     (re.compile(r"\br\^2\b", re.I), "r2"),
 )
+_LETTERS = {"p": "precision", "r": "recall", "f": "f1"}
 _AVERAGES = frozenset(("macro", "micro", "weighted", "binary", "balanced"))
 _NEUTRAL = frozenset(
     _WORD.findall(
@@ -115,8 +116,27 @@ def _spelled(last: str) -> str:
 
 def of_evaluations(series: Mapping[str, Series]) -> list[Metric]:
     """The metrics among these series that are not of training, in the order of their names; without points: none."""
-    found = (read(name) for name, points in sorted(series.items()) if len(points))
-    return [metric for metric in found if metric is not None and metric.split != "train"]
+    return [metric for metric in _known(series) if metric.split != "train"]
+
+
+def of_training(series: Mapping[str, Series]) -> list[Metric]:
+    """The metrics of training among these series, in the order of their names; without points: none."""
+    return [metric for metric in _known(series) if metric.split == "train"]
+
+
+def _known(series: Mapping[str, Series]) -> list[Metric]:
+    recorded = sorted(name for name, points in series.items() if len(points))
+    return [m for name in recorded if (m := read(name) or _letter(name, series)) is not None]
+
+
+def _letter(name: str, series: Mapping[str, Series]) -> Metric | None:
+    """A score called p, r or f: only where all three stand side by side."""
+    group, slash, last = name.rpartition("/")
+    measure = _LETTERS.get(last.lower())
+    kin = {other.rpartition("/")[2].lower() for other in series if other.rpartition("/")[:2] == (group, slash)}
+    if measure is None or not kin >= set("prf"):
+        return None
+    return Metric(name, names.split_of(name), group, measure, "", frozenset())
 
 
 def is_percent(values: ArrayLike) -> bool:

@@ -9,9 +9,9 @@ from functools import cache, partial
 
 import numpy as np
 
-from tocsin import identities, stats
+from tocsin import identities, repetition, stats
 from tocsin.findings import SETTLED, Evidence, Finding, NotChecked, Remedy, rule, since
-from tocsin.run import Confusion, Evaluation, Moments, Run, Series, in_each, in_last
+from tocsin.run import Confusion, Evaluation, Moments, Run, in_each, in_last
 
 _REMEDIES = (
     Remedy("Compare the logits of two different inputs; where they are equal, find the layer that made them so", True),
@@ -40,7 +40,10 @@ class Output:
     "PRD002",
     needs=(),
     severity="error",
-    explains=("PRD001", "PRD003", "PRD004", "PRD007", "PRD009", "PRD010", "PRD011", "RUN004"),
+    explains=(
+        *("PRD001", "PRD003", "PRD004", "PRD007", "PRD009", "PRD010", "PRD011"),
+        *("EVL001", "EVL002", "GEN002", "GEN004", "OBJ009", "RUN004"),
+    ),
 )
 def constant_prediction(
     run: Run, *, strays: float = 0.001, recall: float = 0.1, spread: float = 0.001, dominant: float = 0.9
@@ -62,11 +65,19 @@ def constant_prediction(
     other outputs of the task still vary, or where c holds more than `dominant` of the targets.
 
     Where only scores were logged, and at the end of the run, identities between them tell, to their printed digits and
-    in at least the last 3 evaluations, accuracy p unchanged: recall 1 and precision p (always positive); precision,
-    recall and F1 all 0 (always negative; the two may alternate, p and 1 - p); macro recall 1/k with precision p/k or F1
-    2p/((1 + p) k); weighted precision p^2, F1 2p^2/(1 + p). Repetition alone, in every one of >= 4 evaluations while a
-    loss moves by 5 % beyond noise, is a warning: the same accuracy (of more than 30 samples, by its digits), p and
-    1 - p in turn, AUC exactly 1/2, MCC or kappa exactly 0, R2 about 0 with one and the same error.
+    in at least the last 3 evaluations, accuracy p unchanged: recall 1 and precision p (always positive); F1 or recall 0
+    (always negative; the two may alternate, p and 1 - p); macro recall 1/k with precision p/k or F1 2p/((1 + p) k);
+    weighted precision p^2, F1 2p^2/(1 + p). The same accuracy p in every one of >= 4 evaluations is an error where
+    another number says what it is: a loss of c (1 - p), c what an error costs whose probability is clamped (16.1 in
+    Keras, 100 in PyTorch); or, over >= 8 evaluations of >= 100 samples, a loss that moves, yet stays within 2 % below
+    and 5 % above the entropy of p and 1 - p.
+
+    Repetition alone, over >= 4 evaluations while a loss shifts by 5 % and 3 times its scatter, is a warning, where no
+    other score of the split varies: an accuracy, F1, precision, recall, IoU or Dice that stays the same (by its digits
+    of n > 30 samples, n min(p, 1 - p) times the evaluations >= 100); an accuracy that sank to its lowest value and has
+    stayed there for >= 8 evaluations while the loss of that split fell; 1/k, k <= 10, in >= 5 of them (then another
+    split at 1/k will do instead of the loss); p and 1 - p in turn; AUC exactly 1/2, MCC or kappa exactly 0; R2 about 0
+    with one and the same error. Scores of the training count where those of evaluations say nothing.
 
     ## Why is this bad?
     The input no longer reaches the output. Accuracy hides it: always "normal" scores .80 where 80 % are normal. The
@@ -105,8 +116,8 @@ def constant_prediction(
     Sees decisions, not scores: a rare class never chosen by argmax looks the same whether or not its score ranks well.
     A constant within `strays` of a huge set, on a task with very rare events, may be right. Says nothing about sets
     with fewer than 35 samples outside the constant class. From scores alone, always negative can also mean that the
-    evaluated data hold nothing positive (EVL006). Scores of a model that no longer changes repeat only from then on;
-    repetition is judged over the whole run.
+    evaluated data hold nothing positive (EVL006). A score that repeats after it rose may be that of a model that has
+    converged, so only one that sank is judged from there on. Sets of 30 samples and fewer repeat their scores by right.
 
     ## References
     Wilson 1927 (interval). A published evaluation with 5,358 of 5,358 predictions in class 0: accuracy .798, macro-F1
@@ -121,26 +132,24 @@ def constant_prediction(
         stuck, stretch = run.persisting(evaluations, in_each(proven), in_last(held))
         if stuck:
             yield _finding(key, stretch, told(stretch[-1]), stuck, dominant)
+    rung = False
     for group in _logged(run):
         judged |= group.step.size >= 3
-        found = identities.constant(group, _moving(run, group.split))
-        if found is not None:
+        found = identities.constant(group) or repetition.repeated(group, run)
+        if found is not None and not (rung and group.split == "train"):
+            rung = True
             yield _from_scores(found, dominant)
     if not judged:
         yield NotChecked(f"needs {SETTLED} on targets that vary, enough of them to tell constant from chance")
 
 
 def _logged(run: Run) -> list[identities.Group]:
-    """Groups of logged scores of splits whose predictions were not recorded; none while the run goes on."""
+    """Groups of logged scores of splits whose predictions were not recorded, training last; none of a run going on."""
     if run.exit == "running":
         return []
     recorded = {evaluation.split for evaluation in run.evaluations}
-    return [g for g in identities.groups(run.series) if not (g.split in recorded or (recorded and not g.split))]
-
-
-def _moving(run: Run, split: str) -> list[Series]:
-    found = (run.get(name) for name in (f"{split}/loss", "train/loss", "val/loss"))
-    return [series for series in found if series is not None]
+    found = [*identities.groups(run.series), *identities.groups(run.series, training=True)]
+    return [g for g in found if not (g.split in recorded or (recorded and not g.split))]
 
 
 def _from_scores(found: identities.Constant, dominant: float) -> Finding:

@@ -1,0 +1,258 @@
+"""Scores that repeat to the last digit at every evaluation: what only predictions that never vary would give.
+
+A score that stands still proves nothing by itself: a set of twenty samples, or a model that has converged, does the
+same. So each form here asks for a second thing: decisions enough that some would have turned while a loss moved, the
+loss that such a constant costs, or the level that only a constant has.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tocsin import learning, metrics
+from tocsin.identities import Constant, Group, Key, as_fractions, betrayed, fewest_samples
+from tocsin.run import Floats, Run, Series
+
+FEWEST = 4  # evaluations
+DECISIONS = 100  # samples of the rarer outcome, by the digits, times evaluations
+CLAMPS = {  # what a sample costs whose probability is clamped at: PyTorch 2^-144, Caffe FLT_MIN, 1e-15, ..., Keras 1e-7
+    "100": 100.0, "87.34": 87.3365, "34.54": 34.5388, "27.63": 27.6310, "16.12": 16.1181, "15.94": 15.9424,
+}  # fmt: skip
+_SPECIAL = {"auc": (0.5, "one score for all"), "mcc": (0.0, "one class"), "kappa": (0.0, "one class")}
+_SHARES = frozenset(("f1", "precision", "recall", "iou", "dice", "accuracy"))
+
+
+@dataclass(frozen=True)
+class Beside:
+    """What was logged beside a group of scores.
+
+    Attributes:
+        losses: The loss of its split, then those of training and validation.
+        own: The loss of its split, None where there is none.
+        training: The training accuracy, as fractions.
+        others: Accuracies of other splits, training among them, as fractions.
+        precise: Whether scores were printed with 3 decimals or more, so that 0.5 is no rounded 0.48.
+    """
+
+    losses: tuple[Series, ...]
+    own: Series | None
+    training: Series | None
+    others: tuple[Series, ...]
+    precise: bool
+
+
+def repeated(group: Group, run: Run) -> Constant | None:
+    """What constant the scores of a group betray by never varying; None where it can be something else."""
+    if group.step.size < FEWEST or learning.unlike_progress(run):
+        return None
+    beside = _beside(run, group)
+    columns, error = as_fractions(group)
+    for key, value in columns.items():
+        for what, start, proven in _forms(group, key, value, error, beside):
+            if not _contradicted(columns, key, start, error):
+                share = float(value[-1]) if key == group.accuracy else math.nan
+                return betrayed(group, what, share, start, proven)
+    return None
+
+
+def _forms(group: Group, key: Key, value: Floats, error: float, beside: Beside) -> Iterator[tuple[str, int, bool]]:
+    """The constants that one score tells: in words, the index of its first, and whether a second number proves it."""
+    measure = key[0]
+    if measure in _SPECIAL:
+        level, what = _SPECIAL[measure]
+        start = _stuck(np.abs(np.nan_to_num(value) - level) <= min(error, 1e-4))
+        if value.size - start >= FEWEST and beside.precise:
+            yield what, start, False
+    elif measure == "r2":
+        yield from _fixed_error(group, value)
+    elif measure in _SHARES and 0 < value[-1] < 1:
+        yield from _share(group, key, value, error, beside)
+
+
+def _share(group: Group, key: Key, value: Floats, error: float, beside: Beside) -> Iterator[tuple[str, int, bool]]:
+    fine, error, start = error <= 5e-4 or beside.precise, min(error, 5e-4), _stuck(value == value[-1])
+    whole, count, p = start == 0, value.size - start, float(value[-1])
+    fewest = fewest_samples(np.unique(value), error)
+    rarer = fewest * min(p, 1 - p)
+    enough = fine and fewest > 30 and rarer * count >= DECISIONS and count >= FEWEST
+    moved = _moved(beside, group, start)
+    if key == group.accuracy:
+        if whole and (why := _cost(group, p, error, beside)):
+            yield f"one class; {why}", 0, True
+        if whole and count >= 5 and _of_equals(p, error):
+            alike = any(_agrees(other, p) for other in beside.others)
+            if (moved or alike) and beside.precise:
+                yield "one of equally frequent classes, or guesses", 0, False
+        if fine and _flips(value, error) and moved:
+            yield "one class, or the other", 0, False
+        if not whole and count >= 8 and enough and _sank(value, start) and _sees_nothing(beside, group, start, p):
+            yield "one class", start, False
+    if whole and enough and moved and (key == group.accuracy or count >= 5) and not _memorised(beside, p):
+        yield "one class", 0, False
+
+
+def _stuck(same: NDArray[np.bool_]) -> int:
+    """Index of the first of the unbroken points up to the last for which this holds."""
+    others = np.flatnonzero(~same)
+    return int(others[-1]) + 1 if others.size else 0
+
+
+def _contradicted(columns: Mapping[Key, Floats], told: Key, start: int, error: float) -> bool:
+    """Whether another score of the group varies meanwhile: decisions, or a ranking better than chance, that change."""
+    for (measure, average), value in columns.items():
+        part = value[start:][np.isfinite(value[start:])]
+        if (measure, average) == told or measure == "r2" or not part.size:
+            continue
+        level = _SPECIAL.get(measure, (math.nan, ""))[0]
+        near = bool(np.all(np.abs(part - level) <= 0.05))
+        flipped = told[0] == "accuracy" and np.unique(part).size == 2
+        if np.ptp(part) > 4 * error + 1e-9 and not near and not flipped:
+            return True
+    return False
+
+
+def _of_equals(p: float, error: float) -> bool:
+    """Whether a share is 1/k for a small number k of classes."""
+    return any(abs(p - 1 / k) <= error + 1e-9 for k in range(2, 11))
+
+
+def _agrees(other: Series, p: float) -> bool:
+    """Whether the accuracy of another split stands at the same share, to a thousandth."""
+    return len(other) >= FEWEST and bool(np.all(np.abs(other.value - p) <= 1e-3))
+
+
+def _cost(group: Group, p: float, error: float, beside: Beside) -> str:
+    """The loss as what a constant costs, in words: of a saturated output, or of the best one for two classes."""
+    if beside.own is None:
+        return ""
+    _, (loss, _) = metrics.aligned(beside.own, _accuracy(group))
+    if loss.size < FEWEST - 1 or loss.size < group.step.size / 2:
+        return ""
+    for said, clamp in CLAMPS.items():
+        slack = clamp * error + metrics.half_unit([loss]) + 0.001 * clamp * (1 - p)
+        if p < 0.98 and np.all(np.abs(loss - clamp * (1 - p)) <= slack):
+            return f"each error costs {said}, the clamp of its logarithm"
+    entropy = -p * math.log(p) - (1 - p) * math.log(1 - p)
+    ratio = loss / entropy
+    fewest = fewest_samples(np.array([p]), error)
+    if loss.size >= 8 and fewest >= 100 and np.unique(loss).size >= loss.size / 3 and 0.1 < p < 0.9:
+        middle = float(np.median(ratio))
+        if 0.98 <= middle <= 1.05 and np.all(np.abs(ratio - middle) <= 0.03):
+            return f"the loss is the entropy of that share, {entropy:.4g}"
+    return ""
+
+
+def _accuracy(group: Group) -> Series:
+    return Series.of("", group.columns[group.accuracy or ("accuracy", "")], group.step)
+
+
+def _fixed_error(group: Group, value: Floats) -> Iterator[tuple[str, int, bool]]:
+    """R2 of 0 with one and the same error: the mean of the target for every input."""
+    errors = [c for (m, _), c in group.columns.items() if m in ("rmse", "mse", "mae")]
+    fixed = any(np.ptp(c) == 0 and abs(c[-1]) > 200 * metrics.half_unit([c]) for c in errors)
+    if np.all(np.abs(value) <= 0.01) and fixed:
+        yield "the mean", 0, False
+
+
+def _flips(value: Floats, error: float) -> bool:
+    """Whether an accuracy only takes two values, p and 1 - p, p no 1/2, and each at least twice."""
+    seen, times = np.unique(value, return_counts=True)
+    two = seen.size == 2 and seen[0] > 0 and times.min() >= 2 and seen[1] - seen[0] > 10 * error
+    return bool(two) and abs(float(seen.sum()) - 1) <= 2 * error + 1e-9
+
+
+def _sank(value: Floats, start: int) -> bool:
+    """Whether the stretch stands at the lowest value so far, and no stretch before it is nearly as long.
+
+    A model that has converged repeats its best value; an evaluation that is only made now and then, each of its own.
+    """
+    before = value[:start]
+    edges = np.flatnonzero(np.diff(before)) + 1
+    longest = max(np.diff(np.r_[0, edges, before.size]), default=0)
+    return bool(np.all(before >= value[-1])) and longest < (value.size - start) / 2
+
+
+def _sees_nothing(beside: Beside, group: Group, start: int, p: float) -> bool:
+    """Whether the loss of the split still falls meanwhile, and training, where it is known, scores no better."""
+    if beside.own is None or (beside.training is not None and _ahead(beside.training, p)):
+        return False
+    before, after = _thirds(_within(beside.own, group, start))
+    return after < 0.95 * before and _shifted(_within(beside.own, group, start))
+
+
+def _ahead(training: Series, p: float) -> bool:
+    return bool(np.median(training.value[-3:]) > p + 0.05)
+
+
+def _memorised(beside: Beside, p: float) -> bool:
+    """Whether the record begins late, when training is already far ahead: then decisions may be settled."""
+    if beside.training is None:
+        return False
+    first = float(beside.training.epoch[0])
+    late = first > 5 if first == first else beside.training.step[0] > len(beside.training)
+    return bool(late) and float(np.median(beside.training.value)) > p + 0.1
+
+
+def _moved(beside: Beside, group: Group, start: int) -> bool:
+    """Whether a loss shows that the weights change: a shift beyond noise, or an epoch's mean that jumps about."""
+    parts = [_within(loss, group, start) for loss in beside.losses]
+    return any(_shifted(part) or (len(part) <= 2 * group.step.size and _jumps(part)) for part in parts)
+
+
+def _within(loss: Series, group: Group, start: int) -> Series:
+    """The points of a loss from the evaluation at index ``start`` on."""
+    return loss[int(np.searchsorted(loss.step, group.step[start])) :] if start else loss
+
+
+def _shifted(loss: Series) -> bool:
+    """Whether a loss went up or down by a twentieth of its first level, and by three times its scatter."""
+    if len(loss) < 4:
+        return False
+    before, after = _thirds(loss)
+    return abs(after - before) > max(0.05 * abs(before), 3 * learning.scatter(loss.value))
+
+
+def _thirds(loss: Series) -> tuple[float, float]:
+    third = max(1, len(loss) // 3)
+    return float(np.median(loss.value[:third])), float(np.median(loss.value[-third:]))
+
+
+def _jumps(loss: Series) -> bool:
+    """Whether a loss by epoch varies by a tenth of its level: no noise of one and the same model."""
+    return len(loss) >= 5 and learning.scatter(loss.value) > 0.1 * abs(float(np.median(loss.value)))
+
+
+def _beside(run: Run, group: Group) -> Beside:
+    found = {n: run.series[n].finite for n in (f"{group.split}/loss", "train/loss", "val/loss") if run.get(n)}
+    accuracies = {
+        m.split: _as_fraction(run.series[name].finite)
+        for name in run.series
+        if (m := metrics.read(name)) is not None and m.measure == "accuracy" and m.plain and m.split != group.split
+    }
+    return Beside(
+        tuple(loss for loss in found.values() if len(loss)),
+        found.get(f"{group.split}/loss"),
+        training if (training := accuracies.get("train")) is not None and len(training) else None,
+        tuple(other for split, other in accuracies.items() if split and len(other)),
+        _precise(run, list(found.values())),
+    )
+
+
+def _as_fraction(series: Series) -> Series:
+    scale = 100.0 if metrics.is_percent(series.value) else 1.0
+    return Series(series.name, series.step, series.value / scale, series.epoch, series.time)
+
+
+def _precise(run: Run, losses: Sequence[Series]) -> bool:
+    """Whether some score of the run has 3 decimals as a fraction, or the losses are hardly rounded."""
+    for name, series in run.series.items():
+        metric = metrics.read(name)
+        score = metric is not None and metric.measure in metrics.BOUNDED | metrics.SIGNED
+        if score and metrics.decimals(series.value) + 2 * metrics.is_percent(series.value) >= 3:
+            return True
+    return any(metrics.decimals(loss.value) >= 7 for loss in losses)
