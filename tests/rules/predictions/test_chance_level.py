@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import cohen_kappa_score
 
 from tocsin.engine import check_run, find_rule
-from tocsin.run import Confusion, Evaluation, Run
+from tocsin.run import Confusion, Evaluation, Run, Series
 
 RULE = find_rule("PRD009")
 
@@ -40,6 +40,41 @@ def test_a_noisy_training_loss_alone_is_a_warning_and_a_known_k_an_error():
 def test_a_regression_without_skill():
     series = {"val/loss": 1.0 + noise(12, 0.004), "val/r2": noise(12, 0.004, 1)}
     assert "the mean of the target" in findings(series)[0].message
+
+
+STEGANALYSIS = {"train/loss": 0.7213 + noise(8, 3e-4), "accuracy": 0.5024 + noise(8, 0.006, 2)}
+
+
+def late(series, per=200):
+    at = 51_200 + per * np.arange(8)
+    return {
+        k: Series.of(k, np.round(v, 4), step=at[: len(v)], epoch=1 + at[: len(v)] // 1000) for k, v in series.items()
+    }
+
+
+@pytest.mark.parametrize("scale", [1, 100])
+def test_guesses_by_accuracy_beside_a_loss_above_the_level(scale):
+    (found,) = findings(late(STEGANALYSIS | {"accuracy": scale * STEGANALYSIS["accuracy"]}))
+    assert (found.severity, found.subject) == ("warning", "accuracy")
+    assert "guesses among 2 classes" in found.message
+
+
+@pytest.mark.parametrize(
+    "series",
+    [
+        {"train/loss": 1.38 + noise(8, 0.01)},
+        {"train/loss": 0.5 + noise(8, 0.01)},
+        {"accuracy": 0.5 + noise(8, 0.03, 1)},
+        {"accuracy": 0.515 + noise(8, 0.003, 1)},
+        {"accuracy": np.linspace(0.49, 0.52, 8)},
+        {"train/loss": np.linspace(0.75, 0.70, 8)},
+        {"train/loss/d": 0.69 + noise(8, 0.01), "train/loss/g": 0.7 + noise(8, 0.01)},
+    ],
+    ids=["half of ten classes", "lower loss", "few samples", "a little skill", "rises", "loss falls", "adversarial"],
+)
+def test_neighbours_of_guesses_are_silent(series):
+    assert not findings(late(STEGANALYSIS | series))
+    assert not findings({k: v[:8] for k, v in STEGANALYSIS.items()})  # the first steps
 
 
 E = np.arange(40.0)
