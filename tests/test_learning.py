@@ -88,3 +88,28 @@ def test_improvement_is_beyond_the_scatter():
     assert not learning.improves(Series.of("", np.linspace(0.5, 0.6, 30) + noise), -1)
     assert not learning.improves(Series.of("", 0.5 + noise), 1)
     assert not learning.improves(Series.of("", [0.5]), 1)
+
+
+def test_curves_are_the_losses_or_a_metric_that_stands_for_them():
+    both = {"train/loss": [2.0, 1], "val/loss": [2.0, 1.5], "train/rmse": [3.0, 2], "val/rmse": [3.0, 2]}
+    assert [s.name for s in learning.curves(Run.of(series=both))] == ["train/loss", "val/loss"]
+    boosted = {"train/auc": [0.5, 0.9], "val/auc": [0.5, 0.8], "train/logloss": [0.6, 0.1], "val/logloss": [0.6, 0.5]}
+    assert [s.name for s in learning.curves(Run.of(series=boosted))] == ["train/logloss", "val/logloss"]
+    sets = {"val/rmse": [2.0, 0.5], "val_1/rmse": [2.0, 1.5]}
+    assert [s.name for s in learning.curves(Run.of(series=sets))] == ["val/rmse", "val_1/rmse"]
+    alike = {"val/rmse": [2.0, 1.4], "val_1/rmse": [2.0, 1.5]}
+    assert learning.curves(Run.of(series=alike)) == (None, None)
+    train, held = learning.curves(Run.of(series={"train/loss": [2.0, 1]}))
+    assert (train.name, held) == ("train/loss", None)
+
+
+def test_memorised_is_the_widest_gap_that_training_made():
+    score, flat = np.linspace(0.3, 0.95, 8), np.full(8, 0.5)
+    made = {"train/acc": score, "val/acc": flat, "train/f1": score, "val/f1": flat - 0.1}
+    gap = learning.memorised(Run.of(series=made))
+    assert (gap.train, gap.held, gap.was, gap.now) == ("train/f1", "val/f1", 0.4, 0.4)
+    assert gap.size == pytest.approx(np.median(score[-3:]) - 0.4)
+    assert gap.low == pytest.approx(gap.size)  # no scatter
+    assert np.isnan(learning.memorised(Run.of(series={"train/acc": [0.3, 0.95], "val/acc": [0.5, 0.5]})).low)
+    assert learning.memorised(Run.of(series={"train/acc": score, "val/acc": score - 0.1})) is None
+    assert learning.memorised(Run.of(series={"train/acc": score})) is None

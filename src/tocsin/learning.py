@@ -161,6 +161,88 @@ def improves(values: Series, sign: int, least: float = 0.02) -> bool:
     return bool((slope.rising and moved > size) or gain > max(size, 3 * scatter(y) * math.sqrt(2)))
 
 
+def curves(run: Run) -> tuple[Series | None, Series | None]:
+    """What is trained on and its evaluation: the training loss and the main evaluation loss, finite points.
+
+    Where one of the two has no series called loss, the first lower-is-better metric that both splits have (logloss,
+    RMSE, perplexity, ...). Where several evaluation sets have it and training none, the first of them stands for
+    training if it ends below half of the next: boosting libraries evaluate the training set under such a name.
+    """
+    main = next(iter(names.eval_losses(run.series)), "")
+    if run.get("train/loss") is not None and main:
+        return finite(run, "train/loss"), finite(run, main)
+    for name in names.eval_metrics(run.series):
+        split, measure = names.split_of(name), name.partition("/")[2]
+        if names.direction(name) > 0 or not split:
+            continue
+        if run.get(f"train/{measure}") is not None:
+            return finite(run, f"train/{measure}"), finite(run, name)
+        if run.get(f"{split}_1/{measure}") is not None and _stands_for_training(run, name, f"{split}_1/{measure}"):
+            return finite(run, name), finite(run, f"{split}_1/{measure}")
+    train = finite(run, "train/loss") if run.get("train/loss") is not None else None
+    return train, finite(run, main) if main else None
+
+
+def _stands_for_training(run: Run, name: str, other: str) -> bool:
+    first, second = finite(run, name).value, finite(run, other).value
+    return bool(first.size == second.size > 0 and first[-1] < 0.5 * second[-1])
+
+
+@dataclass(frozen=True)
+class Gap:
+    """A score that training reaches and the evaluation does not.
+
+    Attributes:
+        train, held: Names of the two series, each a fraction of 1.
+        before, after: The training score first and last; ``was``, ``now`` the evaluation's.
+        size: ``after - now``, ``low`` the lower end of its 99 % interval (NaN below 5 evaluations).
+        step: The first evaluation.
+    """
+
+    train: str
+    held: str
+    before: float
+    after: float
+    was: float
+    now: float
+    low: float
+    step: int
+
+    @property
+    def size(self) -> float:
+        return self.after - self.now
+
+
+def memorised(run: Run, least: float = 0.3) -> Gap | None:
+    """The widest gap of a score that rose by ``least`` in training, by less than a tenth of that in the evaluation.
+
+    First and last are the first value and the median of the last 3 (the last alone below 5). None where the evaluation
+    improved beyond its scatter, or the gap is below ``least``.
+    """
+    found = []
+    for name in names.eval_metrics(run.series):
+        of_training = f"train/{name.partition('/')[2]}"
+        if names.direction(name) < 0 or not names.split_of(name) or run.get(of_training) is None:
+            continue
+        train, held = share(of_training, run.series[of_training]), share(name, run.series[name])
+        if train is not None and held is not None and len(held) >= 2 and len(train) >= 2:
+            gap = _gap(train, held)
+            rose = gap.after - gap.before
+            calm = gap.now - gap.was < 0.1 * rose and not improves(held, 1, 0.1)
+            if calm and rose >= least and gap.size >= least:
+                found.append(gap)
+    return max(found, key=lambda gap: gap.size, default=None)
+
+
+def _gap(train: Series, held: Series) -> Gap:
+    n = len(held)
+    after, now = (float(np.median(s.value[-3:] if len(s) >= 5 else s.value[-1:])) for s in (train, held))
+    noise = float(held.value.std(ddof=1)) * math.sqrt(1 / 3 + 1 / n)
+    low = after - now - stats.t_of(0.99, n - 1) * noise if n >= 5 else math.nan
+    before, was = float(train.value[0]), float(held.value[0])
+    return Gap(train.name, held.name, before, after, was, now, low, int(held.step[0]))
+
+
 def finite(run: Run, name: str) -> Series:
     """The finite points of a recorded series, under its own name."""
     return replace(run.series[name].finite, name=name)

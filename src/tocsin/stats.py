@@ -263,6 +263,26 @@ def running_medians(x: ArrayLike, half: int) -> Floats:
     return np.array(medians)
 
 
+def climb(y: ArrayLike) -> float:
+    """How far the last two values stand above the smallest, in sds of a random walk of as many steps.
+
+    With i the rms of the second differences, without the largest of them (the turn), over sqrt(2): the mean of the
+    last two values less the minimum, over i sqrt(n - 1). Of 40,000 random walks of 7, 10 and 20 values 8, 5 and 3 %
+    come above 2.5 with 3 values or more after the minimum; of as many rows of independent noise at most .4 %. NaN
+    below 5 values, inf for a row without second differences.
+    """
+    values = np.asarray(y, np.float64)
+    if values.size < 5:
+        return math.nan
+    values = values / (float(np.abs(values).max()) or 1.0)
+    squares = np.sort(np.diff(values, 2) ** 2)[:-1]
+    innovation = math.sqrt(float(squares.mean()) / 2)
+    height = float(values[-2:].mean() - values.min())
+    if innovation <= 0:
+        return math.inf if height > 0 else 0.0
+    return height / (innovation * math.sqrt(values.size - 1))
+
+
 def change_point(y: ArrayLike, margin: int = 3) -> tuple[int, float]:
     """The split that best separates two mean levels: index of the second part's first point, and |t| of the step.
 

@@ -163,13 +163,105 @@ def test_eight_epochs_with_a_clear_rise_are_enough():
     assert "train/loss went from 0.35 to 0.02" in finding.message
 
 
-def test_six_epochs_are_a_note_and_four_or_a_small_rise_are_nothing():
-    (finding,) = ring(by_epoch(SHORT_TRAIN[:6], [0.52, 0.41, 0.46, 0.55, 0.63, 0.72]))
+def test_a_steady_rise_of_few_epochs_is_a_note_and_a_small_or_broken_one_nothing():
+    val = [0.52, 0.41, 0.44, 0.56, 0.58, 0.62]
+    (finding,) = ring(by_epoch(SHORT_TRAIN[:6], val))
     assert finding.severity == "note"
+    assert "rose in each of the 4 evaluations after step 2" in finding.message
     assert "too few evaluations" in finding.message
     assert ring(by_epoch(SHORT_TRAIN[:6], [0.52, 0.41, 0.42, 0.43, 0.44, 0.45])) == []
-    assert ring(by_epoch(SHORT_TRAIN[:6], [0.52, 0.41, 0.46, 0.44, 0.63, 0.72])) == []
-    (outcome,) = overfit.check(by_epoch(SHORT_TRAIN[:4], [0.52, 0.41, 0.55, 0.7]))
+    assert ring(by_epoch(SHORT_TRAIN[:6], [0.52, 0.41, 0.46, 0.44, 0.53, 0.52])) == []
+
+
+def test_a_smooth_rise_of_three_epochs_stands_above_a_random_walk():
+    train = [0.631, 0.526, 0.449, 0.371, 0.287, 0.219, 0.158]
+    val = [0.563, 0.523, 0.495, 0.457, 0.469, 0.508, 0.554]
+    (finding,) = ring(by_epoch(train, val))
+    assert (finding.severity, finding.step) == ("warning", 4)
+    assert "rose in each of the 3 evaluations after step 4, from 0.457 to 0.554 (+21 %)" in finding.message
+    assert finding.message.endswith("that is 2.7 sd of a random walk of as many evaluations")
+    low, high = finding.evidence[1].interval
+    assert 0 < low < np.mean(val[-2:]) - 0.457 < high
+    better = Series.of("", [0.715, 0.738, 0.76, 0.792, 0.802, 0.808, 0.815])
+    run = by_epoch(train, val)
+    (finding,) = ring(replace(run, series={**run.series, "val/accuracy": better}))
+    assert finding.severity == "note"
+    assert ring(by_epoch(train, [0.563, 0.523, 0.495, 0.457, 0.46, 0.47, 0.48])) == []
+    assert ring(replace(run, exit="running")) == []
+
+
+def two(val, train=(0.048, 0.001), **more) -> Run:
+    return Run.of(series={"train/loss": train, "val/loss": val, **more}, exit="finished")
+
+
+def test_two_evaluations_far_apart_ring_where_another_sign_agrees():
+    (finding,) = ring(two([0.038, 0.092]))
+    assert finding.severity == "note"
+    (finding,) = ring(two([0.038, 0.092], **{"test/loss": [0.037, 0.085]}))
+    assert finding.severity == "warning"
+    assert finding.message.endswith("while train/loss went from 0.048 to 0.001; test/loss rose to 2.3 times its value")
+    scores = {"train/acc": [0.3, 0.99], "val/acc": [0.494, 0.5]}
+    (finding,) = ring(two([0.038, 0.092], **scores))
+    assert finding.severity == "warning"
+    assert "train/acc went from 0.3 to 0.99, val/acc from 0.494 to 0.5" in finding.message
+    scores["val/acc"] = [0.494, 0.62]
+    assert [f.severity for f in ring(two([0.038, 0.092], **scores))] == ["note"]
+    assert ring(two([0.038, 0.05])) == []
+    assert ring(two([0.038, 0.092], train=(0.048, 0.03))) == []
+
+
+TRAIN_SCORE = [0.52, 0.55, 0.59, 0.66, 0.79, 0.85, 0.9]
+HELD_SCORE = [0.5, 0.5, 0.5, 0.55, 0.55, 0.45, 0.4]
+MEMORISING = [1.44, 1.16, 0.8, 0.63, 0.57, 0.47, 0.38]
+PAST_BEST = [1.54, 0.81, 0.71, 0.7, 0.75, 0.73, 0.77]
+
+
+def scored(train=TRAIN_SCORE, held=HELD_SCORE, val=PAST_BEST) -> Run:
+    run = by_epoch(MEMORISING, val)
+    score = {"train/accuracy": Series.of("", train), "val/accuracy": Series.of("", held)}
+    return replace(run, series={**run.series, **score})
+
+
+def test_a_score_that_training_alone_reaches():
+    (finding,) = ring(scored())
+    assert (finding.severity, finding.subject) == ("warning", "val/accuracy")
+    assert (
+        "train/accuracy rose from 0.52 to 0.85 while val/accuracy went from 0.5 to 0.45: a gap of 0.4"
+        in finding.message
+    )
+    assert 0.15 < finding.evidence[1].interval[0] < 0.4
+    percent = scored(100 * np.array(TRAIN_SCORE), 100 * np.array(HELD_SCORE))
+    assert [f.message for f in ring(percent)] == [finding.message]
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"held": [0.5, 0.52, 0.55, 0.58, 0.6, 0.62, 0.62]},
+        {"train": [0.8, 0.82, 0.84, 0.86, 0.88, 0.9, 0.9]},
+        {"val": [1.54, 0.81, 0.71, 0.7, 0.69, 0.68, 0.67]},
+        {"held": [0.2, 0.9, 0.3, 0.1, 0.8, 0.1, 0.2]},
+        {"held": [0.8, 0.79, 0.8, 0.81, 0.8, 0.79, 0.8]},
+    ],
+)
+def test_a_gap_that_closes_is_small_or_unsure_is_silent(changed):
+    assert ring(scored(**changed)) == []
+
+
+def test_a_metric_that_both_splits_have_stands_for_the_loss():
+    rounds = 500 * np.arange(1, 25)
+    fall = Series.of("", 0.16 * np.exp(-np.arange(24) / 5), step=rounds)
+    climb = Series.of("", 0.42 + 0.02 * np.arange(24), step=rounds)
+    (finding,) = ring(Run.of(series={"train/logloss": fall, "val/logloss": climb, "val/auc": 0.8 + 0 * rounds}))
+    assert (finding.severity, finding.subject, finding.step) == ("warning", "val/logloss", 500)
+    assert "while train/logloss went from 0.16 to 0.0016" in finding.message
+    (finding,) = ring(Run.of(series={"val/logloss": fall, "val_1/logloss": climb}))
+    assert finding.subject == "val_1/logloss"
+    assert ring(Run.of(series={"val/logloss": climb, "val_1/logloss": climb})) == []
+
+
+def test_one_evaluation_is_not_checked():
+    (outcome,) = overfit.check(by_epoch([0.6, 0.3], [0.5, np.nan]))
     assert isinstance(outcome, NotChecked)
 
 

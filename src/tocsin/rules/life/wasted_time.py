@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tocsin import names, nonfinite, stats
+from tocsin import learning, names, nonfinite, stats
 from tocsin.findings import Evidence, Finding, NotChecked, Remedy, rule
 from tocsin.run import Run, Series
 
@@ -35,7 +35,7 @@ class Settled:
         return int(self.series.step[self.start])
 
 
-@rule("RUN004", needs=("train/loss | val/loss",), severity="warning", when="end")
+@rule("RUN004", needs=(), severity="warning", when="end")
 def wasted_time(
     run: Run, *, share: float = 0.5, hours: float = 1.0, rise: float = 0.1, confidence: float = 0.99
 ) -> Iterator[Finding | NotChecked]:
@@ -93,7 +93,7 @@ def wasted_time(
     Prechelt 1998, Early stopping - but when? A public log: 35.6 h of NaN after 150 iterations.
     """
     settled = [s for s in (_poisoned(run), _constant(run), _past_best(run, rise, confidence)) if s is not None]
-    enough = any(len(s) >= 3 for s in (run.get("train/loss"), *map(run.get, names.eval_losses(run.series))) if s)
+    enough = any(s is not None and len(s) >= 3 for s in (run.get("train/loss"), *learning.curves(run)))
     if not settled:
         if not enough:
             yield NotChecked("needs at least 3 values of a loss")
@@ -176,10 +176,9 @@ def _known_to_three_digits(values: np.ndarray, last: float) -> bool:
 
 
 def _past_best(run: Run, rise: float, confidence: float) -> Settled | None:
-    main, train = next(iter(names.eval_losses(run.series)), None), run.get("train/loss")
-    if main is None or train is None or len(run.series[main].finite) <= _FEWEST_EVALUATIONS:
+    train, loss = learning.curves(run)
+    if loss is None or train is None or len(loss) <= _FEWEST_EVALUATIONS:
         return None
-    loss = run.series[main].finite
     half = max(1, len(loss) // 20)
     levels = stats.running_medians(loss.value, half)
     best, noise = float(levels.min()), stats.robust_level(np.diff(loss.value))[1] / np.sqrt(2)
@@ -187,9 +186,9 @@ def _past_best(run: Run, rise: float, confidence: float) -> Settled | None:
     start = int(np.flatnonzero(levels <= limit)[-1]) + 1
     tail, since = loss[start:], loss[int(np.argmin(levels)) :]
     slope = _rising(since, confidence)
-    if len(tail) < _FEWEST_EVALUATIONS or slope is None or not _fell(train.finite, tail):
+    if len(tail) < _FEWEST_EVALUATIONS or slope is None or not _fell(train, tail):
         return None
-    return None if _improving(run, main.rpartition("/")[0], since) else _late(main, loss, start, best, limit, slope)
+    return None if _improving(run, loss.name, since) else _late(loss, start, best, limit, slope)
 
 
 def _rising(since: Series, confidence: float) -> tuple[float, float] | None:
@@ -203,8 +202,8 @@ def _rising(since: Series, confidence: float) -> tuple[float, float] | None:
     return None
 
 
-def _late(main: str, loss: Series, start: int, best: float, limit: float, slope: tuple[float, float]) -> Settled:
-    lowest, n = int(np.argmin(loss.value)), len(loss) - start
+def _late(loss: Series, start: int, best: float, limit: float, slope: tuple[float, float]) -> Settled:
+    lowest, n, main = int(np.argmin(loss.value)), len(loss) - start, loss.name
     why = f"{main} never came back below {limit:.3g} in the last {n} of {len(loss)} evaluations (best: {best:.3g})"
     evidence = (
         Evidence(main, float(loss.value[lowest]), int(loss.step[lowest]), text="the lowest value"),
@@ -226,11 +225,16 @@ def _fell(train: Series, tail: Series) -> bool:
     return bool(before.size and after.size) and float(np.median(after)) < float(np.median(before))
 
 
-def _improving(run: Run, split: str, since: Series) -> bool:
+def _improving(run: Run, main: str, since: Series) -> bool:
     """Whether some metric of that split still gets better, by its trend, after the best loss."""
+    split = names.split_of(main) or main.partition("/")[0]
     for name in names.eval_metrics(run.series):
         series = run.series[name].finite
         part = series[int(np.searchsorted(series.step, since.step[0])) :]
-        if names.split_of(name) in (split, "") and stats.trend(part.step, names.direction(name) * part.value).rising:
+        if (
+            name != main
+            and names.split_of(name) in (split, "")
+            and stats.trend(part.step, names.direction(name) * part.value).rising
+        ):
             return True
     return False
