@@ -39,7 +39,8 @@ def batches(values, gap=10, digits=4, per_epoch=None):
 
 def table(columns, digits=4, **fields):
     """A log with one row an epoch; names are series names."""
-    series = {k: v if isinstance(v, Series) else printed(np.asarray(v, float), digits) for k, v in columns.items()}
+    made = {k: v if isinstance(v, Series) else printed(np.asarray(v, float), digits) for k, v in columns.items()}
+    series = {k: replace(v, name=k) for k, v in made.items()}
     return Run.of(series=series, **{"source": "console", "exit": "unknown", **fields})
 
 

@@ -211,6 +211,61 @@ def test_a_plateau_after_the_fall_does_not_undo_it():
     assert found.rang_at == 32  # the first look at a log without evaluations
 
 
+def epochs(first=43, **columns):
+    n = len(next(iter(columns.values())))
+    at = np.arange(first, first + n)
+    named = {k.replace("__", "/"): v for k, v in columns.items()}
+    return Run.of(series={k: Series.of(k, v, step=178 * at, epoch=at) for k, v in named.items()}, source="console")
+
+
+REGRESSION = {
+    "val__acc": [0.0] * 9,
+    "val__loss": [0.0078, 0.0078, 0.0079, 0.0079, 0.0078, 0.0079, 0.0081, 0.008, 0.0082],
+    "train__loss": [0.0201, 0.0192, 0.0198, 0.0174, 0.0185, 0.0179, 0.0213, 0.0172, 0.0196],
+}
+
+
+def test_an_accuracy_beside_a_loss_that_its_errors_could_not_cost():
+    (found,) = findings(epochs(**REGRESSION))
+    assert (found.severity, found.subject, found.step) == ("warning", "val/acc", 178 * 43)
+    assert "most 0.0082: an error costs a cross-entropy ln 2" in found.message
+    (both, _) = findings(epochs(**REGRESSION, train__acc=[0.0056] * 9))
+    assert both.subject == "train/acc"
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        {"val__acc": [0.0] * 5 + [0.1, 0.2, 0.3, 0.4]},
+        {"val__acc": np.linspace(0.02, 0.5, 9).round(4)},
+        {"val__loss": [0.05] * 9},
+        {"val__loss": [-0.01] * 9},
+        {"val__acc": [0.9917] * 9},
+        {"val__acc": [0.3] * 5 + [0.0] * 4},
+    ],
+    ids=["begins late", "rises", "focal", "below 0", "saturated", "four"],
+)
+def test_neighbours_of_an_impossible_accuracy_are_silent(columns):
+    assert not findings(epochs(**REGRESSION | columns))
+
+
+def test_a_likelihood_of_a_perfect_model_beside_no_hit():
+    words = {"acc": [0.0] * 4, "ctcloss": [0.0] * 4, "train__loss": [1.692174, 1.675561, 1.653464, 1.606826]}
+    (found,) = findings(epochs(3, **words))
+    assert "ctcloss is exactly 0 beside it" in found.message
+    assert not findings(epochs(3, **words | {"ctcloss": [0.0, 0.0, 0.0, 0.1]}))
+    assert not findings(epochs(3, **words | {"acc": [0.0, 0.0, 0.0, 0.1]}))
+
+
+def test_values_of_training_count_once_an_epoch():
+    steps, fall = 10 * np.arange(1, 41), np.linspace(110, 20, 40)
+    series = {"acc": np.zeros(40), "train/loss": fall}
+    one = Run.of(series={k: Series.of(k, v, steps, epoch=np.ones(40)) for k, v in series.items()}, source="console")
+    ten = Run.of(series={k: Series.of(k, v, steps, epoch=1 + steps // 41) for k, v in series.items()}, source="console")
+    assert not findings(one)
+    assert findings(ten)
+
+
 def test_a_log_with_another_clock_for_the_training_loss():
     f1 = Series.of("eval_f1", [0.0] * 4, [100, 200, 300, 400])
     (found,) = findings(Run.of(series={"eval_f1": f1, "train/loss": np.linspace(3, 1, 400)}))

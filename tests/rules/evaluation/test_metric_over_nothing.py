@@ -48,6 +48,17 @@ def test_an_undefined_metric():
     assert "without ground truth" in findings(val__mAP=[-1.0, -1.0], train__loss=FALLING)[0].message
 
 
+def test_a_tagger_that_says_minus_one():
+    (found,) = findings(test__p=[-1.0, 0.0], test__r=[-1.0, -1.0], test__f=[-1.0, -1.0], train__loss=FALLING)
+    assert (found.subject, found.severity) == ("test/r", "warning")
+    assert not findings(test__p=[-1.0, 0.3], test__r=[0.0, 0.1], test__f=[-1.0, 0.1], train__loss=FALLING)
+    assert not findings(test__r=[-1.0, -1.0], test__rmse=[0.4, 0.3], train__loss=FALLING)  # a correlation
+
+
+def test_what_is_undefined_in_one_split_is_said_once():
+    assert len(findings(val__f1=[NAN] * 3, val__recall=[NAN] * 3, val__loss=[0.7, 0.6, 0.5])) == 1
+
+
 def test_an_evaluation_loss_of_nothing():
     assert "the mean over no batch" in findings(val__loss=[0.0, 0.0, 0.0], train__loss=FALLING)[0].message
     assert not findings(val__loss=[0.0, 0.0, 0.0], val__accuracy=[1.0, 1.0, 1.0], train__loss=FALLING)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import chain, islice, takewhile
 
 import numpy as np
 
-from tocsin import stats
+from tocsin import metrics, names, stats
 from tocsin.findings import Evidence, Finding, NotChecked, Remedy, rule
 from tocsin.run import Evaluation, Ints, Moments, Run, Series
 
@@ -37,6 +37,9 @@ _WAYS = frozenset(("macro", "micro", "weighted", "avg", "average", "mean", "bala
 _SPLITS = tuple(map(frozenset, (("train", "training"), ("val", "valid", "validation", "dev"), ("test", "testing"))))
 _HELD_OUT = frozenset(("eval", "evaluation"))  # said of any split that is not trained on
 _DEFAULTS = (0.0, -1.0)
+_OF_ODDS = "(?:ctc|ce|nll|bce|softmax|cross_?entropy)"  # losses that are 0 only where the model is perfect
+_LIKELIHOOD = re.compile(rf"(?<![a-z]){_OF_ODDS}[_ ]?loss$|loss[_/ ]{_OF_ODDS}$", re.IGNORECASE)
+_LEAST_EPOCHS = 5
 _LEAST_N = 20
 _LEAST_SCALE = 4
 _SURE = 0.99  # of each look at the loss: there are about four in each doubling of the evaluations
@@ -98,7 +101,14 @@ def metric_disconnected(
     median over at least 4 evaluations. From logs alone: the last `zeros` or more values of accuracy, F1, precision or
     recall are exactly 0 (or -1) and the loss has fallen meanwhile: over the first k of these evaluations, for some k
     (about four in each doubling), its 99 % trend interval lies below 0, and its level now (the median of 3 values) is
-    nearer to what it had fallen to than to where it started. A plateau afterwards does not undo it.
+    nearer to what it had fallen to than to where it started. A plateau afterwards does not undo it. (Values of training
+    count once an epoch: at first, whole words or sentences are rarely right.)
+
+    And by what an error costs: who errs gave the truth a probability of at most 1/2, so a cross-entropy is at least
+    (1 - accuracy) ln 2. Rings when an accuracy stays at one value of at most 1/2 over the last 5 or more epochs while
+    its loss lies, above 0, below a twentieth of that each time (focal losses reach a sixteenth); and when an accuracy
+    of 0 stands beside a term that is named a likelihood (`ctc`, `ce`, `nll`, ...) and is exactly 0, the loss of a
+    perfect model, in all of `zeros` values or more.
 
     ## Why is this bad?
     The number that the run is judged by says nothing about it. A macro-F1 of exactly 0 needs not one correct
@@ -151,9 +161,15 @@ def metric_disconnected(
             yield NotChecked(f"{name} differs in {len(stretch)} evaluations, too few to tell: needs {least}")
     for series in _unattended(run):
         judged, stuck = True, _trailing_default(series)
-        loss = _fallen_loss(run, series, stuck) if len(stuck) >= zeros else None
+        enough = _evaluations(stuck) >= zeros
+        loss = _fallen_loss(run, series, stuck) if enough else None
+        perfect = _perfect_term(run, stuck) if len(stuck) >= zeros else None
         if loss is not None:
             yield _default(stuck, loss)
+        elif perfect is not None:
+            yield _opposed(stuck, perfect)
+        elif (cheap := _cheap_loss(run, series)) is not None:
+            yield _unaffordable(*cheap)
         elif 0 < len(stuck) < zeros:
             yield NotChecked(f"{series.name} is {stuck.value[0]:g} in {len(stuck)} evaluations: needs {zeros} to tell")
     if not judged:
@@ -196,8 +212,8 @@ def _comparable(run: Run) -> Iterator[tuple[str, str, Iterator[Point]]]:
         looks.setdefault(evaluation.split, {}).setdefault(evaluation.step, []).append(evaluation)
     for split, groups in looks.items():
         tasks = {(bool(e.moments), e.task) for group in groups.values() for e in group}
-        names = dict.fromkeys(name for group in groups.values() for e in group for name in e.metrics)
-        for name in names | dict.fromkeys(run.series):
+        logged = dict.fromkeys(name for group in groups.values() for e in group for name in e.metrics)
+        for name in logged | dict.fromkeys(run.series):
             read = _read(name)
             if read is None:
                 continue
@@ -328,6 +344,43 @@ def _has_fallen(loss: Series, looks: Ints) -> bool:
     return False
 
 
+def _evaluations(stuck: Series) -> int:
+    """How many evaluations points are: as many, but those of a training of known epochs one an epoch."""
+    held_out = names.split_of(stuck.name) not in ("", "train")
+    whole = np.ceil(stuck.epoch[np.isfinite(stuck.epoch)])
+    return len(stuck) if held_out or whole.size < len(stuck) else np.unique(whole).size
+
+
+def _perfect_term(run: Run, stuck: Series) -> Series | None:
+    """A likelihood that is exactly 0, as of a perfect model, wherever an accuracy is exactly 0."""
+    read = _read(stuck.name)
+    if not len(stuck) or stuck.value[-1] != 0 or read is None or read.measure != "accuracy":
+        return None
+    for name, term in run.series.items():
+        if _LIKELIHOOD.search(name) and names.split_of(name) in ("train", names.split_of(stuck.name)):
+            at = term.value[np.isin(term.step, stuck.step)]
+            if at.size >= len(stuck) and not np.any(at):
+                return replace(term, name=name)
+    return None
+
+
+def _cheap_loss(run: Run, series: Series) -> tuple[Series, Series] | None:
+    """The last values of an accuracy that never varies, and a loss far below what so many errors cost."""
+    read = _read(series.name)
+    loss = run.get(f"{names.split_of(series.name) or 'train'}/loss")
+    if read is None or read.measure != "accuracy" or loss is None:
+        return None
+    other = np.flatnonzero(series.value != series.value[-1])
+    stuck = series[int(other[-1]) + 1 :] if other.size else series
+    share = float(stuck.value[-1]) / (100 if metrics.is_percent(series.value) else 1)
+    step, (_, beside) = metrics.aligned(stuck, loss.finite)
+    if not 0 <= share <= 0.5 or min(_evaluations(stuck), step.size) < _LEAST_EPOCHS:
+        return None
+    if not np.all((beside > 0) & (beside < 0.05 * math.log(2) * (1 - share))):
+        return None
+    return stuck, Series.of(loss.name or f"{names.split_of(series.name) or 'train'}/loss", beside, step)
+
+
 def _mismatch(run: Run, name: str, stretch: Sequence[Point]) -> Finding:
     last = stretch[-1]
     definition, value = last.nearest
@@ -365,6 +418,37 @@ def _default(stuck: Series, loss: Series) -> Finding:
             Evidence(
                 loss.name, float(loss.value[-1]), int(loss.step[-1]), limit=float(loss.value[0]), text="fell meanwhile"
             ),
+        ),
+        remedies=_REMEDIES,
+    )
+
+
+def _opposed(stuck: Series, term: Series) -> Finding:
+    step = int(stuck.step[-1])
+    return Finding(
+        f"{stuck.name} is exactly 0 in {len(stuck)} values and {term.name} is exactly 0 beside it, the loss of a "
+        "perfect model: one of them is not of these predictions (a term switched off, or infinite and set to 0)",
+        subject=stuck.name,
+        step=int(stuck.step[0]),
+        evidence=(
+            Evidence(stuck.name, 0.0, step, text="not one hit"),
+            Evidence(term.name, 0.0, int(term.step[-1]), text="no error"),
+        ),
+        remedies=_REMEDIES,
+    )
+
+
+def _unaffordable(stuck: Series, loss: Series) -> Finding:
+    value, most = float(stuck.value[-1]), float(loss.value.max())
+    return Finding(
+        f"{stuck.name} stays at {value:.4g} in {len(stuck)} evaluations since step {stuck.step[0]}, yet {loss.name} is "
+        f"at most {most:.3g}: an error costs a cross-entropy ln 2 = 0.69 at least. It is the accuracy of a regression, "
+        "or of something else than the loss",
+        subject=stuck.name,
+        step=int(stuck.step[0]),
+        evidence=(
+            Evidence(stuck.name, value, int(stuck.step[-1]), text=f"the same in {len(stuck)} evaluations"),
+            Evidence(loss.name, float(loss.value[-1]), int(loss.step[-1]), math.log(2), text="far below ln 2 an error"),
         ),
         remedies=_REMEDIES,
     )

@@ -37,7 +37,8 @@ def metric_over_nothing(run: Run, *, repeats: int = 2) -> Iterator[Finding | Not
     - the supports of all classes (`<split>/support/<class>`) are 0 in the last evaluation;
     - a metric is NaN in every one of at least `repeats` evaluations, while the loss of that split, or where that was
       not logged the training loss, is finite; of metrics of one class or one size (`val/f1/boat`) only if all are;
-    - mAP is -1 in every one of at least `repeats` evaluations: what COCO's code says when there is no ground truth;
+    - mAP or recall is -1 in every one of at least `repeats` evaluations: what COCO's code and taggers of the NCRF++
+      family say when there is no ground truth (one finding for all metrics of a split);
     - the evaluation loss is exactly 0 in every one of at least `repeats` evaluations while the training loss never is
       and no metric of that split is perfect: the mean over no batch, or all labels masked. A warning.
 
@@ -77,12 +78,14 @@ def metric_over_nothing(run: Run, *, repeats: int = 2) -> Iterator[Finding | Not
         judged |= run.get(f"{split}/support") is not None
         if finding is not None:
             yield finding
+    told = set[str]()
     for metric in metrics.of_evaluations(run.series):
         series = run.series[metric.name]
         judged |= len(series) >= repeats
-        if metric.plain and len(series) >= repeats:
+        if metric.plain and len(series) >= repeats and metric.group not in told:
             finding = _undefined(run, metric, series)
             if finding is not None:
+                told.add(metric.group)
                 yield finding
     if not judged:
         yield NotChecked(f"needs metrics of at least {repeats} evaluations, or their support")
@@ -146,7 +149,7 @@ def _no_class(run: Run, split: str) -> Finding | None:
 def _undefined(run: Run, metric: metrics.Metric, series: Series) -> Finding | None:
     """A metric that is NaN, or COCO's -1, at every evaluation although the loss is finite."""
     missing = bool(np.isnan(series.value).all())
-    if not missing and not (metric.measure == "map" and bool(np.all(series.value == -1))):
+    if not missing and not (metric.measure in ("map", "recall") and bool(np.all(series.value == -1))):
         return None
     loss = run.get(f"{metric.group or 'val'}/loss") or run.get("train/loss")
     if missing and (loss is None or not np.isfinite(loss.value).all()):
