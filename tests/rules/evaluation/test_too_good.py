@@ -39,6 +39,35 @@ def test_perfect_with_a_loss_far_below_training_is_a_warning_alone_a_note():
     assert found.severity == "note"
 
 
+def batches(steps=range(1, 42, 10), environment=None, **series):
+    made = {k.replace("__", "/"): Series.of(k.replace("__", "/"), v, step=list(steps)) for k, v in series.items()}
+    return check_run(Run.of("r", series=made, source="console", environment=environment or {}), [RULE]).findings
+
+
+ONE_FOLDER = {"train__loss": [6.9085, 2.9971, 0.0, 0.0, 0.0], "acc1": [0.0, 100.0, 100.0, 100.0, 100.0]}
+
+
+def test_one_class_among_the_first_batches():
+    (found,) = batches(environment={"steps_per_epoch": 40_037}, **ONE_FOLDER)
+    assert (found.severity, found.subject, found.step) == ("warning", "train/loss", 21)
+    assert "falls from 6.909 to exactly 0 within 20 steps" in found.message
+    assert not batches(environment={"steps_per_epoch": 100}, **ONE_FOLDER)  # most of an epoch
+    assert not batches(range(1, 1002, 250), **ONE_FOLDER)  # later
+    assert not batches(**ONE_FOLDER | {"train__loss": [0.69, 0.1, 0.0, 0.0, 0.0]})  # two separable classes
+    assert not batches(**ONE_FOLDER | {"acc1": [0.0, 100.0, 99.0, 100.0, 100.0]})
+    assert not batches(train__loss=ONE_FOLDER["train__loss"])
+
+
+def test_a_loss_of_nothing():
+    nothing = {"train__loss": [-6.43825e-20] * 5, "train__loss__bbox": [0.0] * 5, "train__loss__coverage": [0.0] * 5}
+    (found,) = batches(**nothing)
+    assert "its 2 terms are 0: no target reaches it" in found.message
+    assert batches(train__loss=[-6.43825e-20] * 5)
+    assert not batches(train__loss=[0.0] * 5)  # four digits of 4e-5
+    assert not batches(train__loss=[0.0] * 5, reward=[0.1] * 5)  # one update a batch in policy gradients
+    assert not batches(**nothing | {"train__loss__bbox": [0.1] * 5, "train__loss": [0.1] * 5})
+
+
 @pytest.mark.parametrize(
     "series",
     [

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 
-from tocsin import metrics, names
+from tocsin import learning, metrics, names
 from tocsin.findings import Evidence, Finding, NotChecked, Remedy, rule
 from tocsin.run import Run, Series
 
@@ -22,7 +24,13 @@ _REMEDIES = (
 
 @rule("EVL004", needs=(), explains=("EVL003",), when="end")
 def too_good(
-    run: Run, *, leak: float = 1e-4, start: float = 0.3, nats: float = 0.1, from_scratch: float = 6.0
+    run: Run,
+    *,
+    leak: float = 1e-4,
+    start: float = 0.3,
+    nats: float = 0.1,
+    scratch: float = 2.0,
+    from_scratch: float = 6.0,
 ) -> Iterator[Finding | NotChecked]:
     """The evaluation is perfect almost at once: the answer may be in the input.
 
@@ -34,11 +42,17 @@ def too_good(
     - a score that is exactly 1 (100 %) in every one of at least 3 evaluations from the first on, and an evaluation
       loss below a fiftieth of the training loss of the same time in each of them, which is itself above .1: a warning;
     - such a score alone: a note; so is an R2 or correlation of .9999 and more. Easy tasks exist;
+    - a training loss that began at `scratch` nats or more and is exactly 0, with a training score of 100 %, within 100
+      steps and the first twentieth of an epoch (where its length is known), and in at least 3 values from there to the
+      end: a warning. All targets seen are one class, or stand in the input;
+    - a training loss that is nothing, below 1e-12 in size in every one of at least 3 values that were not rounded (one
+      of them is not exactly 0), or 0 with two terms or more that are all 0: a warning. No target reaches the loss;
     - a language model (a training loss that began at `from_scratch` nats or more, so hundreds of equal choices) whose
       evaluation loss falls below `nats`: a warning. Natural text holds more than that in each token.
 
     ## Why is this bad?
-    A leak makes the study void, and it looks like triumph. It is cheapest to look for on the first day.
+    A leak makes the study void, and it looks like triumph. It is cheapest to look for on the first day. A loss of
+    nothing trains nothing.
 
     ## Example
     ```python
@@ -62,6 +76,7 @@ def too_good(
     - `leak` (1e-4): one epoch of digits (MNIST) ends at .03 of the first loss, separable toy sets at about .001.
     - `start` (.3): well above what a fine-tuned or resumed run begins with on a task that it knows.
     - `nats` (.1): the best compressors of English text need about 2 nats a word.
+    - `scratch` (2): about ln 8; two or three separable classes may be solved in a few steps.
     - `from_scratch` (6): ln 400; below it, small synthetic vocabularies can be solved exactly.
 
     ## Known limits
@@ -71,7 +86,10 @@ def too_good(
     ## References
     Kapoor and Narayanan 2023, Leakage and the reproducibility crisis in machine-learning-based science.
     """
-    train = run.series["train/loss"].finite if run.get("train/loss") is not None else None
+    train = replace(run.series["train/loss"].finite, name="train/loss") if run.get("train/loss") else None
+    if train is not None and (first := _nothing(run, train) or _solved(run, train, scratch)) is not None:
+        yield first
+        return
     losses = [run.series[n].finite for n in names.eval_losses(run.series) if len(run.series[n].finite)]
     if train is None or not len(train) or not (losses or metrics.of_evaluations(run.series)):
         yield NotChecked("needs train/loss and the loss or a score of an evaluation")
@@ -85,6 +103,63 @@ def too_good(
             yield finding
             return
     yield from _perfect(run, train)
+
+
+def _nothing(run: Run, train: Series) -> Finding | None:
+    """A training loss that is 0 to machine precision throughout, not for want of digits."""
+    if len(train) < 3 or np.any(np.abs(train.value) >= 1e-12) or learning.unlike_progress(run):
+        return None
+    terms = {name: term for name, term in run.family("train/loss").items() if len(term) >= 3}
+    empty = len(terms) >= 2 and not any(np.any(term.value) for term in terms.values())
+    gradient = run.get("grad/norm")
+    if not (np.any(train.value) or empty) or (gradient is not None and not np.isfinite(gradient.value).all()):
+        return None
+    beside = f", and its {len(terms)} terms are 0" if empty else ""
+    return Finding(
+        f"train/loss is nothing ({train.value[-1]:.3g}) in all {len(train)} values{beside}: no target reaches it, so "
+        "nothing is learned",
+        subject="train/loss",
+        step=int(train.step[0]),
+        evidence=(
+            Evidence("train/loss", float(train.value[-1]), int(train.step[-1]), 1e-12, text="at most, throughout"),
+            *(
+                Evidence(f"train/loss/{name}", 0.0, int(term.step[-1]), text="exactly 0")
+                for name, term in list(terms.items())[:4]
+                if empty
+            ),
+        ),
+        remedies=(Remedy("Count the targets of one training batch as the loss sees them", True), *_REMEDIES),
+    )
+
+
+def _solved(run: Run, train: Series, scratch: float) -> Finding | None:
+    """A training loss that is exactly 0, with a perfect score, after a few steps and from there on."""
+    zero = train.value == 0
+    if len(train) < 4 or not zero[-1] or train.value[0] < scratch or learning.unlike_progress(run):
+        return None
+    at = len(train) - int(np.argmin(zero[::-1]))
+    after = int(train.step[at]) - int(train.step[0])
+    per_epoch = run.environment.get("steps_per_epoch")
+    within = 0.05 * per_epoch if isinstance(per_epoch, int | float) and per_epoch > 0 else math.inf
+    if len(train) - at < 3 or not 0 < after <= min(100, within):
+        return None
+    for metric in [*metrics.of_training(run.series), *(m for m in metrics.of_evaluations(run.series) if not m.split)]:
+        score = run.series[metric.name]
+        seen = score.value[score.step >= train.step[at]]
+        best = 100.0 if metrics.is_percent(score.value) else 1.0
+        if metric.measure == "accuracy" and metric.plain and seen.size >= 3 and np.all(seen == best):
+            return Finding(
+                f"train/loss falls from {train.value[0]:.4g} to exactly 0 within {after} steps, and {metric.name} is "
+                f"{best:g} in each value from there on: do all targets belong to one class?",
+                subject="train/loss",
+                step=int(train.step[at]),
+                evidence=(
+                    Evidence("train/loss", 0.0, int(train.step[at]), text=f"after {after} steps"),
+                    Evidence(metric.name, best, int(score.step[-1]), text="perfect from there on"),
+                ),
+                remedies=(Remedy("Count the classes among the targets of the first batches", True), *_REMEDIES),
+            )
+    return None
 
 
 def _at_once(loss: Series, train: Series, begin: float, leak: float) -> Finding | None:
