@@ -25,6 +25,7 @@ _SHORT_RISE = 3  # a shorter tail has to rise by this many times as much: its au
 _FAR = 1.5  # factor that no evaluation set worth its name moves by on its own: noise of 15 % is 3 sd of it
 _LEAST_GAP = 0.15  # of a score: the lower end of the interval of a gap that is .3 and more
 _MOVED = 0.01  # relative change of a metric over 2 to 4 evaluations that says which way it goes
+_SMOOTH = 7  # evaluations from which their second differences say how smooth they are
 _WALK, _SHORT_WALK = 2.5, 4.0  # sds of a random walk, from 7 evaluations on and below: 8 % of walks come above them
 
 
@@ -99,9 +100,9 @@ def overfit(run: Run, *, rise: float = 0.05, confidence: float = 0.99) -> Iterat
       the evaluation, the 99 % interval of their gap lies above 0.15, the evaluation loss is past its best by `rise`,
       and `t` halved.
 
-    A smooth rise is a warning from `3 rise` on, a large one where something else says the same: the loss of another
-    evaluation set, or a score that training alone reaches. A note where a metric of the same split (accuracy, F1, R2,
-    error, ...) still improves over those evaluations and none gets worse.
+    A smooth rise is a warning from `3 rise` and 7 evaluations on, a large one where something else says the same: the
+    loss of another evaluation set, or a score that training alone reaches. A note where a metric of the same split
+    (accuracy, F1, R2, error, ...) still improves over those evaluations and none gets worse.
 
     Where nothing is called a loss a metric that both splits have stands for it (logloss, RMSE, perplexity, ...); where
     two evaluation sets have one and the first ends below half of the second, the first is taken for training.
@@ -241,7 +242,7 @@ class Early:
     @property
     def climbed(self) -> bool:
         """Whether it stands higher than a random walk of as many evaluations does."""
-        return self.after >= 3 and self.walk >= (_WALK if len(self.risen.loss) >= 7 else _SHORT_WALK)
+        return self.after >= 3 and self.walk >= (_WALK if len(self.risen.loss) >= _SMOOTH else _SHORT_WALK)
 
     @property
     def far(self) -> bool:
@@ -264,7 +265,7 @@ def _early_sign(run: Run, loss: Series, train: Series, rise: float) -> Iterator[
     if climbed or far or (early.steady and _fallen(train, risen, _CLEAR / 2)):
         better, worse = _metrics(run, risen)
         told = bool(learning.memorised(run))
-        loud = (climbed and early.share >= _SHORT_RISE * rise) or (far and early.agree)
+        loud = (climbed and early.share >= _SHORT_RISE * rise and len(loss) >= _SMOOTH) or (far and early.agree)
         calm = not loud or (bool(better) and not worse and not told)
         yield _early_finding(early, train, better if calm else [], "note" if calm else None)
 
