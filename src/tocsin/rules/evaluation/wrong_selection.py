@@ -65,7 +65,8 @@ def wrong_selection(run: Run, *, evaluations: int = 4, gain: float = 0.02) -> It
       is monitored, the score there is compared with the best score; else, as a note, the score at the lowest evaluation
       loss. It rings when the difference is at least `gain` (of 1; or of the largest size of an unbounded score) and
       above sd sqrt(2) (sqrt(2 ln n) + 1): the best of n noisy values lies sqrt(2 ln n) sd too high. sd is the larger
-      of the scatter of successive differences in the last half and the binomial sd where the sample count is known.
+      of the scatter of successive differences in the last half, those of 0 left out, and the binomial sd where the
+      sample count is known. Of several lowest losses, as printed, the one that scores best counts.
 
     ## Why is this bad?
     All that training gained after (or before) the kept checkpoint is thrown away, and what is reported is not what
@@ -211,8 +212,12 @@ def _told(
     loss = run.get(loss_name)
     if loss is None:
         return None
-    shared, (values, _) = metrics.aligned(loss.finite, run.series[metric.name].finite)
-    return (shared, int(np.argmin(values)), how, known) if shared.size >= evaluations else None
+    shared, (values, score) = metrics.aligned(loss.finite, run.series[metric.name].finite)
+    if shared.size < evaluations:
+        return None
+    lowest = np.flatnonzero(values == values.min())  # of equal losses, as printed, the one that scores best
+    sign = names.direction(metric.name)
+    return shared, int(lowest[np.argmax(sign * score[lowest])]), how, known
 
 
 def _place(event: Event, step: Ints, epoch: Floats) -> int | None:
@@ -240,6 +245,7 @@ def _noise(run: Run, metric: metrics.Metric, values: Floats) -> float:
     """Scatter of one evaluation: of successive differences in the last half, or binomial if that is larger."""
     tail = values[len(values) // 2 - 1 :] if len(values) >= 6 else values
     steps = np.abs(np.diff(tail))
+    steps = steps[steps > 0]  # a value that repeats (a small set, an evaluation now and then) is no sign of precision
     scatter = float(np.median(steps)) / (0.6745 * math.sqrt(2)) if steps.size else 0.0
     n = max((e.n for e in run.evaluations if e.split == metric.split and e.confusion is not None), default=0)
     percent = metrics.is_percent(values)
