@@ -26,9 +26,9 @@ STEPS = _ranked(
     "trainer_global_step global_step globalstep global_steps global_iter global_iteration num_updates n_updates "
     "current_steps step steps iteration iterations iter iters itr it n_iter training_step train_step train_steps "
     "train_iter training_iteration opt_step optimizer_step optimizer_steps update updates update_step num_steps nstep "
-    "total_timesteps timesteps timestep num_timesteps time_total_timesteps total_env_steps env_steps env_step "
-    "num_env_steps total_steps frames total_frames num_frames mini_batch minibatch batch batches batch_idx batch_id "
-    "batch_num episode episodes generation gen generations round rounds communication_round"
+    "total_timesteps timesteps_total timesteps timestep num_timesteps time_total_timesteps total_env_steps env_steps "
+    "env_step num_env_steps total_steps frames total_frames num_frames mini_batch minibatch batch batches batch_idx "
+    "batch_id batch_num episode episodes generation gen generations round rounds communication_round"
 )
 EPOCHS = _ranked(
     "epoch epochs ep current_epoch cur_epoch trainer_epoch train_epoch epoch_num epoch_idx epoch_id epoch_index "

@@ -171,7 +171,7 @@ class Draft:
         for column in self._columns.values():
             at = np.frombuffer(column.frame, np.int64)
             own = epoch[at][train[at]]
-            own = own[np.isfinite(own)]
+            own = np.nan_to_num(own, nan=-1.0)
             if own.size > np.unique(own).size * 1.2 + 1:
                 return True
         return False

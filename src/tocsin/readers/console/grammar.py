@@ -21,6 +21,7 @@ _CODE = re.compile(
     r"(?:if|for|while|else|try|except)\b.*:$|(?:const|let|var|public|static|void|int|float) \w)"
     r"|\bself\.\w|\bprint\(|\{:?[.,]?\d*[fdegs]?\}|\{\w+(?:\.\w+\(?\)?)?:[.\d]*[fdeg]?\}|\bf[\"']|[^=]==[^=]"
     r"| \+= |\bshape\s?=|\blambda\b|</?\w+>"
+    r"|^\s*>>> |^[\w.]+\([A-Za-z_]\w*\s*,|(?:^|\s)--[a-z][\w\-]*[ =]\S"
     r"|\w\s?= ?(?!tensor|np\.|torch\.tensor|tf\.Tensor|float|array|int|dict)[A-Za-z_][\w.]*\((?!tensor)"
 )
 _SETTINGS = words.listed(
@@ -39,6 +40,12 @@ _ASIDE = re.compile(
 )
 _OUTCOME = re.compile(
     r"^\W*(accuracy|acc|f1|precision|recall)\b.{0,60}?(?:\b(train|val|valid|validation|test)\w*\b.{0,40})?[:=]",
+    re.IGNORECASE,
+)
+_OF_ONE_SCALE = re.compile(r"\bRegion \d+ Avg\b")  # darknet, of a mini-batch; without objects all of it is -nan
+_RATE_SET = re.compile(
+    r"(?:learning[ _-]?rate|\blr)(?: of group (?:0|(\d+)))?(?: (?:is|was|has been|now|being|set|reduced|changed"
+    r"|decayed|updated|adjusted|dropped))*(?: from \S+)? (?:to|as)[\s:=]*$",
     re.IGNORECASE,
 )
 _BOXED = re.compile(r"^\s*[|│][^|│]{1,80}[|│][^|│]{1,80}[|│]\s*$")
@@ -63,7 +70,7 @@ def study(line: str, pieces: list[str]) -> Plan | None:
 
 def _after(start: Prefix, line: str, pieces: list[str]) -> Plan | None:
     message = line[start.end :]
-    if _CODE.search(message) is not None:
+    if _CODE.search(message) is not None or _OF_ONE_SCALE.search(message) is not None:
         return None
     first, cut = _first(pieces, start.end)
     numbers = scan(cut, first)
@@ -71,6 +78,8 @@ def _after(start: Prefix, line: str, pieces: list[str]) -> Plan | None:
         return None
     roles = Roles(numbers)
     pairs = _accepted(roles, message)
+    if not pairs and (rate := _rate(numbers)) is not None:
+        return Plan(pairs=(rate,), dated=start.dated, rank=start.rank, weak=True, aside=True)
     if roles.places and not pairs and not _heads(message, numbers, roles):
         return None
     if not pairs and not roles.places:
@@ -86,7 +95,34 @@ def _after(start: Prefix, line: str, pieces: list[str]) -> Plan | None:
         tag=_tag(numbers, roles),
         brief=not roles.places and len(numbers) <= 2 and len(pairs) == 1,
         weak=not roles.places and all(_setting(pair.name) for pair in pairs),
+        sure=_sure(message, numbers, roles, pairs),
     )
+
+
+def _sure(message: str, numbers: list[Number], roles: Roles, pairs: list[Pair]) -> bool:
+    """Whether hardly anything but a training log prints such a line: a position, quantities, and no other words."""
+    known = {pair.at for pair in pairs if words.metric(pair.name) and not _setting(pair.name)}
+    stated = [number for number in numbers if number.at in known and number.decimal]
+    if not any(words.losses(pair.name) for pair in pairs) or (len(stated) < 2 and not any(n.explicit for n in stated)):
+        return False
+    named = sum(
+        len(_WORDS.findall(number.key)) + bool(number.unit) + bool(_WORDS.match(number.text)) for number in numbers
+    )
+    loose = len(_WORDS.findall(message)) - named
+    told = any(place.kind != "bar" or place.total >= 0 for place in roles.places)
+    return loose <= (4 if told else 3) and (told or len(stated) >= 2)
+
+
+def _rate(numbers: list[Number]) -> Pair | None:
+    """``Adjusting learning rate of group 0 to 1e-3``; the epoch beside it is the scheduler's own count."""
+    said = ""
+    for number in numbers:
+        said = (said + number.before)[-160:]
+        found = _RATE_SET.search(said)
+        if found is not None:
+            return Pair(f"lr group {found.group(1)}" if found.group(1) else "lr", number.at)
+        said += number.text
+    return None
 
 
 def _first(pieces: list[str], end: int) -> tuple[int, list[str]]:
@@ -108,11 +144,12 @@ def _accepted(roles: Roles, message: str) -> list[Pair]:
     if _BOXED.match(message):
         return [pair for pair, _ in roles.pairs if not words.bookkeeping(pair.name)]
     sure = [pair for pair, _ in roles.pairs if words.metric(pair.name)]
+    settings = _SETTINGS.intersection(_KEYS.findall(message))
+    if len(settings) >= 2 and (not placed or "epochs" in settings):
+        return []
     if not placed:
         if not any(not _setting(pair.name) for pair in sure):
             return [replace(pair) for pair in sure] if len(roles.pairs) == 1 and sure else _outcome(message, roles)
-        if len(_SETTINGS.intersection(_KEYS.findall(message))) >= 2:
-            return []
         if not any(n.decimal or n.share or pair.over >= 0 or pair.split for pair, n in roles.pairs):
             return []
         loose = len(_WORDS.findall(message)) - sum(len(words.parts(n.key)) for _, n in roles.pairs)

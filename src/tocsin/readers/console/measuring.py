@@ -19,6 +19,8 @@ from tocsin.readers.log import NAN, Log
 Points = list[tuple[str, str, float]]
 Numbers = list[str] | tuple[str, ...]
 _SCALES = frozenset({"loss scale", "loss_scale", "Loss scale", "grad_scale", "Loss Scale"})
+_SCORES = frozenset({"precision", "recall", "f1", "f", "fscore", "f-score", "f1-score", "f1 score", "f1_score"})
+_UNDEFINED = -1.0
 _SKIPPED = frozenset({"number of skipped iterations"})
 _KEPT_LINES = 16
 _MOST_SETTINGS = 500
@@ -31,13 +33,14 @@ class Measuring:
     Attributes:
         evidence: How sure it is that this is a log of training: a point each for what only such logs hold.
         metric_lines: Lines that stated quantities, those with a position counted twice.
+        sure_lines: Those among them that hardly anything but such a log holds.
     """
 
     def __init__(self, source: str, path: Path) -> None:
         self._runs = Runs(lambda: Log(source, path))
         self._shapes = Shapes()
         self.evidence = 0
-        self.metric_lines = 0
+        self.metric_lines = self.sure_lines = 0
         self._epoch, self._new_epoch = NAN, False
         self._split, self._announced = "", False
         self._rank = -1
@@ -72,6 +75,7 @@ class Measuring:
         evaluation = bool(row.points) and all(split for _, split, _ in row.points)
         count = -1 if row.step is None else row.step
         self.metric_lines += 1
+        self.sure_lines += row.epoch is not None or row.step is not None or evaluation
         self._add(Frame(self._epoch, count, "step" if count >= 0 else "", train=not evaluation), row.points)
 
     def _evaluated(self, points: Points) -> None:
@@ -90,7 +94,7 @@ class Measuring:
         """Lines of ``key: value`` before the first step are the configuration, where there are enough of them."""
         block, self._block = self._block, []
         draft = self._runs.saying
-        if len(block) < 4 or draft.log.config:
+        if len(block) < 4 or draft.log.config or draft.fatal:
             return
         draft.log.config, draft.log.config_typed = dict(block), False
 
@@ -126,10 +130,11 @@ class Measuring:
             self._skip = False
             return
         self._end_block()
-        frame = self._frame(plan, numbers)
+        frame = Frame(self._epoch, train=False) if plan.aside else self._frame(plan, numbers)
         if plan.dated:
             frame.time = NAN if (time := seconds(line)) is None else time
         points = self._points(plan, numbers, frame)
+        self.sure_lines += plan.sure
         if points and not self._repeated(plan, frame, points):
             self._progress(plan, frame, points)
 
@@ -252,7 +257,17 @@ class Measuring:
     def _points(self, plan: Plan, numbers: Numbers, frame: Frame) -> Points:
         split = "" if frame.train else self._split
         averaged = not frame.train and frame.kind == "batch"
-        return [self._point(pair, split, _value(pair, numbers, averaged)) for pair in plan.pairs]
+        points = [self._point(pair, split, _value(pair, numbers, averaged)) for pair in plan.pairs]
+        if any(number == _UNDEFINED and name.lower() in _SCORES for name, _, number in points):
+            points = [self._defined(*point) for point in points]
+        return points
+
+    def _defined(self, name: str, split: str, number: float) -> tuple[str, str, float]:
+        """A score of -1 is how scorers write 0/0."""
+        if number != _UNDEFINED or name.lower() not in _SCORES:
+            return name, split, number
+        self._runs.draft.log.miss("scores of -1 were read as undefined (NaN): nothing was there to score")
+        return name, split, NAN
 
     def _point(self, pair: Pair, split: str, number: float) -> tuple[str, str, float]:
         if pair.name in _SCALES:

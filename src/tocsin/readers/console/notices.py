@@ -30,6 +30,13 @@ _STEPS = re.compile(
 _LONGEST = 600
 
 
+def overrides(message: str) -> tuple[dict[str, str], bool]:
+    """The settings in Hydra's list of overrides, and whether the message names a failure itself."""
+    listed = re.search(r"with overrides: \[([^\]]{0,4000})\]", message)
+    pairs = re.findall(r"['\"]\+{0,2}([\w.@/\-]+)=([^'\"]*)['\"]", listed.group(1)) if listed else []
+    return dict(pairs), re.search(r"Error (?:locating|in call)|Could not", message) is not None
+
+
 def scale(message: str) -> float | None:
     """The loss scale that an overflow message ends at."""
     found = _SCALE.search(message)

@@ -47,6 +47,8 @@ class Plan:
         tag: What stands before the epoch and is no known word: the name of a model where a file holds several.
         brief: Whether it holds one pair and nothing else, as a line of a configuration or of a block of results does.
         weak: Whether it counts only once a position is known (a learning rate alone may be of the configuration).
+        aside: Whether it says something in passing: it is no line of training of its own.
+        sure: Whether hardly anything but a training log prints such a line.
     """
 
     places: tuple[Place, ...] = ()
@@ -58,3 +60,5 @@ class Plan:
     tag: str = ""
     brief: bool = False
     weak: bool = False
+    aside: bool = False
+    sure: bool = False

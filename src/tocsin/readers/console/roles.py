@@ -26,6 +26,9 @@ _TAGGED = re.compile(
 _OF_SPLIT = re.compile(r"^(?:val|valid|validation|test|eval|dev)[ _/]([A-Za-z]\w*)$", re.IGNORECASE)
 _BEST = frozenset({"best", "lowest", "highest", "previous", "prev"})
 _MOST_LISTED = 16
+_NOUNS = {"e": "epoch", "b": "batch", "轮": "epoch"}
+_SAID_AFTER = {"rate": "lr", "avg": "avg loss"}  # darknet
+_SHORT = {"p": "precision", "r": "recall", "f": "f1"}
 
 
 class Roles:
@@ -55,6 +58,8 @@ class Roles:
         """Give the ``i``-th number its role; how many numbers were used up."""
         number = self.numbers[i]
         self._follow_split(number)
+        if self._worked_out(i):
+            return 3
         if self._ratio(i):
             return 2
         if self._detail(i) or self._place(i):
@@ -79,6 +84,16 @@ class Roles:
             self._joined = own
         elif own and not words.bookkeeping(number.key):
             self._running = own
+
+    def _worked_out(self, i: int) -> bool:
+        """``n/N=quotient``: the quotient is the quantity."""
+        if i + 2 >= len(self.numbers):
+            return False
+        number, quotient = self.numbers[i], self.numbers[i + 2]
+        if not _SLASH.match(number.after) or quotient.before.strip() != "=" or not words.metric(number.key):
+            return False
+        self._keep(replace(quotient, key=number.key, explicit=True))
+        return True
 
     def _ratio(self, i: int) -> bool:
         """``n/N``: a position with its total, or a share of hits."""
@@ -105,7 +120,7 @@ class Roles:
         if number.key and number.before.rstrip(" [")[-1:] not in ("|", "]", "[") and not words.split_word(number.key):
             return ""
         if total.noun:
-            return {"e": "epoch", "b": "batch", "轮": "epoch"}.get(total.noun[0], "step")
+            return _NOUNS.get(total.noun[0], "step")
         before, after = number.before.rstrip(" "), total.after
         if before.endswith(("|", "~", "%", "~]")) or after.lstrip().startswith(("[~", "~", "[>", "[.", "[=")):
             return "bar"
@@ -150,7 +165,7 @@ class Roles:
         if whole(number.text) is None or number.key:
             return self._numbered_split(i)
         if number.noun and (i == 0 or self.places) and not number.after.startswith(" "):
-            self.places.append(Place("epoch" if number.noun[0] == "e" else "batch", number.at))
+            self.places.append(Place(_NOUNS.get(number.noun[0], "batch"), number.at))
             return True
         opening = number.before.strip()
         if i == 0 and (
@@ -183,7 +198,7 @@ class Roles:
         number = self.numbers[i]
         self._listed = 0
         if not number.key and number.decimal and number.said_after:
-            name = "lr" if number.said_after.lower() == "rate" else number.said_after
+            name = _SAID_AFTER.get(number.said_after.lower(), number.said_after)
             self.pairs.append((Pair(name, number.at, self._running), number))
         if not number.key:
             return
@@ -213,7 +228,9 @@ class Roles:
         if self._listed:
             name += "/0"
         head, _, last = name.rpartition(" ")
-        if head and "_" in last and words.metric(last):  # final_roundtrip val_loss: a loss of its own
+        if (
+            head and "_" in last and words.metric(last) and not head.endswith("'s")
+        ):  # final_roundtrip val_loss: a loss of its own
             name, self._head = f"{last} {head}", head
         elif self._head and "_" in name and not self.places:
             name = f"{name} {self._head}"
@@ -231,12 +248,18 @@ class Roles:
         if not any(pair.name.lower() == "loss" for pair, _ in self.pairs):
             self.pairs = [(replace(pair, name=_MEGATRON.get(pair.name, pair.name)), n) for pair, n in self.pairs]
 
+    def _short_scores(self) -> None:
+        """``p: 0.4, r: 0.2, f: 0.3`` are precision, recall and their mean."""
+        if {pair.name.lower() for pair, _ in self.pairs} >= {"p", "r"}:
+            self.pairs = [(replace(pair, name=_SHORT.get(pair.name.lower(), pair.name)), n) for pair, n in self.pairs]
+
     def _settle(self) -> None:
         """A bar beside a count that says the same is not needed; a single-number list is a value."""
         kinds = {place.kind for place in self.places}
         if "bar" in kinds and kinds & {"global", "step", "batch"}:
             self.places = [place for place in self.places if place.kind != "bar"]
         self._main_loss()
+        self._short_scores()
         names = [pair.name for pair, _ in self.pairs]
         for at, (pair, number) in enumerate(self.pairs):
             if pair.name.endswith("/0") and pair.name[:-1] + "1" not in names:
@@ -248,7 +271,9 @@ _MEGATRON = {"lm loss": "loss", "lm loss value": "loss", "lm loss PPL": "ppl"}
 
 def _subset(name: str, split: str) -> tuple[str, str]:
     """LightGBM's ``valid_1's l2`` and XGBoost's ``validation_0-rmse``: a set among several."""
-    found = re.match(r"(valid|validation|eval|training|train|test)(?:_(\d+))?(?:'s |-)(\S+)$", name)
+    found = re.match(r"(?:cv_agg's )?(valid|validation|eval|training|train|test)(?:_(\d+))?(?:'s |-| )(\S+)$", name)
+    if name.startswith("cv_agg's ") and found is None:
+        return name.removeprefix("cv_agg's "), "val"
     if found is None:
         return name, split
     word = SPLITS[found.group(1)]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from tocsin.readers.console import configs, notices, reports, words
 from tocsin.readers.console.draft import Frame
 from tocsin.readers.console.measuring import Measuring
@@ -23,6 +25,17 @@ class Saying(Measuring):
         if act is not None:
             return bool(act(message, plan))
         return False
+
+    def _on_hydra(self, message: str, _: Plan) -> bool:
+        """What Hydra says instead of a traceback, or before one."""
+        self.evidence += 1
+        overrides, target = notices.overrides(message)
+        draft = self._runs.saying
+        if overrides and not draft.log.config:
+            draft.log.config, draft.log.config_typed = overrides, False
+        if target:
+            self._fatal(message, "InstantiationException")
+        return True
 
     def _on_usage(self, message: str, _: Plan) -> bool:
         self._trace = Trace(message)
@@ -69,6 +82,7 @@ class Saying(Measuring):
 
     def _on_overflow(self, message: str, plan: Plan) -> bool:
         draft = self._runs.saying
+        self.evidence += 1
         draft.event("message", message[:300], once=message.split("to ")[0][:40])
         if (scale := notices.scale(message)) is not None:
             self._scales += 1
@@ -149,7 +163,7 @@ class Saying(Measuring):
         if self._trace is None:
             return
         trace, self._trace = self._trace, None
-        self.evidence += any(word in trace.text for word in ("torch", "tensorflow", "keras", "train", "epoch", "jax"))
+        self.evidence += any(word in trace.text for word in ("train", "epoch"))
         if trace.lines[0].lstrip().startswith("usage:") and not any("error:" in line for line in trace.lines):
             return
         self._fatal(trace.text, trace.type or ("SystemExit" if "error:" in trace.text else ""))
@@ -160,6 +174,7 @@ class Saying(Measuring):
         self._end_block()
         draft = self._runs.saying
         exit_ = ending(text, kind)
+        self.evidence += bool(kind) and _FRAMEWORK.search(text) is not None
         before = draft.fatal
         if (
             before is None
@@ -167,6 +182,12 @@ class Saying(Measuring):
             or (exit_ == "killed" != before[2] and not before[1])
         ):
             draft.fatal = (text, kind, exit_)
+
+
+_FRAMEWORK = re.compile(
+    r"torch|tensorflow|keras|\bjax\b|cuda|cudnn|\bmxnet|paddle|transformers|lightning|deepspeed|accelerate|mmcv|mmdet"
+    r"|mmengine|detectron2|ultralytics|fairseq|megatron|\bray\b|wandb|xgboost|lightgbm|catboost|sklearn|DataLoader"
+)
 
 
 def _scored(key: str) -> bool:

@@ -28,7 +28,7 @@ _ABBREVIATED = re.compile(r"\b(val|valid|test|train|avg|ave)\.\s", re.IGNORECASE
 _MOOD = re.compile(r"\b(epoch|iter|step|loss|acc)\((train|val|valid|test)\)", re.IGNORECASE)
 
 
-_SAID_AFTER = re.compile(r"\s((?:avg )?loss|rate|accuracy|acc)\b\s*(?=,|$)", re.IGNORECASE)
+_SAID_AFTER = re.compile(r"\s((?:avg )?loss|avg|rate|accuracy|acc)\b\s*(?=,)", re.IGNORECASE)
 
 
 @dataclass(slots=True)

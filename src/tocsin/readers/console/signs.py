@@ -7,7 +7,9 @@ import re
 from tocsin.readers.console.words import listed
 
 _SIGNS = {
-    "traceback": r"Traceback \(most recent call last\)",
+    "traceback": r"Traceback \(most recent call last\)|^\s*File \"[^\"]{1,400}\", line \d+, in \S",
+    "hydra": r"\bError executing job with overrides: \[|\bError locating target '|\bError in call to target '"
+    r"|^Could not override '|^In '[^']{1,80}': Could not find '",
     "interrupted": r"^\W*KeyboardInterrupt\b|\bInterrupted by user\b|^\W*\^C",
     "usage": r"^\s*usage: \S+",
     "misused": r"^\s*\S+\.py: error: |^\S+: error: (?:unrecognized|argument|the following|invalid|ambiguous)"
@@ -75,7 +77,7 @@ _QUICK = tuple(
             "fault dumped exception exit terminate phrases precision train overflow scale stop optimi "
             "complete 训练 早停 best improved resum load restor restart python deepspeed accelerate mpirun yolo "
             "llamaf bash namespace args argu conf cfg opt param settings epochs steps iters warning finite "
-            "diverg nan infs inf skipping sigterm sigint sighup"
+            "diverg nan infs file locating call override executing inf skipping sigterm sigint sighup"
         )
     )
 )

@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from pathlib import Path
 
+from tocsin.readers.console.prefixes import prefix
 from tocsin.readers.console.reading import Console
 from tocsin.readers.console.words import listed
 from tocsin.readers.errors import ReadError
@@ -22,8 +23,9 @@ _MARKUP = re.compile(
     r"^\s*(?:<!doctype|<html|<\?xml|\\documentclass|\\begin\{|\{\\rtf|%PDF|@(?:article|inproceedings)\{)", re.IGNORECASE
 )
 _HEADING = re.compile(r"^(?:#{1,6} \S|```|\|\s*:?-{3,}|- \[[ x]\]|\* \[)", re.MULTILINE)
+_LETTER = re.compile(r"^(?:Subject: \S|From: \S+@|commit [0-9a-f]{6,40}\b)", re.MULTILINE)
 _SOURCE = re.compile(
-    r"^(?:import \w|from \S+ import |def \w+\(|class \w+[:(]|@\w+|#include|if __name__|#!/|package \w|using \w"
+    r"^(?:>>> |import \w|from \S+ import |def \w+\(|class \w+[:(]|@\w+|#include|if __name__|#!/|package \w|using \w"
     r"|function \w)",
     re.MULTILINE,
 )
@@ -31,8 +33,20 @@ _TESTS = re.compile(
     r"=+ test session starts =+|^(?:PASSED|FAILED|ok \d+|not ok \d+)\b|^collected \d+ items", re.MULTILINE
 )
 _ABOUT = re.compile(
-    r"epoch|train|loss|\biter\b|\bstep\b|accuracy|torch|tensorflow|keras|cuda|optimizer|traceback|训练", re.IGNORECASE
+    r"epoch|train|loss|\blearn\b|\biter\b|\bstep\b|accuracy|torch|tensorflow|keras|cuda|optimizer|traceback|hydra|overflow|gradient|\biou\b|训练|損失|손실",
+    re.IGNORECASE,
 )
+_TITLE = re.compile(r"^[ \t]*([A-Za-z][\w ()'/-]{2,60})\n[ \t]*([=\-~^]{3,62})[ \t]*$", re.MULTILINE)
+_PERSON = re.compile(
+    r"(?:^|[\s(])(?:I(?:'m|'ve|'d)?|we)\s(?:\w+\s)?[a-z]{2,}|\b[Mm]y\s[a-z]|\b(?:[Tt]hanks|[Tt]hank you)\b"
+    r"|^(?:Hi|Hello|Hey|Dear)\b|^[QA]: |\banyone\b|\?\s*$"
+)
+_DATED = re.compile(r"^\W*\d|^\W*(?:INFO|WARN|DEBUG|ERROR)|[Ww]arning")
+_WORDED = re.compile(
+    r"^(?:[^,;\n]*[A-Za-z]{2,}\.? ){2}[^,;\n]*[A-Za-z]{2,},(?: [A-Za-z]|.*[A-Za-z]{2,} [A-Za-z]{2,})", re.MULTILINE
+)
+_KEYED = re.compile(r"[A-Za-z]['\"]?\s?[:=\s]\s?['\"]?-?(?:\d|nan)")
+_THIN = 40  # lines a sure one, at the most
 
 
 def looks_like_training(file: File) -> bool:
@@ -49,22 +63,32 @@ def _looks(file: File) -> bool:
     start = file.start
     if _MARKUP.match(start) or _one_json(start) or _separated(start) or not _ABOUT.search(start):
         return False
-    needed = (
-        2
-        + 4 * min(len(_SOURCE.findall(start)) // 2, 2)
-        + 20 * (len(_HEADING.findall(start)) > 3 or bool(_TESTS.search(start)))
-    )
+    doubt = _doubt(start)
     console = Console("console", Path("sniffed"))
-    seen = 0
+    lines = seen = 0
     for at, line in enumerate(File(file.path).lines(FARTHEST)):
         console.feed(line)
         seen += len(line)
-        if at % _LINES_AT_ONCE == 0 and console.metric_lines >= needed + 2:
+        lines += bool(line.strip())
+        if at % _LINES_AT_ONCE == 0 and console.metric_lines >= doubt + 4:
             return True
     logs = list(console.finish())
-    if console.metric_lines >= needed + 1:
-        return any(not log.empty for log in logs)
-    return needed == 2 and _started(console, [event.kind for log in logs for event in log.events], logs)
+    pointed = any(not log.empty for log in logs)
+    if pointed and (console.metric_lines >= doubt + 3 or (not doubt and 1 <= lines <= _THIN * console.sure_lines)):
+        return True
+    return not doubt and _started(console, [event.kind for log in logs for event in log.events], logs)
+
+
+def _doubt(start: str) -> int:
+    """How many lines of a log more it takes to believe that a text is one: source code, prose and mails quote some."""
+    titles = sum(abs(len(found.group(2)) - len(found.group(1))) <= 1 for found in _TITLE.finditer(start))
+    persons = sum(bool(_PERSON.search(line)) for line in start.split("\n") if not _DATED.search(line[:80]))
+    return (
+        4 * min(len(_SOURCE.findall(start)) // 2, 2)
+        + 20 * (len(_HEADING.findall(start)) + titles > 3 or titles > 1)
+        + 20 * bool(_TESTS.search(start) or _LETTER.search(start))
+        + 3 * min(persons, 10)
+    )
 
 
 def _started(console: Console, kinds: list[str], logs: list[Log]) -> bool:
@@ -84,14 +108,19 @@ def _one_json(start: str) -> bool:
     )
 
 
+def _keyed(cells: list[str]) -> bool:
+    """Whether half of the cells name their number."""
+    return 2 * sum(_KEYED.search(cell) is not None for cell in cells) >= len(cells)
+
+
 def _separated(start: str) -> bool:
     """Columns parted by commas or semicolons, the same number in each line."""
-    lines = [line for line in start.split("\n")[:40] if line.strip()][:30]
+    lines = [line[prefix(line).end :] for line in start.split("\n")[:40] if line.strip()][:30]
     if len(lines) < 3:
         return False
     for sign in (",", ";"):
         counts = Counter(line.count(sign) for line in lines)
         most, times = counts.most_common(1)[0]
-        if most >= 1 and times >= 0.9 * len(lines) and not re.search(r"\w\s?[:=]\s?\d", lines[-1]):
-            return True
+        if most >= 1 and times >= 0.9 * len(lines) and not _keyed(lines[-1].split(sign)):
+            return _WORDED.search("\n".join(lines)) is None
     return False

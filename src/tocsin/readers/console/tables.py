@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from tocsin.readers.console import words
 from tocsin.readers.console.numbers import whole
@@ -20,9 +20,15 @@ _YOLO = {
     "R)": "recall",
     "P)": "precision",
     "Box(P)": "precision",
+    "mAP@.5": "mAP50",
+    "mAP@0.5": "mAP50",
+    "mAP@.5:.95": "mAP50-95",
+    "mAP@0.5:0.95": "mAP50-95",
 }
 _SINGLE = re.compile(r"\s+")
 _TERMS = frozenset({"box", "obj", "cls", "dfl", "total", "seg", "mask", "kobj", "pose", "theta"})
+_SPANNED = re.compile(r"\S+(?: \S+)*")
+_LOST_ESCAPES = re.compile(r"^(?:\[\d{0,2}[A-K])+")
 MOST_COLUMNS = 60
 
 
@@ -44,11 +50,13 @@ class Header:
         columns: Names.
         single: Whether cells are parted by single blanks.
         misses: Lines since the last row; after a few the table is over.
+        spans: Where each column's name stands in the header, where its cells are set under it.
     """
 
     columns: list[str]
     single: bool = False
     misses: int = 0
+    spans: list[tuple[int, int]] = field(default_factory=list)
 
     def row(self, line: str) -> Row | None:
         """What a line says as a row of this table; None where it is none."""
@@ -57,8 +65,24 @@ class Header:
         if len(cells) != len(self.columns):
             cells = _SINGLE.split(bare)
         if len(cells) != len(self.columns):
-            return None
+            return self._with_blanks(line)
         return self.read(cells)
+
+    def _with_blanks(self, line: str) -> Row | None:
+        """A row of numbers whose empty cells are blank: each stands under the name of its column."""
+        cells = [""] * len(self.columns)
+        for found in _SPANNED.finditer(_LOST_ESCAPES.sub("", line)):
+            shared, at = max(
+                (
+                    (min(end, found.end()) - max(start, found.start()), -at)
+                    for at, (start, end) in enumerate(self.spans)
+                ),
+                default=(0, 0),
+            )
+            if shared <= 0 or cells[-at] or number(found.group()) is None:
+                return None
+            cells[-at] = found.group()
+        return self.read(cells) if sum(map(bool, cells)) >= 2 else None
 
     def read(self, cells: list[str]) -> Row | None:
         """What a row of cells says; None where it says nothing or its cells are not as many as the columns."""
@@ -73,7 +97,11 @@ class Header:
             if value is None:
                 if at == 0 and words.parts(name)[:1] == ("class",) and cell:
                     label = cell
-                elif not re.match(r"^(?:[\d:.]+[a-z]{0,3}|-+|no log|none|n/a|nan)$", cell, re.IGNORECASE) and at == 0:
+                elif (
+                    cell
+                    and not re.match(r"^(?:[\d:.]+[a-z]{0,3}|-+|no log|none|n/a|nan)$", cell, re.IGNORECASE)
+                    and at == 0
+                ):
                     return None
             elif kind == "epoch":
                 row.epoch, row.total = value, int(counted.group(2)) if counted else -1
@@ -95,6 +123,7 @@ def header(line: str) -> Header | None:
     """The header that a line is, None where it is none: words only, with a position or two metrics among them."""
     if len(line) > 600:
         return None
+    spans = [found.span() for found in _SPANNED.finditer(line)]
     bare = _BAR.sub("", line).strip(" |│┃\t:")
     cells = [cell.strip() for cell in _BORDERS.split(bare)]
     single = False
@@ -102,7 +131,10 @@ def header(line: str) -> Header | None:
         cells, single = _SINGLE.split(bare), True
     elif len(cells) > 1 and any(" " in cell for cell in cells) and words.parts(cells[0])[:1] == ("class",):
         cells = _SINGLE.split(bare)
-    return _header(cells, single)
+    found = _header(cells, single)
+    if found is not None and len(spans) == len(cells):
+        found.spans = spans
+    return found
 
 
 def of_cells(cells: list[str]) -> Header | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
+from tocsin.readers.console.languages import translated
 from tocsin.readers.naming import SPLITS
 
 
@@ -13,17 +14,7 @@ def listed(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
-_PARTS = re.compile(r"[\s_/\-.@:'()%+²\[\]]+|(?<=[a-z])(?=[A-Z])")
-CHINESE = {
-    "训练损失": "train loss", "验证损失": "val loss", "测试损失": "test loss", "训练准确率": "train accuracy",
-    "验证准确率": "val accuracy", "测试准确率": "test accuracy", "训练集损失": "train loss", "验证集损失": "val loss",
-    "训练精度": "train accuracy", "验证精度": "val accuracy", "训练集准确率": "train accuracy",
-    "验证集准确率": "val accuracy", "平均损失": "average loss", "总损失": "total loss", "学习率": "lr", "损失": "loss",
-    "准确率": "accuracy", "正确率": "accuracy", "精度": "accuracy", "召回率": "recall", "精确率": "precision",
-    "训练轮次": "epoch", "轮次": "epoch", "轮": "epoch", "周期": "epoch", "步数": "step", "步": "step",
-    "迭代": "iter", "批次": "batch", "训练": "train", "验证": "val", "测试": "test",
-}  # fmt: skip
-_CHINESE = re.compile("|".join(sorted(CHINESE, key=len, reverse=True)))
+_PARTS = re.compile(r"'s\b|[\s_/\-.@:'()%+²\[\]]+|(?<=[a-z])(?=[A-Z])")
 
 EPOCH = frozenset({"epoch", "ep", "epo", "epoc"})
 GLOBAL = frozenset({"up", "iteration", "updates", "update", "timesteps", "timestep", "frames", "kimg"})
@@ -65,8 +56,8 @@ _STEM = re.compile(r"\d+$")
 
 @lru_cache(maxsize=16384)
 def parts(key: str) -> tuple[str, ...]:
-    """The lower-case words of a key; Chinese ones are translated."""
-    text = _CHINESE.sub(lambda found: f" {CHINESE[found.group()]} ", key) if not key.isascii() else key
+    """The lower-case words of a key; East Asian ones are translated."""
+    text = key if key.isascii() else translated(key)
     return tuple(word.lower() for word in _PARTS.split(text) if word)
 
 
@@ -80,7 +71,7 @@ def place(key: str) -> str:
         return "global"
     while len(words) > 1 and words[-1] in _TRAILERS:
         words.pop()
-    if not words or len(words) > 4 or _NO_PLACE & set(words):
+    if not words or len(words) > 4 or (_NO_PLACE | METRICS) & set(words):
         return ""
     last = words[-1]
     for kind, vocabulary in (("epoch", EPOCH), ("global", GLOBAL), ("step", STEP), ("batch", BATCH)):
@@ -105,6 +96,12 @@ def metric(key: str) -> bool:
         w in METRICS or _STEM.sub("", w) in METRICS or (len(w) > 5 and w.endswith(("loss", "acc"))) for w in words
     )
     return known or words[0] == "map" or (len(words) > 1 and words[0] in SPLITS and words[-1] in ("norm", "kl"))
+
+
+@lru_cache(maxsize=16384)
+def losses(key: str) -> bool:
+    """Whether a key names a loss."""
+    return any(word.endswith(("loss", "losses")) or word in ("nll", "ppl", "perplexity", "elbo") for word in parts(key))
 
 
 @lru_cache(maxsize=16384)
