@@ -70,6 +70,72 @@ def test_reinforcement_learning_is_not_checked():
     assert isinstance(outcome, NotChecked)
 
 
+def by_epoch(train, accuracy, **more) -> Run:
+    return Run.of(series={"train/loss": train, "val/accuracy": accuracy, **more}, exit="finished")
+
+
+GUESS = [0.103, 0.086, 0.073, 0.098, 0.086, 0.103, 0.098, 0.088]
+THROWN = [7785.8, 1562.1, 532.0, 205.6, 83.7, 54.2, 35.5, 23.6]
+
+
+def test_weights_thrown_off_by_the_first_steps():
+    (finding,) = ring(by_epoch(THROWN, GUESS))
+    assert (finding.severity, finding.step) == ("warning", 1)
+    assert "reaches 7.79e+03 (step 1), though val/accuracy never exceeds 0.103 and a guess as good loses about 2.3" in (
+        finding.message
+    )
+    percent = by_epoch(THROWN, 100 * np.array(GUESS))
+    assert [f.message for f in ring(percent)] == [finding.message]
+
+
+@pytest.mark.parametrize(
+    ("train", "accuracy", "more"),
+    [
+        (THROWN, [0.1, 0.2, 0.3, 0.35, 0.4, 0.42, 0.43, 0.44], {}),  # it learns
+        (147 * np.linspace(1.03, 0.97, 8), GUESS, {}),  # the sum of a batch, at a guess
+        (THROWN, [0.004] * 8, {}),  # accuracy of a regression, or of whole words
+        ([30.0, 9, 4, 2, 1, 0.5, 0.3, 0.2], GUESS, {}),  # below the loss of a guess: it learns something
+        (THROWN, GUESS, {"train/accuracy": np.linspace(0.1, 0.9, 8)}),  # training learns, the evaluation is at fault
+        (THROWN[::2], GUESS[:2], {}),
+    ],
+)
+def test_other_large_losses_are_silent(train, accuracy, more):
+    assert ring(by_epoch(train, accuracy, **more)) == []
+
+
+@pytest.mark.parametrize(
+    ("loss", "severity"),
+    [
+        ([2.3, 2.1, 4e3, 5e6], "error"),
+        ([2.3, 2.1, 40.0, 50.0], "warning"),
+        ([2.3, 2.1, 40.0, 5.0], None),
+        ([2.3, 2.1, 14.0, 15.0], None),
+        ([2.3, 900.0], None),
+        ([1e24, 3e25], "error"),
+        ([1e12, 2e12], None),
+    ],
+)
+def test_growth_by_orders_in_few_records(loss, severity):
+    assert [f.severity for f in ring(Run.of(series={"train/loss": loss}))] == ([severity] if severity else [])
+
+
+def test_an_absurd_loss_counts_in_reinforcement_learning_too():
+    run = Run.of(series={"train/loss": [3.6e23, 2.1e24, 1.2e26, 6.1e25], "episode_reward": [-752.0, -617, -248, -492]})
+    (finding,) = ring(run)
+    assert (finding.severity, finding.step) == ("error", 1)
+    assert finding.message.endswith("ends at 6.1e+25, a size whose gradient float32 cannot square")
+
+
+def test_growth_with_better_evaluations_or_a_falling_term_is_no_divergence():
+    grows = {"train/loss": np.geomspace(1, 300, 30)}
+    better = Series.of("", np.linspace(0.2, 0.8, 6), step=np.arange(5, 31, 5))
+    assert ring(Run.of(series={**grows, "val/f1": better})) == []
+    (finding,) = ring(Run.of(series={**grows, "train/loss/rec": np.geomspace(3, 1, 30)}))
+    assert finding.severity == "note"
+    (finding,) = ring(Run.of(series=grows))
+    assert finding.severity == "error"
+
+
 def test_spikes_that_heal_are_a_note_and_single_hard_batches_are_nothing():
     y = 1 + 0.01 * np.random.default_rng(0).standard_normal(1000)
     for at in (200, 400, 600, 800):

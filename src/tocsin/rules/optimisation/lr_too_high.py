@@ -3,18 +3,30 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
-from tocsin import learning, schedules, stats
+from tocsin import learning, names, schedules, stats
 from tocsin.findings import Evidence, Finding, NotChecked, Remedy, Severity, rule
 from tocsin.run import Floats, Ints, Run, Series
 
 _PARTS = 40
 _SPIKES = 3
 _RETURNS = 0.1  # of the rise, over the last third: the loss is coming back
+_ABSURD = 1e18  # the square of such a gradient, which optimizers keep, is beyond float32 (3.4e38)
+_ORDER, _ORDERS = 10.0, 100.0
+_ACCURACY = frozenset(("acc", "accuracy", "accu", "top1", "acc1"))
+_GUESSES = (0.05, 0.6)  # accuracies that a guess among 2 to 20 classes reaches
+_WANDERS = 0.1  # accuracy of a guess, by the sampling of a few hundred cases and the class it changes to
+_UNEVEN = 5.0  # largest over smallest loss: that of a guess is the same for all batches, as a mean and as a sum
+_HIGH = 0.3  # of the peak of the learning rate: below it the rate is not the cause
+_REMEDIES = (
+    Remedy("Go back to the checkpoint before the turn", safe=True),
+    Remedy("Lower the peak learning rate by 3 to 10, lengthen the warm-up, or clip the gradient norm"),
+)
 
 
 @dataclass(frozen=True)
@@ -60,7 +72,25 @@ class Course:
     needs=("train/loss",),
     severity="warning",
     when="end",
-    explains=("AMP001", "AMP003", "GEN001", "GEN002", "GEN004", "PRD001", "PRD002", "PRD009", "RUN004"),
+    explains=(
+        "AMP001",
+        "AMP003",
+        "EVL001",
+        "EVL002",
+        "EVL003",
+        "EVL004",
+        "GEN001",
+        "GEN002",
+        "GEN003",
+        "GEN004",
+        "OBJ006",
+        "OPT004",
+        "PRD001",
+        "PRD002",
+        "PRD003",
+        "PRD009",
+        "RUN004",
+    ),
 )
 def lr_too_high(run: Run, *, lost: float = 0.5, rise: float = 0.2) -> Iterator[Finding | NotChecked]:
     """The training loss turns and rises for good while the learning rate is high.
@@ -77,6 +107,17 @@ def lr_too_high(run: Run, *, lost: float = 0.5, rise: float = 0.2) -> Iterator[F
     above its start, or where the evaluations got worse since, too; an error where it ends at 10 times its start; else
     a note. A note as well where one term of the loss fell meanwhile (another grew by design). Silent where the
     evaluations improved since.
+
+    Three plainer forms ring without that, and from fewer points:
+
+    - **by orders** (from 3 values): the last fifth, at least 2 values, stands at 10 times the median of the first: an
+      error from 10 values or 100 times on, else a warning; with the same exceptions for terms, evaluations and rates;
+    - **absurd**: the last two values are above 1e18 in size: an error in every kind of run, since the square of such a
+      gradient, which Adam keeps, is infinite in float32;
+    - **thrown off at the start**: the evaluations' accuracy never leaves what a guess among 2 to 20 classes reaches
+      (`a` between 0.05 and 0.6, all values within 0.1), a quarter of the losses lies above `10 ln(1/a)`, none below
+      `0.9 ln(1/a)`, and the largest is 5 times the smallest: the loss of a guess is about `ln(1/a)`, the same for all
+      batches, as a mean and as a sum. It comes down because the weights return, not because anything is learned.
 
     Spikes (above twice the median of the 50 points before and 10 times their scatter, in 2 points or more, as a single
     hard batch is not) that came down again are a note, from 3 on.
@@ -107,30 +148,131 @@ def lr_too_high(run: Run, *, lost: float = 0.5, rise: float = 0.2) -> Iterator[F
     - `rise` = 0.2: least rise as a share of the lowest level.
 
     ## Known limits
-    Needs 10 points. Silent in reinforcement learning and adversarial training, whose losses need not fall. Wrong where
-    the training data become harder for good (a curriculum whose last stage learns nothing). The cause is a
-    likelihood: bad data from the turn on look the same; a lower rate in a sibling run tells. Oscillation that stays
-    within the noise of the parts is not seen.
+    Needs 10 points (2 for the absurd, 3 for the plainer forms). Silent in reinforcement learning and adversarial
+    training, whose losses need not fall. Wrong where the training data become harder for good (a curriculum whose last
+    stage learns nothing), and where a regression on large targets logs an accuracy that means nothing but stays
+    between 0.05 and 0.6. The cause is a likelihood: bad data from the turn on look the same; a lower rate in a sibling
+    run tells. Oscillation that stays within the noise of the parts is not seen.
 
     ## References
     Cohen et al. 2021, Gradient descent on neural networks typically occurs at the edge of stability. Sen 1968.
     """
     loss = run.series["train/loss"].finite
-    if len(loss) < 10:
-        yield NotChecked(f"needs 10 finite values of train/loss, it has {len(loss)}")
+    if len(loss) >= 2 and np.abs(loss.value[-2:]).min() > _ABSURD:
+        yield _grown(run, loss, "error")
+        return
+    if len(loss) < 3:
+        yield NotChecked(f"needs 3 finite values of train/loss, it has {len(loss)}")
         return
     if other := learning.unlike_progress(run):
         yield NotChecked(f"the loss of {other} need not fall")
         return
-    parts = learning.blocks(loss, _PARTS)
-    course = Course(parts, int(np.argmin(parts.value)), learning.scatter(parts.value))
-    if _turned(course, lost, rise):
-        step = int(parts.step[course.low])
-        verdict = _evaluations(run, step)
-        if verdict != "improved" and not schedules.share_of_peak(run, step) < 0.3:
-            yield _diverged(run, loss, course, verdict)
+    found = _thrown_off(run, loss) or _by_orders(run, loss)
+    if found is None and len(loss) >= 10:
+        found = _risen(run, loss, lost, rise)
+    if found is not None:
+        yield found
+    elif len(loss) < 10:
+        yield NotChecked(f"needs 10 finite values of train/loss, it has {len(loss)}")
     else:
         yield from _spikes(loss)
+
+
+def _risen(run: Run, loss: Series, lost: float, rise: float) -> Finding | None:
+    parts = learning.blocks(loss, _PARTS)
+    course = Course(parts, int(np.argmin(parts.value)), learning.scatter(parts.value))
+    step = int(parts.step[course.low])
+    if not _turned(course, lost, rise) or schedules.share_of_peak(run, step) < _HIGH:
+        return None
+    verdict = _evaluations(run, step)
+    return _diverged(run, loss, course, verdict) if verdict != "improved" else None
+
+
+def _by_orders(run: Run, loss: Series) -> Finding | None:
+    """A loss that ends at 10 times its start and more, in each of the last values."""
+    n = len(loss)
+    start, last = float(np.median(loss.value[: max(1, n // 5)])), loss.value[-max(2, n // 5) :]
+    factor = float(last.min()) / start if start > 0 else 0.0
+    low = int(np.argmin(loss.value))
+    if factor < _ORDER or schedules.share_of_peak(run, int(loss.step[low])) < _HIGH:
+        return None
+    verdict, fell = _evaluations(run, int(loss.step[low])), _fallen_terms(run, int(loss.step[low]))
+    if verdict == "improved":
+        return None
+    return _grown(run, loss, "note" if fell else "error" if factor >= _ORDERS or n >= 10 else "warning", fell)
+
+
+def _grown(run: Run, loss: Series, severity: Severity, fell: Iterable[str] = ()) -> Finding:
+    low, top = int(np.argmin(loss.value)), int(np.argmax(loss.value))
+    message = (
+        f"train/loss grew from {loss.value[low]:.3g} (step {loss.step[low]}) to {loss.value[top]:.3g} (step "
+        f"{loss.step[top]}) and ends at {loss.value[-1]:.3g}, {_times(loss)}"
+    )
+    message += f"; {', '.join(fell)} fell meanwhile" if fell else ""
+    return Finding(
+        message + _rate(run, int(loss.step[low])),
+        step=max(0, int(loss.step[min(low, top)])),
+        severity=severity,
+        evidence=_points(loss, top, float(loss.value[low])),
+        remedies=_REMEDIES,
+    )
+
+
+def _times(loss: Series) -> str:
+    if abs(loss.value[-1]) > _ABSURD:
+        return "a size whose gradient float32 cannot square"
+    return f"{loss.value[-1] / loss.value[0]:.2g} times its start"
+
+
+def _thrown_off(run: Run, loss: Series) -> Finding | None:
+    """A classifier that guesses, at a loss far above that of a guess, and not because it is a sum."""
+    guess = _guessing(run)
+    if guess is None:
+        return None
+    name, best, step = guess
+    high, chance = float(np.quantile(loss.value, 0.75)), -math.log(best)
+    uneven = float(loss.value.max()) >= _UNEVEN * float(loss.value.min()) > 0
+    if not (uneven and high >= 10 * chance and loss.value.min() >= 0.9 * chance):
+        return None
+    top = int(np.argmax(loss.value))
+    return Finding(
+        f"train/loss is above {high:.3g} in a quarter of its values and reaches {loss.value[top]:.3g} (step "
+        f"{loss.step[top]}), though {name} never exceeds {best:.3g} and a guess as good loses about {chance:.2g}: the "
+        f"first steps threw the weights far off{_rate(run, int(loss.step[0]))}",
+        step=max(0, int(loss.step[0])),
+        evidence=(*_points(loss, top, chance), Evidence(name, step=step, text=f"at best {best:.3g}")),
+        remedies=_REMEDIES,
+    )
+
+
+def _guessing(run: Run) -> tuple[str, float, int] | None:
+    """An accuracy of an evaluation that stays at a guess: name, best value, step; None where some accuracy does not."""
+    found = []
+    for name in run.series:
+        if not _ACCURACY & set(re.findall(r"[a-z0-9]+", name.rpartition("/")[2].lower())):
+            continue
+        fraction = learning.share(name, learning.finite(run, name))
+        if fraction is None or len(fraction) < 3:
+            continue
+        best = float(fraction.value.max())
+        if not _GUESSES[0] <= best < _GUESSES[1] or best - float(fraction.value.min()) > _WANDERS:
+            return None
+        if names.split_of(name) != "train":
+            found.append((name, best, int(fraction.step[int(np.argmax(fraction.value))])))
+    return max(found, key=lambda one: one[1], default=None)
+
+
+def _rate(run: Run, step: int) -> str:
+    share = schedules.share_of_peak(run, step)
+    return f"; the learning rate stood at {100 * share:.0f} % of its peak" if share > 0 else ""
+
+
+def _points(loss: Series, top: int, limit: float) -> tuple[Evidence, ...]:
+    return (
+        Evidence("train/loss", float(loss.value[0]), int(loss.step[0]), text="the first loss"),
+        Evidence("train/loss", float(loss.value[top]), int(loss.step[top]), limit, text="the largest loss"),
+        Evidence("train/loss", float(loss.value[-1]), int(loss.step[-1]), limit, text="the last loss"),
+    )
 
 
 def _turned(course: Course, lost: float, rise: float) -> bool:
@@ -154,24 +296,15 @@ def _diverged(run: Run, loss: Series, course: Course, verdict: str) -> Finding:
         f"train/loss turned at step {step}: it fell from {course.start:.3g} to {course.bottom:.3g}, then rose to "
         f"{course.end:.3g} and stays there over {100 * (1 - course.low / len(parts)):.0f} % of the run"
     )
-    if (share := schedules.share_of_peak(run, step)) > 0:
-        message += f"; the learning rate stood at {100 * share:.0f} % of its peak"
+    message += _rate(run, step)
     message += f"; {', '.join(fell)} fell meanwhile" if fell else ""
     message += f"; the evaluations {verdict}" if verdict else ""
-    top = int(np.argmax(loss.value))
     return Finding(
         message,
         step=step,
         severity=_severity(course, verdict, fell),
-        evidence=(
-            Evidence("train/loss", float(loss.value[0]), int(loss.step[0]), text="the first loss"),
-            Evidence("train/loss", float(loss.value[top]), int(loss.step[top]), course.bottom, text="the largest loss"),
-            Evidence("train/loss", float(loss.value[-1]), int(loss.step[-1]), course.bottom, text="the last loss"),
-        ),
-        remedies=(
-            Remedy("Go back to the checkpoint before the turn", safe=True),
-            Remedy("Lower the peak learning rate by 3 to 10, lengthen the warm-up, or clip the gradient norm"),
-        ),
+        evidence=_points(loss, int(np.argmax(loss.value)), course.bottom),
+        remedies=_REMEDIES,
     )
 
 
