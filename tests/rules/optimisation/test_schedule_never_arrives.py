@@ -66,12 +66,34 @@ def test_it_explains_what_follows():
         ({"loss": FALLING, "config": {"lr": 1e-3}}, "warning"),
         ({"config": {"lr": 1e-3}, "exit": "interrupted"}, "note"),
         ({"config": {"lr": 1e-3}, "exit": "killed", "environment": {"planned": {"steps": 5000}}}, "warning"),
+        ({"config": {"lr": 1e-3}, "exit": "killed", "environment": {"planned": {"steps": 50_000}}}, "note"),
+        ({"exit": "unknown"}, "note"),
+        ({"exit": "unknown", "environment": {"planned": {"epochs": 40}}}, "warning"),
+        ({"exit": "unknown", "environment": {"planned": {"steps": 3000}}}, "warning"),
+        ({"exit": "unknown", "environment": {"planned": {"steps": 30_000}}}, "note"),
     ],
 )
 def test_still_rising_at_the_end(fields, severity):
     (finding,) = ring(made(1e-4 * STEP / STEP[-1], **fields))
     assert finding.severity == severity
     assert "still rising when the run ended" in finding.message
+
+
+def few(rate, step, loss=(1.096, 1.084, 1.033), plan: int = 30) -> Run:
+    series = {"lr/0": Series.of("", rate, step=step), "train/loss": Series.of("", loss[: len(step)], step=step)}
+    return Run.of(series=series, environment={"planned": {"steps": plan}}, exit="unknown", source="console")
+
+
+def test_three_records_on_one_line_through_the_start():
+    (finding,) = ring(few([3.6e-6, 7.6e-6, 1.16e-5], [10, 20, 30]))
+    assert finding.severity == "warning"
+    assert "still rising when the run ended: 3.6e-06 at step 10, 1.16e-05 at step 30" in finding.message
+    assert "once an epoch" not in finding.message
+    assert [f.severity for f in ring(few([3.6e-6, 7.6e-6, 1.16e-5], [10, 20, 30], plan=3000))] == ["note"]
+    assert ring(few([3.6e-6, 7.6e-6, 1.0e-5], [10, 20, 30])) == []  # no line
+    assert ring(few([3.6e-6, 7.6e-6, 7.6e-6], [10, 20, 30])) == []  # it arrived
+    assert ring(few([5e-6, 1e-5, 1.5e-5], [500, 510, 520], plan=520)) == []  # not from the start
+    assert ring(few([3.6e-6, 7.6e-6], [10, 20], plan=20)) == []
 
 
 def test_another_rate_than_the_one_asked_for():

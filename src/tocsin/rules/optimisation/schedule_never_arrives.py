@@ -10,11 +10,14 @@ import numpy as np
 
 from tocsin import learning, schedules
 from tocsin.findings import Evidence, Finding, NotChecked, Remedy, Severity, rule
-from tocsin.run import Ints, Run, Series
+from tocsin.run import Floats, Ints, Run, Series
 from tocsin.schedules import Nominal
 
 _STARTED = 0.5  # a rise begins below this share of where it ends
 _AT_TOP = 0.95
+_FEW = 5
+_LONG_ENOUGH = 5  # epochs
+_REACHED = 0.95  # of the planned steps: loggers leave out up to one interval at the end
 
 
 @dataclass(frozen=True)
@@ -69,12 +72,14 @@ def schedule_never_arrives(run: Run, *, arrived: float = 0.5, moved: float = 0.1
     1. **it starts over**: `r` falls at least twice from within 20 % of `p` to below `0.2 p` between two records, rises
        in between, and is rising in 3 of 4 records: a warm-up that restarts, and nothing but warm-up;
     2. **it is still rising at the end**: `r` begins below half of its last value, rises along a straight line
-       (R^2 > 0.95), its largest values are its last ones, and `p < arrived * N`, or `N` is unknown and `d < moved`;
+       (R^2 > 0.95; of 3 or 4 records: the same line to 1 %, through 0 at the start), its largest values are its last
+       ones, and `p < arrived * N`, or `N` is unknown and `d < moved`;
     3. **it is another rate**: `p < arrived * N` though it is not rising. A note, unless `p < N / 10` and `d < moved`;
     4. **it is next to nothing**: `p <= 1e-7`, with `d < moved`.
 
-    Case 2 is a note where the loss fell by more than `moved` and `N` is unknown, or where the run was cut short and
-    would have arrived within its planned length.
+    Case 2 is a note where the loss fell by more than `moved` and `N` is unknown, where the run or its log was cut short
+    and would have arrived within its planned length, and where the log tells neither its end nor its plan nor
+    `N` and holds less than 5 epochs (it may be the beginning of one).
 
     ## Why is this bad?
     A warm-up of 1000 *steps* in a scheduler that is advanced once an *epoch* gives 3 % of the rate after 30 epochs.
@@ -123,8 +128,8 @@ def schedule_never_arrives(run: Run, *, arrived: float = 0.5, moved: float = 0.1
     (range test).
     """
     series = schedules.main_rate(run)
-    if series is None or len(series) < 5 or not series.value.max() > 0:
-        yield NotChecked("needs 5 values of a learning rate that is not 0 throughout")
+    if series is None or len(series) < 3 or not series.value.max() > 0:
+        yield NotChecked("needs 3 values of a learning rate that is not 0 throughout")
         return
     loss = run.get("train/loss")
     rate = Rate(
@@ -138,6 +143,8 @@ def schedule_never_arrives(run: Run, *, arrived: float = 0.5, moved: float = 0.1
     )
     if finding is not None:
         yield finding
+    elif len(series) < _FEW:
+        yield NotChecked(f"needs {_FEW} values of the learning rate, it has {len(series)}")
 
 
 def _starts_over(rate: Rate, arrived: float, moved: float) -> Finding | None:
@@ -184,6 +191,8 @@ def _still_rising(rate: Rate, arrived: float, moved: float) -> Finding | None:
 def _rises_in_a_line(series: Series) -> bool:
     """Whether the rate only rises, along a straight line, up to the end."""
     x, y = series.step.astype(np.float64), series.value
+    if len(series) < _FEW:
+        return _exactly_from_zero(x, y)
     if np.unique(y).size < 4 or x[-1] <= x[0] or not y[0] < _STARTED * y[-1]:
         return False
     climbs = bool(np.all(np.diff(y) >= -1e-3 * y.max()))
@@ -192,13 +201,23 @@ def _rises_in_a_line(series: Series) -> bool:
     return climbs and ends_at_top and float(np.corrcoef(x, y)[0, 1] ** 2) > 0.95
 
 
+def _exactly_from_zero(x: Floats, y: Floats) -> bool:
+    """Whether 3 or 4 rates lie on one line through 0 at about step 0, to 1 %: no decay or cycle prints such numbers."""
+    steps = np.diff(x)
+    if not (steps.min() > 0 and y[0] > 0):
+        return False
+    slopes = np.diff(y) / steps
+    begin = x[0] - y[0] / slopes[0] if slopes[0] > 0 else -np.inf
+    return bool(slopes.min() > 0.99 * slopes.max() and abs(begin) <= 0.05 * x[-1] and y[0] < _STARTED * y[-1])
+
+
 def _pace(rate: Rate) -> str:
     """When it would have arrived, and what the configuration says about the warm-up."""
     arrival = _arrival(rate)
     text = f"; at this pace it would arrive at step {arrival:.0f}" if math.isfinite(arrival) else ""
     warmup, epochs = schedules.warmup_length(rate.run), _epochs(rate.run)
     steps = np.unique(rate.series.value).size
-    if epochs >= 2 and steps <= 1.2 * epochs + 1 and rate.run.last_step > 4 * epochs:
+    if epochs >= 2 and 2 * steps <= len(rate.series) and steps <= 1.2 * epochs + 1 and rate.run.last_step > 4 * epochs:
         text += f"; it moved about once an epoch ({steps} values in {epochs:.0f} epochs)"
         if warmup is not None:
             text += f", while {warmup[0]} = {warmup[1]:g} counts steps"
@@ -222,12 +241,17 @@ def _arrival(rate: Rate) -> float:
 
 
 def _cut_short(rate: Rate) -> bool:
-    """Whether the run was stopped before its planned end, by which the rate would have arrived."""
-    if rate.run.exit in ("finished", "unknown"):
-        return False
+    """Whether the run, or the log of it, stopped before its planned end, by which the rate would have arrived.
+
+    A log without end, plan or configuration may be the beginning of one, unless it holds several epochs.
+    """
     planned = rate.run.environment.get("planned")
     steps = planned.get("steps") if isinstance(planned, dict) else None
-    return not isinstance(steps, int | float) or not _arrival(rate) > steps
+    if rate.run.exit == "finished":
+        return False
+    if isinstance(steps, int | float):
+        return rate.run.last_step < _REACHED * steps and not _arrival(rate) > steps
+    return rate.run.exit != "unknown" or (rate.nominal is None and _epochs(rate.run) < _LONG_ENOUGH)
 
 
 def _another_rate(rate: Rate, arrived: float, moved: float) -> Finding | None:
