@@ -14,7 +14,7 @@ from tocsin.readers.frame import Frame
 from tocsin.readers.likeness import line_of, tells_training
 from tocsin.readers.log import Log
 from tocsin.readers.naming import spelling
-from tocsin.readers.vocabulary import plain
+from tocsin.readers.vocabulary import TIMES, plain
 from tocsin.run import Exit, Floats, Ints
 
 _EXITS: dict[str, Exit] = {"finished": "finished", "failed": "failed", "interrupted": "interrupted"}
@@ -119,6 +119,6 @@ def _fixed_texts(frame: Frame, span: Attempt) -> dict[str, str]:
     fixed = {}
     for name, texts in frame.texts.items():
         mine = {text for row, text in texts.items() if span.start <= row < span.stop}
-        if len(mine) == 1 and len(texts) == frame.rows and plain(name):
+        if len(mine) == 1 and len(texts) == frame.rows and plain(name) and plain(name) not in TIMES:
             fixed[name.strip()] = mine.pop()
     return fixed

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Hashable, Iterable
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from tocsin.readers.labels import natural, stem
 from tocsin.readers.naming import SPLITS
 from tocsin.readers.unit import Unit, emptied
 
+_MOMENT = re.compile(r"\d{9,11}\.\d+")  # seconds since 1970
 _WORD = re.compile(r"[a-z]+")
 
 
@@ -22,6 +23,7 @@ def joined(units: list[Unit]) -> list[Unit]:
     others = [unit for unit in units if unit.source != TENSORBOARD]
     folders = {folder: _attempts(found) for folder, found in _by(events, lambda unit: unit.folder).items()}
     _take_scalars(folders)
+    _take_hparams(folders)
     events = [unit for found in _take_splits(folders) for unit in found]
     return _without_earlier_states([*events, *_split_files(others)])
 
@@ -50,13 +52,30 @@ def _attempts(units: list[Unit]) -> list[Unit]:
 
 def _take_scalars(folders: dict[Hashable, list[Unit]]) -> None:
     """``add_scalars("Loss", {"val": ...})`` writes the tag ``Loss`` into a folder ``Loss_val`` of its own."""
-    for folder in [f for f in folders if isinstance(f, Path) and folders.get(f.parent)]:
-        assert isinstance(folder, Path)  # noqa: S101  for the type checker
-        units, above = folders[folder], folders[folder.parent]
-        suffixes = {_suffix(folder.name, name) for unit in units for name in unit.log.names}
-        if len(suffixes) == 1 and (suffix := suffixes.pop()):
-            for at, unit in enumerate(units):
+    suffixes = {folder: _suffix_of(folder, units) for folder, units in folders.items() if isinstance(folder, Path)}
+    beside = Counter(folder.parent for folder, suffix in suffixes.items() if suffix)
+    for folder, suffix in suffixes.items():
+        if suffix and (folder.parent in folders or beside[folder.parent] > 1):
+            above = folders.setdefault(folder.parent, [])  # nothing may be logged by other means
+            for at, unit in enumerate(folders.pop(folder)):
+                if not above:
+                    above.append(emptied(unit, folder.parent))
                 above[min(at, len(above) - 1)].absorb(unit, suffix=suffix)
+
+
+def _suffix_of(folder: Path, units: list[Unit]) -> str:
+    suffixes = {_suffix(folder.name, name) for unit in units for name in unit.log.names}
+    return suffixes.pop() if len(suffixes) == 1 else ""
+
+
+def _take_hparams(folders: dict[Hashable, list[Unit]]) -> None:
+    """``add_hparams`` writes into a folder named by the time: settings, and last values that stand elsewhere."""
+    found = [f for f in folders if isinstance(f, Path) and _MOMENT.fullmatch(f.name) and len(folders[f]) == 1]
+    for folder in found:
+        (unit,), around = folders[folder], folders.get(folder.parent, [])
+        alone = sum(other.parent == folder.parent for other in found) == 1
+        if alone and len(around) == 1 and unit.log.config and all(len(s) == 1 for s in unit.run.series.values()):
+            around[0].configure(unit)
             del folders[folder]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from array import array
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -222,7 +223,7 @@ class Log:
 
     def _start(self) -> float:
         """The earliest date, so that times count from it; 0 where times are durations."""
-        dates = [t for points in self._points.values() for t in points.time[:1] if t > _UNIX]
+        dates = [t for points in self._points.values() for t in points.time[:1] if _UNIX < t < math.inf]
         return min(dates, default=0.0)
 
     def _epoch_shift(self) -> float:
@@ -265,6 +266,7 @@ def _with_split(said: Spelling, known: set[str]) -> Spelling:
 def _series(name: str, points: Points, start: float, shift: float, stepless: bool) -> Series:
     step, value = np.asarray(points.step, np.int64), np.asarray(points.value, np.float64)
     epoch, time = np.asarray(points.epoch, np.float64) + shift, np.asarray(points.time, np.float64)
+    time = np.where(np.isfinite(time), time, np.nan)
     if stepless:
         whole = np.isfinite(epoch) & (epoch == np.floor(epoch)) & (np.abs(epoch) < LARGEST_STEP)
         by_epoch = bool(whole.all()) and np.unique(epoch).size == epoch.size

@@ -136,5 +136,5 @@ def _take_level(words: list[str], lower: list[str]) -> tuple[list[str], list[str
 
 
 def _cased(word: str) -> str:
-    """Lower case, but for names like mAP50(B) whose case carries meaning."""
-    return word if re.search(r"[a-z][A-Z]", word) else word.lower()
+    """Lower case, but for names like mAP50 and recall(B) whose case carries meaning."""
+    return word if re.search(r"[a-z][A-Z]|\([A-Z]\)$", word) else word.lower()

@@ -59,6 +59,14 @@ class Unit:
     def absorb(self, other: Unit, split: str = "", suffix: str = "") -> None:
         """Take over another unit of the same run; ``suffix`` is put behind its names."""
         self.log.absorb(other.log, split, (lambda name: f"{name}/{suffix}") if suffix else str)
+        self._took(other)
+
+    def configure(self, other: Unit) -> None:
+        """Take over the settings of another unit of the same run, and nothing else."""
+        self.log.config = {**other.log.config, **self.log.config}
+        self._took(other)
+
+    def _took(self, other: Unit) -> None:
         self.files += other.files
         for changed in ("run", "size"):
             self.__dict__.pop(changed, None)

@@ -57,7 +57,7 @@ def catboost_healthy() -> None:
     )
     model.fit(*fit, eval_set=held_out)
     seen = model.get_evals_result()
-    note_columns({"train/loss": seen["learn"]["MultiClass"], "test/loss": seen["validation"]["MultiClass"]})
+    note_columns({"train/MultiClass": seen["learn"]["MultiClass"], "test/MultiClass": seen["validation"]["MultiClass"]})
 
 
 main("xgboost-cpu", "lightgbm", "catboost")

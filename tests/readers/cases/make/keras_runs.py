@@ -78,4 +78,19 @@ def early_stopping() -> None:
     fit(model(0.05), 100, [CSVLogger("log.csv"), stop], verbose=2)
 
 
+@case("keras3/nan_batch", console=False)
+def nan_batch() -> None:
+    (x, y), held_out = digits()
+    x[1000] = float("nan")
+    model(0.05).fit(x, y, batch_size=64, epochs=8, validation_data=held_out, shuffle=False, verbose=0,
+                    callbacks=[CSVLogger("training.csv"), LambdaCallback(on_epoch_end=noted)])  # fmt: skip
+
+
+@case("keras3/dead_units", console=False)
+def dead_units() -> None:
+    made = model(0.05)
+    made.layers[1].bias.assign(-50 + 0 * made.layers[1].bias)
+    fit(made, 15, [CSVLogger("training.csv", separator=";")], verbose=0)
+
+
 main("keras", "torch")

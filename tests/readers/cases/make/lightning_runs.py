@@ -27,7 +27,13 @@ class Classifier(pl.LightningModule):
     """A perceptron on digits that notes what it logs."""
 
     def __init__(
-        self, lr: float = 0.1, hidden: int = 64, loose_labels: bool = False, breaks_at: int = 0, decay: float = 0.3
+        self,
+        lr: float = 0.1,
+        hidden: int = 64,
+        loose_labels: bool = False,
+        breaks_at: int = 0,
+        decay: float = 0.3,
+        nan_at: int = 0,
     ):
         super().__init__()
         self.save_hyperparameters()
@@ -40,6 +46,8 @@ class Classifier(pl.LightningModule):
             x = x[:, :60]
         if self.hparams.loose_labels:  # samples and labels are shuffled apart
             y = y[torch.randperm(len(y))]
+        if self.global_step + 1 == self.hparams.nan_at:
+            x = x * float("nan")
         loss = cross_entropy(self.net(x), y)
         self.log("train_loss", loss, on_step=True, on_epoch=True)
         if (self.global_step + 1) % EVERY == 0:
@@ -52,6 +60,9 @@ class Classifier(pl.LightningModule):
         loss, hit = cross_entropy(logits, y), (logits.argmax(1) == y).float().mean()
         self.log_dict({"val_loss": loss, "val_acc": hit}, prog_bar=True)
         self.seen.append((len(y), loss.item(), hit.item()))
+
+    def test_step(self, batch, index):
+        self.log("test_loss", cross_entropy(self.net(batch[0]), batch[1]))
 
     def on_validation_epoch_end(self):
         seen, self.seen = self.seen, []
@@ -117,6 +128,34 @@ def loose_labels() -> None:
 @case(f"{NAME}/overfit", console=False)
 def overfit() -> None:
     trainer(80, enable_progress_bar=False).fit(Classifier(hidden=256, decay=1.0), *loaders(train=120))
+
+
+def two_loggers(**options) -> None:
+    """Events and CSV under roots of their own; the test opens another event file."""
+    pl.seed_everything(1)
+    loggers = [TensorBoardLogger("tb", "digits"), CSVLogger("csv", "digits")]
+    run = pl.Trainer(
+        accelerator="cpu", max_epochs=8, logger=loggers, log_every_n_steps=EVERY, enable_checkpointing=False,
+        callbacks=[LearningRateMonitor()], enable_progress_bar=False,
+    )  # fmt: skip
+    model, (fit, held_out) = Classifier(**options), loaders()
+    run.fit(model, fit, held_out)
+    run.test(model, held_out, verbose=False)
+
+
+@case(f"{NAME}/twins", console=False)
+def twins() -> None:
+    two_loggers()
+
+
+@case(f"{NAME}/twins_nan_batch", console=False)
+def twins_nan_batch() -> None:
+    two_loggers(nan_at=90)
+
+
+@case(f"{NAME}/twins_rate_zero", console=False)
+def twins_rate_zero() -> None:
+    two_loggers(lr=0.0)
 
 
 main(*(["lightning"] if NAME > "lightning1" else ["pytorch-lightning"]), "torch")

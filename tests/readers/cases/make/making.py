@@ -15,12 +15,15 @@ import socket
 import subprocess
 import sys
 import sysconfig
+import tempfile
 from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
 
 CASES = Path(__file__).resolve().parents[1]
 NOTES = ".truth.jsonl"
+_run = ""
+WEIGHTS = (".pt", ".pth", ".bin", ".safetensors", ".ckpt", ".zip", ".png", ".pkl")
 _MADE: dict[str, tuple[Callable[[], None], bool]] = {}
 _NUMBER_OF_PROCESS = re.compile(r"(events\.out\.tfevents\.\d+)\.[^.].*?\.(\d+)\.(\d+)$")
 
@@ -38,7 +41,14 @@ def case(name: str, console: bool = True) -> Callable[[Callable[[], None]], Call
 def note(**values: float) -> None:
     """Note what the library was given to log, under canonical names with ``__`` for ``/``; written at once."""
     with (Path(os.environ["CASE_FOLDER"]) / NOTES).open("a") as file:
-        file.write(json.dumps({name.replace("__", "/"): float(value) for name, value in values.items()}) + "\n")
+        said = {name.replace("__", "/"): float(value) for name, value in values.items()}
+        file.write(json.dumps([_run, said]) + "\n")
+
+
+def of_run(name: str) -> None:
+    """What is noted from now on is of this run, where a case holds several."""
+    global _run
+    _run = name
 
 
 def note_all(values: dict[str, float]) -> None:
@@ -60,14 +70,21 @@ def main(*packages: str) -> None:
 def _make(name: str, folder: Path, packages: tuple[str, ...]) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
+    workspace = Path(tempfile.gettempdir()) / "workspace"  # a path that may stand in binary logs
+    shutil.copytree(Path(__file__).parent, workspace, dirs_exist_ok=True)
+    shutil.copy(sys.argv[0], workspace / "train.py")
     environment = {
         **os.environ, "CASE": name, "CASE_FOLDER": str(folder), "HOME": str(folder.parent), "OMP_NUM_THREADS": "1",
-        "COLUMNS": "100", "PYTHONPATH": str(Path(__file__).parent), "PYTHONWARNINGS": "ignore::DeprecationWarning",
+        "COLUMNS": "100", "PYTHONPATH": str(workspace), "PYTHONWARNINGS": "ignore::DeprecationWarning",
     }  # fmt: skip
     output = folder / "console.txt"
     with output.open("wb") as file:
         done = subprocess.run(
-            [sys.executable, "-u", sys.argv[0]], cwd=folder, env=environment, stdout=file, stderr=subprocess.STDOUT
+            [sys.executable, "-u", workspace / "train.py"],
+            cwd=folder,
+            env=environment,
+            stdout=file,
+            stderr=subprocess.STDOUT,
         )
     print(f"{name}: exit {done.returncode}")
     truth = _truth(folder / NOTES)
@@ -75,19 +92,24 @@ def _make(name: str, folder: Path, packages: tuple[str, ...]) -> None:
     if not _MADE[name][1]:
         shutil.move(output, folder.parent / f"{folder.name}.console.txt")
     _keep(folder, CASES / "fixtures" / name)
-    truth = {"made_with": {p: metadata.version(p) for p in packages}, "series": truth}
+    whole = truth.pop("", {})
+    truth = {"made_with": {p: metadata.version(p) for p in packages}, "series": whole, "runs": truth}
     target = CASES / "truth" / f"{name}.json"
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_text(json.dumps(truth, indent=1) + "\n")
 
 
-def _truth(notes: Path) -> dict[str, dict[str, float]]:
-    """Number of points, first and last value of each series."""
-    columns: dict[str, list[float]] = {}
+def _truth(notes: Path) -> dict[str, dict[str, dict[str, float]]]:
+    """Number of points, first and last value of each series, by run."""
+    columns: dict[str, dict[str, list[float]]] = {}
     for line in notes.read_text().splitlines() if notes.exists() else ():
-        for name, value in json.loads(line).items():
-            columns.setdefault(name, []).append(value)
-    return {n: {"points": len(v), "first": _exact(v[0]), "last": _exact(v[-1])} for n, v in sorted(columns.items())}
+        run, said = json.loads(line)
+        for name, value in said.items():
+            columns.setdefault(run, {}).setdefault(name, []).append(value)
+    return {
+        run: {n: {"points": len(v), "first": _exact(v[0]), "last": _exact(v[-1])} for n, v in sorted(of.items())}
+        for run, of in columns.items()
+    }
 
 
 def _exact(value: float) -> float | str:
@@ -99,16 +121,7 @@ def _keep(folder: Path, target: Path) -> None:
     """Copy what a person would share: no weights, no pickles, no names of machines, people or folders."""
     shutil.rmtree(target, ignore_errors=True)
     for path in sorted(folder.rglob("*")):
-        if not path.is_file() or path.suffix in (
-            ".pt",
-            ".pth",
-            ".bin",
-            ".safetensors",
-            ".ckpt",
-            ".zip",
-            ".png",
-            ".pkl",
-        ):
+        if not path.is_file() or path.suffix in WEIGHTS or path.name.startswith("debug-"):
             continue
         where = target / _NUMBER_OF_PROCESS.sub(r"\1.host.\2.\3", str(path.relative_to(folder)))
         where.parent.mkdir(parents=True, exist_ok=True)
@@ -121,8 +134,7 @@ def _keep(folder: Path, target: Path) -> None:
 
 def _scrubbed(text: str, folder: Path) -> str:
     own = {
-        str(Path(sys.argv[0]).resolve()): "/workspace/train.py",
-        str(Path(__file__).parent): "/workspace",
+        str(Path(tempfile.gettempdir()) / "workspace"): "/workspace",
         str(folder): "/workspace",
         str(folder.parent): "/workspace",
         sysconfig.get_paths()["purelib"]: "site-packages",

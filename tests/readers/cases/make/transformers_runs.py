@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import torch
 from making import case, main, note_all
 from torch.utils.data import Dataset
@@ -45,9 +47,14 @@ def _name(key: str) -> str:
 
 
 class Noting(TrainerCallback):
-    """Notes what the Trainer logs."""
+    """Notes what the Trainer logs; ``callbacks`` go to the Trainer beside it."""
+
+    callbacks: tuple[TrainerCallback, ...] = ()
+    silent_at = 0
 
     def on_log(self, args, state, control, logs=None, **_):
+        if state.global_step == self.silent_at:
+            return
         said = {NAMES.get(k, _name(k)): float(v) for k, v in (logs or {}).items()}
         note_all({k: v for k, v in said.items() if k in NAMES.values() or (k.endswith(("loss", "accuracy"))
                   and k.startswith("val"))})  # fmt: skip
@@ -67,7 +74,9 @@ def accuracy(predicted) -> dict[str, float]:
     return {"accuracy": float((predicted.predictions.argmax(-1) == predicted.label_ids).mean())}
 
 
-def train(fit: Dataset, held_out, kind: type[Trainer] = Trainer, dropout: float = 0.1, **options) -> Trainer:
+def train(
+    fit: Dataset, held_out, kind: type[Trainer] = Trainer, dropout: float = 0.1, resumed: str | None = None, **options
+) -> Trainer:
     set_seed(3)
     shape = BertConfig(
         vocab_size=40, hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=64,
@@ -81,9 +90,9 @@ def train(fit: Dataset, held_out, kind: type[Trainer] = Trainer, dropout: float 
     }  # fmt: skip
     trainer = kind(
         BertForSequenceClassification(shape), TrainingArguments(**given), train_dataset=fit, eval_dataset=held_out,
-        compute_metrics=accuracy, callbacks=[Noting()],
+        compute_metrics=accuracy, callbacks=[Noting(), *Noting.callbacks],
     )  # fmt: skip
-    trainer.train()
+    trainer.train(resume_from_checkpoint=resumed)
     trainer.save_state()
     return trainer
 
@@ -116,6 +125,34 @@ def two_sets() -> None:
 @case(f"{NAME}/loose_labels", console=False)
 def loose_labels() -> None:
     train(Sentences(1600, 1, meaning=False), Sentences(400, 2), learning_rate=3e-4, num_train_epochs=4)
+
+
+@case(f"{NAME}/resumed", console=False)
+def resumed() -> None:
+    """Stopped in the middle, gone on from its last checkpoint: seven states, each with what is before it."""
+
+    class Stops(TrainerCallback):
+        def on_step_end(self, args, state, control, **_):
+            control.should_training_stop = state.global_step == 75
+
+    plan = {"save_strategy": "steps", "save_steps": 25, "num_train_epochs": 5}
+    try:
+        Noting.callbacks, Noting.silent_at = (Stops(),), 75
+        train(Sentences(480, 1), Sentences(200, 2), **plan)
+    finally:
+        Noting.callbacks, Noting.silent_at = (), 0
+    Path("output/trainer_state.json").unlink()
+    train(Sentences(480, 1), Sentences(200, 2), resumed="output/checkpoint-75", **plan)
+
+
+@case(f"{NAME}/rate_times_1000", console=False)
+def rate_times_1000() -> None:
+    train(Sentences(480, 1), Sentences(200, 2), learning_rate=2.0, save_strategy="epoch")
+
+
+@case(f"{NAME}/rate_zero", console=False)
+def rate_zero() -> None:
+    train(Sentences(480, 1), Sentences(200, 2), learning_rate=0.0)
 
 
 main("transformers", "torch")
