@@ -76,6 +76,24 @@ def test_a_run_from_a_trained_model_is_a_note(fields):
     assert [f.severity for f in ring(replace(flat(), **fields))] == ["note"]
 
 
+def test_a_trained_model_that_knows_nothing_is_a_warning():
+    tuned = replace(flat(**{"val/accuracy": epochs([0.24, 0.25, 0.24, 0.25])}), source="hf-trainer-state")
+    assert [f.severity for f in ring(tuned)] == ["warning"]
+    knows = replace(flat(**{"val/accuracy": epochs([0.54, 0.55, 0.54, 0.55])}), source="hf-trainer-state")
+    assert [f.severity for f in ring(knows)] == ["note"]
+
+
+def test_a_short_run_with_evaluations_is_judged():
+    at = np.arange(2, 265, 2)
+    loss = Series.of("", 2.304 + 0.01 * np.random.default_rng(0).standard_normal(at.size), step=at)
+    short = Run.of(series={"train/loss": loss})
+    (outcome,) = never_learned.check(short)
+    assert isinstance(outcome, NotChecked)
+    evaluated = Series.of("", [0.088, 0.086, 0.088, 0.073, 0.088], step=[50, 100, 150, 200, 264])
+    (finding,) = ring(replace(short, series={**short.series, "val/accuracy": evaluated}))
+    assert finding.severity == "warning"
+
+
 def test_resumed_and_late_records_are_not_checked():
     for run in (replace(flat(), events=(Event("resume", "resuming from step 9000"),)), late()):
         (outcome,) = never_learned.check(run)

@@ -11,7 +11,7 @@ from tocsin import learning, stats
 from tocsin.findings import Evidence, Finding, NotChecked, Remedy, rule
 from tocsin.run import Run, Series
 
-_GOOD, _POOR = 0.8, 0.6
+_GOOD, _POOR, _POOREST = 0.8, 0.6, 0.5
 _QUIET = 0.06  # a model at chance gives nearly the same loss for every batch
 _FLOOR = 0.01
 
@@ -51,7 +51,8 @@ def never_learned(run: Run, *, change: float = 0.02, confidence: float = 0.95) -
 
     A warning needs a sign of ignorance besides: a metric out of 1 (accuracy, F1, ...) that never came above 0.6, or,
     where no such metric is recorded, a loss with little noise (scatter below 6 %: a model at chance loses nearly the
-    same on every batch) of a run that starts from nothing. Otherwise it is a note. Not checked where the run was
+    same on every batch) of a run that starts from nothing. Where it says that it starts from a trained model both are
+    needed, and a metric below 0.5. Otherwise it is a note. Not checked where the run was
     resumed or its record begins late: its first loss is not that of its start. Silent where a metric is good (0.8 and
     more), where the loss is below 0.01, and in reinforcement learning and adversarial training.
 
@@ -84,16 +85,16 @@ def never_learned(run: Run, *, change: float = 0.02, confidence: float = 0.95) -
     - `confidence` = 0.95 of the slope's interval.
 
     ## Known limits
-    Needs 300 steps with 30 values, or 8 values over 5 epochs. A loss recorded only as a mean over long epochs may have
-    fallen inside the first; fine-tuning from a good model and diffusion losses with large noise are flat and healthy:
-    notes at most. Where a term of large constant value hides a falling one, see OBJ001.
+    Needs 30 values over 300 steps or 5 evaluations, or 8 values over 5 epochs. A loss recorded only as a mean over
+    long epochs may have fallen inside the first; fine-tuning from a good model and diffusion losses with large noise
+    are flat and healthy: notes at most. Where a term of large constant value hides a falling one, see OBJ001.
 
     ## References
     Sen 1968 (interval of the slope). Hamed & Rao 1998 (autocorrelation).
     """
     loss = run.series["train/loss"].finite
     if not _enough(run, loss):
-        yield NotChecked("needs 300 steps with 30 values of train/loss, or 8 values over 5 epochs")
+        yield NotChecked("needs 30 values of train/loss over 300 steps or 5 evaluations, or 8 values over 5 epochs")
         return
     if other := learning.unlike_progress(run):
         yield NotChecked(f"the loss of {other} need not fall")
@@ -116,7 +117,8 @@ def _enough(run: Run, loss: Series) -> bool:
     epochs = float(np.ptp(loss.epoch)) + 1 if np.isfinite(loss.epoch).all() else 0.0
     steps = int(loss.step[-1] - loss.step[0])
     by_epoch = steps + 1 == len(loss) and len(loss) < 300 and run.source not in ("tocsin",)
-    return (len(loss) >= 30 and steps >= 299) or epochs >= 5 or by_epoch
+    evaluated = max((len(series) for _, series, _ in learning.eval_series(run)), default=0)
+    return (len(loss) >= 30 and (steps >= 299 or evaluated >= 5)) or epochs >= 5 or by_epoch
 
 
 def _flat(loss: Series, change: float, confidence: float) -> Flat | None:
@@ -164,7 +166,9 @@ def _finding(run: Run, flat: Flat, best: tuple[str, float, int] | None) -> Findi
         f"is between {flat.low:+.2g} and {flat.high:+.2g}"
     )
     message += f"; the best {best[0]} is {best[1]:.3g}" if best is not None else ""
-    message += "; it starts from a trained model, which may have nothing left to learn here" if tuned else ""
+    if tuned:
+        ignorant = best is not None and best[1] < _POOREST and flat.noise < _QUIET
+        message += "" if ignorant else "; it starts from a trained model, which may have nothing left to learn here"
     points = [
         Evidence("train/loss", float(loss.value[0]), int(loss.step[0]), text="the first loss"),
         Evidence(
@@ -178,7 +182,7 @@ def _finding(run: Run, flat: Flat, best: tuple[str, float, int] | None) -> Findi
     return Finding(
         message,
         step=max(0, int(loss.step[0])),
-        severity="note" if tuned or not ignorant else None,
+        severity=None if ignorant else "note",
         evidence=tuple(points),
         remedies=(
             Remedy("Overfit one batch first; compare its inputs and labels by eye", safe=True),
