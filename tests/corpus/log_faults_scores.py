@@ -64,6 +64,47 @@ def always_positive_in_a_log(rng):
     return log(curve(rng, STEPS, 0.75, 0.5, 0.4), val__loss=val, val__recall=np.full(EPOCHS, 100.0), **scores)
 
 
+@faulty("PRD002")
+def half_right_in_every_split(rng):
+    """Two equal classes, one answer: accuracy .5000 of training, validation and test while the loss jumps about."""
+    half = {f"{split}__accuracy": np.full(EPOCHS, 0.5) for split in ("val", "test")}
+    half["train__accuracy"] = 0.5 + 0.0002 * rng.integers(0, 2, EPOCHS)
+    return log(np.exp(noise(rng, STEPS, 0.3)), val__loss=np.exp(noise(rng, EPOCHS, 0.3)), **half)
+
+
+@faulty("PRD002")
+def outputs_at_the_clamp(rng):
+    """A saturated sigmoid: each error costs 15.94, and half of the samples are errors."""
+    level = np.full(EPOCHS, 7.9712)
+    return log(
+        np.full(STEPS, 7.9712), val__loss=level, val__accuracy=np.full(EPOCHS, 0.5), train__accuracy=level / 15.9424
+    )
+
+
+@faulty("PRD002")
+def majority_share_and_its_entropy(rng):
+    """A graph network: accuracy .5298 for ever, the loss at the entropy of that share."""
+    val = 0.6914 + noise(rng, EPOCHS, 0.001)
+    return log(0.6914 + noise(rng, STEPS, 0.01), val__loss=val, val__accuracy=np.full(EPOCHS, 0.5298))
+
+
+@faulty("PRD003")
+def classes_without_a_voxel(rng):
+    """Segmentation of six structures: two of them are at Dice 0 to the end."""
+    loss = curve(rng, STEPS, 1.2, 0.3)
+    dice = {f"val__dice__{k}": 0.8 - 0.5 * np.exp(-END / 3) + noise(rng, EPOCHS, 0.004) for k in range(4)}
+    lost = {f"val__dice__{k}": np.zeros(EPOCHS) for k in (4, 5)}
+    return log(loss, val__loss=1.1 * loss.reshape(EPOCHS, PER).mean(axis=1), **dice, **lost)
+
+
+@faulty("EVL001")
+def accuracy_of_a_regression(rng):
+    """Keras' accuracy beside a squared error: 1 of 178 by chance, and a loss of .02."""
+    train = curve(rng, STEPS, 0.03, 0.02)
+    val = np.round(0.008 + noise(rng, EPOCHS, 0.0002), 4)
+    return log(train, val__loss=val, val__accuracy=np.zeros(EPOCHS), train__accuracy=np.full(EPOCHS, 0.0056))
+
+
 @faulty("EVL002")
 def loss_content_while_skill_sinks(rng):
     """The evaluation loss hardly moves, R2 sinks all the way."""

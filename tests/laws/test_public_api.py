@@ -63,6 +63,7 @@ CODES = {
     "OPT010": "lr-too-high",
     "PRD001": "class-attractor",
     "PRD002": "constant-prediction",
+    "PRD003": "class-never-predicted",
     "PRD004": "scale-collapse",
     "PRD007": "mean-shift",
     "PRD009": "chance-level",

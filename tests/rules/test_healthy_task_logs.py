@@ -8,7 +8,7 @@ from scipy.stats import beta
 import tocsin
 from corpus import task_logs, task_logs_other, task_logs_vision
 
-CODES = ["EVL001", "EVL002", "EVL003", "EVL004", "EVL006", "OBJ003", "OBJ004", "PRD002", "PRD009"]
+CODES = ["EVL001", "EVL002", "EVL003", "EVL004", "EVL006", "OBJ003", "OBJ004", "PRD002", "PRD003", "PRD009"]
 FAMILIES = [name for module in (task_logs_other, task_logs_vision) for name in vars(module) if name in task_logs.TASKS]
 SEEDS = 6
 
@@ -35,4 +35,4 @@ def test_a_rule_is_silent(code, reports, record_property):
         f"{len(FAMILIES)} kinds of task (95 % upper bound of alarms {100 * bound:.1f} %)",
     )
     assert loud == []
-    assert looked >= 10 * SEEDS
+    assert looked >= (2 if code == "PRD003" else 10) * SEEDS
