@@ -76,10 +76,20 @@ def test_a_run_from_a_trained_model_is_a_note(fields):
     assert [f.severity for f in ring(replace(flat(), **fields))] == ["note"]
 
 
+def test_a_fall_by_next_to_nothing_counts_where_a_metric_says_so():
+    epoch = np.arange(1, 16)
+    creeping = {"train/loss": 2.3044 - 1e-4 * epoch + 2e-4 * np.sin(3 * epoch)}
+    assert ring(Run.of(series=creeping)) == []
+    (finding,) = ring(Run.of(series={**creeping, "val/accuracy": 0.088 + 0.01 * (epoch % 2)}))
+    assert finding.severity == "warning"
+    assert finding.evidence[1].interval[1] < 0
+    assert ring(Run.of(series={**creeping, "val/accuracy": 0.7 + 0 * epoch})) == []
+
+
 def test_a_trained_model_that_knows_nothing_is_a_warning():
-    tuned = replace(flat(**{"val/accuracy": epochs([0.24, 0.25, 0.24, 0.25])}), source="hf-trainer-state")
+    tuned = replace(flat(**{"val/accuracy": epochs([0.25, 0.24, 0.25, 0.24])}), source="hf-trainer-state")
     assert [f.severity for f in ring(tuned)] == ["warning"]
-    knows = replace(flat(**{"val/accuracy": epochs([0.54, 0.55, 0.54, 0.55])}), source="hf-trainer-state")
+    knows = replace(flat(**{"val/accuracy": epochs([0.55, 0.54, 0.55, 0.54])}), source="hf-trainer-state")
     assert [f.severity for f in ring(knows)] == ["note"]
 
 

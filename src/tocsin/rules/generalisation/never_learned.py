@@ -44,7 +44,10 @@ def never_learned(run: Run, *, change: float = 0.02, confidence: float = 0.95) -
     With `t` the training loss, `a` its median over the first twentieth, `T` the steps, rings when the Theil-Sen
     interval of its slope satisfies
 
-    `slope_low <= 0 <= slope_high` (or `slope_low > 0`), `slope * T > -change * a` and `slope_low * T > -5 % of a`,
+    `slope_high >= 0`, `slope * T > -change * a` and `slope_low * T > -5 % of a`
+
+    (or, where the best metric out of 1 is below 0.6, also `slope_high < 0` with `slope_low * T > -change / 2 * a`: a
+    fall that is proven and next to nothing),
 
     the first fiftieth of the values does not lie above the rest by `change * a` and 3 standard errors (it did not fall
     at once and then stand), and no evaluation loss or metric improved by `change`, beyond its scatter.
@@ -106,7 +109,8 @@ def never_learned(run: Run, *, change: float = 0.02, confidence: float = 0.95) -
     if flat is None or _fell_at_once(flat, change) or _improved(run, change):
         return
     best = _best_share(run)
-    if best is None or best[1] < _GOOD:
+    poor = best is not None and best[1] < _POOR
+    if poor if flat.high < 0 else best is None or best[1] < _GOOD:
         yield _finding(run, flat, best)
 
 
@@ -127,7 +131,9 @@ def _flat(loss: Series, change: float, confidence: float) -> Flat | None:
         return None
     slope, span = stats.trend(loss.step, loss.value, confidence), float(loss.step[-1] - loss.step[0])
     size = abs(start)
-    if slope.falling or not slope.slope * span > -change * size or not slope.low * span > -0.05 * size:
+    if not slope.slope * span > -change * size or not slope.low * span > -0.05 * size:
+        return None
+    if slope.falling and not slope.low * span > -change / 2 * size:
         return None
     return Flat(loss, start, slope.low * span, slope.high * span)
 
