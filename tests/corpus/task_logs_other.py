@@ -298,6 +298,17 @@ def entities(rng):
 
 
 @task
+def entities_by_class(rng):
+    """F1 by class: the rare ones come late, or never with a support of 3."""
+    n = epochs(rng, 6, 30)
+    columns = {f"val/f1/{c}": rise(rng, n, 0.3, rng.uniform(0.6, 0.95)) for c in ("PER", "LOC", "ORG", "DATE")}
+    columns["val/f1/EVENT"] = np.where(np.arange(n) < rng.integers(1, n - 2), 0, rise(rng, n, 0.1, 0.3))
+    columns |= {"val/f1/LAW": np.zeros(n), "val/support/LAW": np.full(n, 3)}
+    columns |= {f"val/support/{c}": np.full(n, 400) for c in ("PER", "LOC", "ORG", "DATE")}
+    return table({"train/loss": fall(rng, n, 1.2, 0.05), "val/f1": rise(rng, n, 0.3, 0.8), **columns})
+
+
+@task
 def entities_undefined_at_first(rng):
     """A scorer that says -1 where nothing was found; later all is defined."""
     n, late = epochs(rng, 8, 30), int(rng.integers(1, 5))

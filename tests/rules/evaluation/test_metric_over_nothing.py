@@ -59,6 +59,13 @@ def test_what_is_undefined_in_one_split_is_said_once():
     assert len(findings(val__f1=[NAN] * 3, val__recall=[NAN] * 3, val__loss=[0.7, 0.6, 0.5])) == 1
 
 
+@pytest.mark.parametrize(("records", "severity"), [(1, "note"), (6, "warning")])
+def test_rewards_of_no_episode(records, severity):
+    (found,) = findings(episode_reward_mean=[NAN] * records, episodes_this=[0.0] * records)
+    assert (found.severity, found.subject) == (severity, "episode_reward_mean")
+    assert not findings(episode_reward_mean=[NAN, 3.0], episodes_this=[0.0, 4.0])
+
+
 def test_an_evaluation_loss_of_nothing():
     assert "the mean over no batch" in findings(val__loss=[0.0, 0.0, 0.0], train__loss=FALLING)[0].message
     assert not findings(val__loss=[0.0, 0.0, 0.0], val__accuracy=[1.0, 1.0, 1.0], train__loss=FALLING)

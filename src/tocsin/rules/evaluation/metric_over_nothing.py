@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import numpy as np
@@ -16,6 +17,8 @@ _UNDEFINED = {
     "r2": "a constant target",
     "auc": "targets of one class only",
 }
+_REWARD = re.compile(r"ep(?:isode)?_?(?:rew(?:ard)?|return)_?mean", re.IGNORECASE)
+_ENDED = re.compile(r"(?:num_)?episodes(?:_this)?(?:_iter)?$", re.IGNORECASE)
 _REMEDIES = (
     Remedy("Count the targets that the evaluation sees: samples, positives, entities or boxes, by class", True),
     Remedy(
@@ -39,6 +42,8 @@ def metric_over_nothing(run: Run, *, repeats: int = 2) -> Iterator[Finding | Not
       not logged the training loss, is finite; of metrics of one class or one size (`val/f1/boat`) only if all are;
     - mAP or recall is -1 in every one of at least `repeats` evaluations: what COCO's code and taggers of the NCRF++
       family say when there is no ground truth (one finding for all metrics of a split);
+    - the mean reward of the episodes is NaN in every record while the number of episodes that ended is 0: a warning
+      from the fifth record on, before that a note;
     - the evaluation loss is exactly 0 in every one of at least `repeats` evaluations while the training loss never is
       and no metric of that split is perfect: the mean over no batch, or all labels masked. A warning.
 
@@ -78,6 +83,9 @@ def metric_over_nothing(run: Run, *, repeats: int = 2) -> Iterator[Finding | Not
         judged |= run.get(f"{split}/support") is not None
         if finding is not None:
             yield finding
+    if (unended := _no_episode(run)) is not None:
+        judged = True
+        yield unended
     told = set[str]()
     for metric in metrics.of_evaluations(run.series):
         series = run.series[metric.name]
@@ -165,6 +173,29 @@ def _undefined(run: Run, metric: metrics.Metric, series: Series) -> Finding | No
         evidence=(Evidence(metric.name, value, int(series.step[-1]), text="undefined"), *beside),
         remedies=_REMEDIES,
         severity="warning",
+    )
+
+
+def _no_episode(run: Run) -> Finding | None:
+    """Mean rewards of no episode: none ever ended."""
+    counts = {n: s for n, s in run.series.items() if _ENDED.search(n) and len(s) and not np.any(s.value)}
+    means = {n: s for n, s in run.series.items() if _REWARD.search(n) and len(s) and np.isnan(s.value).all()}
+    if not counts or not means:
+        return None
+    (count, ended), (name, reward) = next(iter(counts.items())), next(iter(means.items()))
+    return Finding(
+        f"{name} is NaN in all {len(reward)} records and {count} is 0: no episode ended, there is nothing to average",
+        subject=name,
+        step=int(reward.step[0]),
+        evidence=(
+            Evidence(name, float("nan"), int(reward.step[-1]), text="undefined"),
+            Evidence(count, 0.0, int(ended.step[-1]), text="episodes that ended"),
+        ),
+        remedies=(
+            Remedy("Compare the length of an episode with the steps of one record; look for the end of one", True),
+            *_REMEDIES[:1],
+        ),
+        severity="warning" if len(reward) >= 5 else "note",
     )
 
 
