@@ -35,14 +35,14 @@ class Flat:
     needs=("train/loss",),
     severity="warning",
     when="end",
-    explains=("GEN004", "RUN004"),
+    explains=("EVL002", "EVL003", "GEN004", "OBJ009", "RUN004"),
 )
 def never_learned(run: Run, *, change: float = 0.02, confidence: float = 0.95) -> Iterator[Finding | NotChecked]:
     """The loss is where it began: it does not fall from the first record to the last.
 
     ## What it does
-    With `t` the training loss, `a` its median over the first twentieth, `T` the steps, rings when the Theil-Sen
-    interval of its slope satisfies
+    With `t` the training loss, `a` its median over the first twentieth, `T` the steps, rings, at the first evaluation,
+    when the Theil-Sen interval of its slope satisfies
 
     `slope_high >= 0`, `slope * T > -change * a` and `slope_low * T > -5 % of a`
 
@@ -164,6 +164,13 @@ def _best_share(run: Run) -> tuple[str, float, int] | None:
     return max(found, key=lambda one: one[1], default=None)
 
 
+def _known_since(run: Run, loss: Series) -> int:
+    """The first evaluation from the first loss on: until then nothing told whether it learns; else the first loss."""
+    begin = max(0, int(loss.step[0]))
+    after = [s.step[s.step >= begin] for _, s, _ in learning.eval_series(run)]
+    return min((int(steps[0]) for steps in after if steps.size), default=begin)
+
+
 def _finding(run: Run, flat: Flat, best: tuple[str, float, int] | None) -> Finding:
     loss, tuned = flat.loss, learning.fine_tuned(run)
     ignorant = best[1] < _POOR if best is not None else flat.noise < _QUIET
@@ -187,7 +194,7 @@ def _finding(run: Run, flat: Flat, best: tuple[str, float, int] | None) -> Findi
     ]
     return Finding(
         message,
-        step=max(0, int(loss.step[0])),
+        step=_known_since(run, loss),
         severity=None if ignorant else "note",
         evidence=tuple(points),
         remedies=(
