@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import pairwise
 
 LONGEST = 20_000
 _ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b\][^\x07\x1b]{0,200}\x07|\x1b[()=>][0-9A-B]?")
 _OVERWRITES = re.compile(r"\r+|\x08+(?: +\x08+)?")
 _GLYPHS = re.compile(r"[█▏▎▍▌▋▊▉▁▂▃▄▅▆▇━╸╺─░▒▓■□▪⠀-⣿]{1,400}|#{6,400}|={5,400}>?\.{0,200}|\.{6,400}|-{6,400}")
-_BAR = re.compile(r"(\d+)/(\d+|Unknown) ?[\[|]|\d+/\d+ *(?:━|\[)|it/s|s/it|\bETA\b")
+_BAR = re.compile(r"\d/(?:\d+|Unknown) ?[\[|]|\d/\d+ *(?:━|\[)|it/s|s/it|\bETA\b")
 _COUNT = re.compile(r"(\d{1,15}) ?/ ?(\d{1,15})")
 _VARIABLE = re.compile(r"\d{1,15}\.\d{1,15}(?:e-?\d{1,5})?|=\s?-?\d{1,15}|\d{1,3}%.{0,500}|\s")
+_OF_A_RUN = 1000
+_STATES = 200
+_HEAD = re.compile(r"\s*([A-Za-z]\w*)")
 
 
 def clean(line: str) -> Iterator[str]:
     """The readable lines of a raw line: no colours, bars squeezed, of an overwritten bar the last state only."""
-    if line.isascii() and line.isprintable():  # the most common case
+    if line.isascii() and line.isprintable() and line.count("%|") < 2:  # the most common case
         yield _squeezed(line[:LONGEST])
         return
     if "\x1b" in line:
@@ -24,6 +28,8 @@ def clean(line: str) -> Iterator[str]:
     line = line.rstrip("\r\n")
     if "\r" in line or "\x08" in line:
         yield from map(_squeezed, _last_states(_OVERWRITES.split(line)))
+    elif line.count("%|") > 1:
+        yield from map(_squeezed, _unglued(line))
     else:
         yield _squeezed(line[:LONGEST])
 
@@ -35,20 +41,46 @@ def _squeezed(line: str) -> str:
     return line
 
 
+def _unglued(line: str) -> Iterator[str]:
+    """The states of a bar that was copied without what parted them: each begins with its first word, or its share."""
+    head = _HEAD.match(line)
+    again = rf"(?<=[\]\d%|]){re.escape(head.group(1))}(?![\w-])" if head else r"(?<=\])(?=\s{0,9}\d{1,3}%\|)"
+    starts = [0, *(found.start() for found in re.finditer(again, line)), len(line)]
+    last = None
+    for start, end in pairwise(starts):
+        state = line[start : min(end, start + LONGEST)]
+        now = _bar(state)
+        if last is not None and (now is None or now[1:] != last[1]):
+            yield last[0]
+        last = (state, now and now[1:])
+    if last is not None:
+        yield last[0]
+
+
 def _last_states(segments: list[str]) -> Iterator[str]:
-    """Of each progress bar the last state, of what is no bar everything."""
-    kept, bar = "", None
+    """Of each progress bar the last state, of one of a whole run some more; of what is no bar everything."""
+    kept, bar, given = "", None, 0
     for segment in segments:
         if not segment.strip():
             continue
         segment = segment[:LONGEST]
         now = _bar(segment)
         overwritten = bar is not None and now is not None and bar[::2] == now[::2] and bar[1] <= now[1]
-        if kept and not overwritten:
+        if kept and not (overwritten and not _worth(kept, bar, given)):
             yield kept
+            given = bar[1] if overwritten and bar is not None else 0
         kept, bar = segment, now
     if kept:
         yield kept
+
+
+def _worth(segment: str, bar: tuple[str, int, str] | None, given: int) -> bool:
+    """Whether a state that is overwritten says how far the loss is, in a bar that counts the steps of a whole run."""
+    total = int(bar[2]) if bar is not None else 0
+    if bar is None or total < _OF_A_RUN or bar[1] < given + total // _STATES:
+        return False
+    low = segment.lower()
+    return "loss" in low and "epoch" not in low and "%|" in segment
 
 
 def _bar(segment: str) -> tuple[str, int, str] | None:

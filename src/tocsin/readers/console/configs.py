@@ -11,6 +11,14 @@ _PAIR = re.compile(
     r"^\s*[-*|•]{0,2}\s*[\"']?(?P<key>[A-Za-z_][\w.\-/]*(?: [\w.\-]+){0,3})[\"']?\s*(?:\.{2,}\s*|\s*[:="
     r"|]\s*)(?P<value>\S.{0,300}?)[\s|,]*$"
 )
+_SEVERAL = re.compile(r"\s*[A-Za-z_][\w.]*[:=][^\s:=]+(?:\s+[A-Za-z_][\w.]*[:=][^\s:=]+)+\s*")
+_WORDS = re.compile(r"[A-Za-z]{2,}")
+_QUOTED = re.compile(r"'[^'\n]*'|\"[^\"\n]*\"")
+_CONTINUED = re.compile(
+    r"\s*['\"\w.\-]+\s?[=:]\s?\S.{0,2000}[,(\[{)\]}]\s*$|\s+['\"\w.\-]+\s?[=:]\s?\S+\s*$|[\s\])},\[({]+$|\s*\S+,\s*$"
+)
+_LONGEST_VALUE = 120
+_MOST_WORDS = 6
 MOST_KEYS = 2000
 _LONGEST = 20_000
 
@@ -23,6 +31,17 @@ def printed(message: str) -> dict[str, Any]:
         return _namespace(text[start.end() :])
     brace = text.find("{")
     return _mapping(text[brace : text.rfind("}") + 1]) if brace >= 0 else {}
+
+
+def open_brackets(text: str) -> int:
+    """How many brackets are still open behind a text; those inside quotes do not count."""
+    bare = _QUOTED.sub("", text)
+    return sum(map(bare.count, "([{")) - sum(map(bare.count, ")]}"))
+
+
+def continues(line: str) -> bool:
+    """Whether a line may be a further one of a configuration that is printed over several."""
+    return _CONTINUED.match(line) is not None
 
 
 def _namespace(text: str) -> dict[str, Any]:
@@ -76,7 +95,17 @@ def _mapping(text: str) -> dict[str, Any]:
     return {}
 
 
-def setting(line: str) -> tuple[str, str] | None:
-    """``key: value``, ``key = value`` or ``| key | value |`` as text; None where the line is neither."""
+def settings(line: str) -> list[tuple[str, str]]:
+    """``key: value``, ``key = value``, ``| key | value |`` or several ``key:value``, as text; none of other lines."""
+    several = _SEVERAL.fullmatch(line)
+    if several is not None:
+        return [(key, value) for key, _, value in map(_keyed, line.split())]
     found = _PAIR.match(line)
-    return (found.group("key").strip(), found.group("value").strip("'\" ")) if found else None
+    if found is None:
+        return []
+    key, value = found.group("key").strip(), found.group("value").strip("'\" ")
+    return [] if len(value) > _LONGEST_VALUE or len(_WORDS.findall(value)) > _MOST_WORDS else [(key, value)]
+
+
+def _keyed(part: str) -> tuple[str, str, str]:
+    return part.partition(":" if ":" in part.partition("=")[0] else "=")

@@ -12,7 +12,7 @@ from tocsin.readers.console.roles import Roles
 from tocsin.readers.console.scanning import Number, scan
 
 MAYBE = re.compile(
-    r"\w\)?[\"'\]]?\s*(?:[:=|：＝]|->|\[[\d.n-])|epoch|iter|step|loss|acc|\d+/\d+ |lr|\[\d+[\],]|轮|步"
+    r"\w\)?[\"'\]]?\s*(?:[:=|：＝]|->|\[[\d.n-])|epoch|iter|step|loss|acc|\d/\d+ |lr|\[\d+[\],]|轮|步"
     r"|\b(?:dice|m?iou|psnr|ssim|ppl|auc|map|f1|reward|return|bleu|score|error|mse|mae|rmse|r2)\b",
     re.IGNORECASE,
 )
@@ -96,6 +96,7 @@ def _after(start: Prefix, line: str, pieces: list[str]) -> Plan | None:
         brief=not roles.places and len(numbers) <= 2 and len(pairs) == 1,
         weak=not roles.places and all(_setting(pair.name) for pair in pairs),
         sure=_sure(message, numbers, roles, pairs),
+        summary=not roles.places and message.lstrip().startswith("* "),
     )
 
 
@@ -103,14 +104,13 @@ def _sure(message: str, numbers: list[Number], roles: Roles, pairs: list[Pair]) 
     """Whether hardly anything but a training log prints such a line: a position, quantities, and no other words."""
     known = {pair.at for pair in pairs if words.metric(pair.name) and not _setting(pair.name)}
     stated = [number for number in numbers if number.at in known and number.decimal]
-    if not any(words.losses(pair.name) for pair in pairs) or (len(stated) < 2 and not any(n.explicit for n in stated)):
+    if not any(words.losses(pair.name) for pair in pairs) or not stated:
         return False
     named = sum(
         len(_WORDS.findall(number.key)) + bool(number.unit) + bool(_WORDS.match(number.text)) for number in numbers
     )
     loose = len(_WORDS.findall(message)) - named
-    told = any(place.kind != "bar" or place.total >= 0 for place in roles.places)
-    return loose <= (4 if told else 3) and (told or len(stated) >= 2)
+    return loose <= (4 if roles.places else 3) and (bool(roles.places) or len(stated) >= 2)
 
 
 def _rate(numbers: list[Number]) -> Pair | None:

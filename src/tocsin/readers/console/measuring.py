@@ -6,7 +6,7 @@ import math
 from collections import deque
 from pathlib import Path
 
-from tocsin.readers.console import tables
+from tocsin.readers.console import configs, tables
 from tocsin.readers.console.draft import Frame
 from tocsin.readers.console.numbers import value, whole
 from tocsin.readers.console.plan import Pair, Place, Plan
@@ -24,6 +24,7 @@ _UNDEFINED = -1.0
 _SKIPPED = frozenset({"number of skipped iterations"})
 _KEPT_LINES = 16
 _MOST_SETTINGS = 500
+_FEWEST_SETTINGS = 4
 NEAR = 6  # lines: a heading speaks of the block right below it
 
 
@@ -54,7 +55,8 @@ class Measuring:
         self._held: tuple[Frame, Points, int] | None = None
         self._recent: deque[tuple[object, ...]] = deque(maxlen=_KEPT_LINES)
         self._place: tuple[float, int] = (NAN, -1)
-        self._block: list[tuple[str, str]] = []
+        self._block: list[tuple[int, str, str]] = []
+        self._open: list[str] = []
         self._boxed: Points = []
         self._boxed_at: Frame | None = None
         self._scales = 0
@@ -88,15 +90,29 @@ class Measuring:
 
     def _setting(self, key: str, said: str) -> None:
         if len(self._block) < _MOST_SETTINGS:
-            self._block.append((key, said))
+            self._block.append((self._lines, key, said))
+
+    def _settings(self, message: str) -> None:
+        for key, said in configs.settings(message):
+            self._setting(key, said)
 
     def _end_block(self) -> None:
-        """Lines of ``key: value`` before the first step are the configuration, where there are enough of them."""
+        """Lines of ``key: value`` before the first step are the configuration, where several stand together."""
         block, self._block = self._block, []
         draft = self._runs.saying
-        if len(block) < 4 or draft.log.config or draft.fatal:
+        if draft.log.config or draft.fatal:
             return
-        draft.log.config, draft.log.config_typed = dict(block), False
+        found: dict[str, str] = {}
+        together: dict[str, str] = {}
+        last = -NEAR
+        for line, key, said in [*block, (last, "", "")]:
+            if not 0 <= line - last <= 2:
+                found |= together if len(together) >= _FEWEST_SETTINGS else {}
+                together = {}
+            together[key] = said
+            last = line
+        if found:
+            draft.log.config, draft.log.config_typed = found, False
 
     def _end_box(self) -> None:
         """The rows of a boxed table (``| ep_rew_mean | 12 |``) are of the position that one of them states."""
@@ -246,6 +262,9 @@ class Measuring:
         splits = {pair.split for pair in plan.pairs}
         if "" not in splits:
             return "train" in splits
+        if plan.summary and not self._split:
+            self._split, self._announced = "val", False
+            return False
         if not self._split:
             return True
         grown = told_epoch and frame.epoch > self._epoch

@@ -62,3 +62,4 @@ class Plan:
     weak: bool = False
     aside: bool = False
     sure: bool = False
+    summary: bool = False

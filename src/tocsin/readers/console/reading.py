@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tocsin.readers.console import configs, reports, tables
+from tocsin.readers.console import reports, tables
 from tocsin.readers.console.cleaning import clean
 from tocsin.readers.console.measuring import NEAR
 from tocsin.readers.console.prefixes import prefix
@@ -60,11 +60,15 @@ class Console(Saying):
             if self._trace.feed(line):
                 return
             self._end_trace()
+        if self._open and self._continued(line):
+            return
         if not line.strip():
             self._blank()
             return
         if (self._table is not None or self._report) and self._row(line):
             return
+        if self._boxed and line.lstrip()[0] not in "|+-│┃":
+            self._end_box()
         read = self._shapes.read(line)
         if read is None:
             self._text(line)
@@ -97,8 +101,8 @@ class Console(Saying):
         if (found := tables.header(message)) is not None:
             self._table, self.evidence = found, self.evidence + 1
             return
-        if self._runs.draft.empty and (pair := configs.setting(message)) is not None:
-            self._setting(*pair)
+        if self._runs.draft.empty:
+            self._settings(message)
 
     def _row(self, line: str) -> bool:
         """A row of the open table or report."""

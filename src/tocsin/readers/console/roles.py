@@ -271,11 +271,10 @@ _MEGATRON = {"lm loss": "loss", "lm loss value": "loss", "lm loss PPL": "ppl"}
 
 def _subset(name: str, split: str) -> tuple[str, str]:
     """LightGBM's ``valid_1's l2`` and XGBoost's ``validation_0-rmse``: a set among several."""
-    found = re.match(r"(?:cv_agg's )?(valid|validation|eval|training|train|test)(?:_(\d+))?(?:'s |-| )(\S+)$", name)
-    if name.startswith("cv_agg's ") and found is None:
-        return name.removeprefix("cv_agg's "), "val"
+    name = re.sub(r"^cv_agg's (train|valid) ", r"\1-", name)
+    found = re.match(r"(valid|validation|eval|training|train|test)(?:_(\d+))?(?:'s |-)(\S+)$", name)
     if found is None:
-        return name, split
+        return (name.removeprefix("cv_agg's "), "val") if name.startswith("cv_agg's ") else (name, split)
     word = SPLITS[found.group(1)]
     number = found.group(2) or "0"
     return found.group(3), word if number == "0" or word == "train" else f"{word}_{number}"

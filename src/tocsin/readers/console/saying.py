@@ -9,6 +9,7 @@ from tocsin.readers.console.draft import Frame
 from tocsin.readers.console.measuring import Measuring
 from tocsin.readers.console.plan import Plan
 from tocsin.readers.console.prefixes import prefix
+from tocsin.readers.console.shapes import EMPTY
 from tocsin.readers.console.traces import WRAPPERS, Trace, ending, kind_of
 
 
@@ -123,6 +124,9 @@ class Saying(Measuring):
         return True
 
     def _on_config(self, message: str, plan: Plan) -> bool:
+        if not plan.places and configs.open_brackets(message) > 0:
+            self._open = [message]
+            return True
         found = configs.printed(message)
         if len(found) < 2:
             return False
@@ -137,9 +141,25 @@ class Saying(Measuring):
             self.evidence += 1
         return True
 
+    def _continued(self, line: str) -> bool:
+        """Take a further line of a configuration printed over several; False where it is none."""
+        if not configs.continues(line):
+            self._open = []
+            return False
+        self._open.append(line)
+        text = " ".join(part.strip() for part in self._open)
+        if configs.open_brackets(text) <= 0:
+            self._open = []
+            self._on_config(text, EMPTY)
+        elif len(self._open) > _MOST_OPEN or len(text) > _LONGEST_OPEN:
+            self._open = []
+        return True
+
     def _on_plan(self, message: str, plan: Plan) -> bool:
         notices.plan(self._runs.saying, message)
         self.evidence += 1
+        if self._runs.draft.empty:
+            self._settings(message)
         if "Running training" in message or "optimization steps" in message:
             self._bars.clear()
         return not plan.pairs
@@ -184,6 +204,8 @@ class Saying(Measuring):
             draft.fatal = (text, kind, exit_)
 
 
+_MOST_OPEN = 300
+_LONGEST_OPEN = 20_000
 _FRAMEWORK = re.compile(
     r"torch|tensorflow|keras|\bjax\b|cuda|cudnn|\bmxnet|paddle|transformers|lightning|deepspeed|accelerate|mmcv|mmdet"
     r"|mmengine|detectron2|ultralytics|fairseq|megatron|\bray\b|wandb|xgboost|lightgbm|catboost|sklearn|DataLoader"

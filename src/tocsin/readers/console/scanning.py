@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-_SEPARATOR = re.compile(r"[\s:=>~≈\[\({\"'|│┃<*`→：＝-]*$")
+_SEPARATOR = re.compile(r"[\s:=>~≈\[\({\"'|│┃<*`→：＝-]*")  # of a text read backwards
 _WRAPPED = re.compile(
     r"(?:(?:np|numpy|torch|tf|jnp)\.)?(?:float\d*|tensor|array|int\d*|Tensor)\($|\[array\($|tf\.Tensor\($",
     re.IGNORECASE,
@@ -99,8 +99,8 @@ def _key(before: str) -> tuple[str, str, bool]:
     wrapped = _WRAPPED.search(before)
     if wrapped is not None:
         before = before[: wrapped.start()]
-    separator = _SEPARATOR.search(before)
-    start = separator.start() if separator else len(before)
+    separator = _SEPARATOR.match(before[::-1])
+    start = len(before) - (separator.end() if separator else 0)
     explicit = any(sign in before[start:] for sign in ":=|│┃：＝\t")
     if before[start:].count("-") and not explicit:
         explicit = " - " in before[start:] or "->" in before[start:]

@@ -59,7 +59,9 @@ _SIGNS = {
     ),
     "config": r"(?:^|[\s:=(])(?:Namespace\(|HfArgumentParser|TrainingArguments\()|^\W*(?:args?|arguments"
     r"|config(?:uration)?|cfg|opt(?:ions)?|hyper-?param\w*|hparams|settings|params"
-    r"|\w*configs?)\W{0,3}[:=]\s*[{(]",
+    r"|\w*configs?)\W{0,3}[:=]\s*[{(]"
+    r"|^\s*\{['\"]\w+['\"]: .{0,2000}['\"](?:batch_size|epochs|num_epochs|optimizer|seed|hidden_size|dropout|momentum"
+    r"|max_steps|num_train_epochs|weight_decay)['\"]: ",
     "plan": (
         r"\bnum(?:ber of)?[ _](?:train(?:ing)?[ _])?epochs\W{1,6}\d|\btotal optimization steps\W"
         r"|\bmax: \d+ (?:epochs|iters)|starting training for \d+ epochs|\bmax_(?:steps|iters?|epochs)\W{1,4}\d"
@@ -77,7 +79,8 @@ _QUICK = tuple(
             "fault dumped exception exit terminate phrases precision train overflow scale stop optimi "
             "complete 训练 早停 best improved resum load restor restart python deepspeed accelerate mpirun yolo "
             "llamaf bash namespace args argu conf cfg opt param settings epochs steps iters warning finite "
-            "diverg nan infs file locating call override executing inf skipping sigterm sigint sighup"
+            "diverg nan infs file batch seed dropout "
+            "momentum decay locating call override executing inf skipping sigterm sigint sighup"
         )
     )
 )

@@ -30,7 +30,7 @@ _SOURCE = re.compile(
     re.MULTILINE,
 )
 _TESTS = re.compile(
-    r"=+ test session starts =+|^(?:PASSED|FAILED|ok \d+|not ok \d+)\b|^collected \d+ items", re.MULTILINE
+    r"= test session starts =|^(?:PASSED|FAILED|ok \d+|not ok \d+)\b|^collected \d+ items", re.MULTILINE
 )
 _ABOUT = re.compile(
     r"epoch|train|loss|\blearn\b|\biter\b|\bstep\b|accuracy|torch|tensorflow|keras|cuda|optimizer|traceback|hydra|overflow|gradient|\biou\b|训练|損失|손실",
