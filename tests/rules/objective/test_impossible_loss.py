@@ -60,6 +60,14 @@ def test_what_each_name_forbids(name, values):
     assert [f.subject for f in findings({name: values})] == [name]
 
 
+def test_the_box_term_of_a_detector_is_known_by_its_company():
+    terms = {"train/loss/box": [-0.234, -0.229], "train/loss/cls": [5.07, 4.97], "train/loss/dfl": [2.98, 2.97]}
+    (found,) = findings(terms)
+    assert (found.severity, found.subject) == ("warning", "train/loss/box")
+    assert found.message.endswith("down to -0.234: an IoU loss cannot be")
+    assert not findings({"train/loss/box": [-0.234, -0.229], "train/loss/nll": [5.07, 4.97]})
+
+
 @pytest.mark.parametrize(
     "series",
     [

@@ -50,7 +50,7 @@ _REMEDIES = (
 )
 
 
-@rule("OBJ004", needs=(), severity="error", explains=("EVL002", "GEN001", "PRD009"))
+@rule("OBJ004", needs=(), severity="error", explains=("EVL002", "EVL004", "GEN001", "GEN002", "OPT010", "PRD009"))
 def impossible_loss(
     run: Run, *, points: int = 2, tolerance: float = 1e-3, runaway: float = 1e6
 ) -> Iterator[Finding | NotChecked]:
@@ -60,9 +60,10 @@ def impossible_loss(
     Rings where at least `points` values
 
     - of a loss whose name (or, for the total, the configured `loss` or `criterion`) says cross-entropy, BCE, focal,
-      CTC, InfoNCE, squared, absolute, Huber, IoU, hinge, triplet or KL are below -`tolerance`: none of these can be
-      negative. An error if the last value is below -1, else a warning. A KL estimated from samples, as in
-      reinforcement learning, may be negative and is left alone; others must be negative in most values;
+      CTC, InfoNCE, squared, absolute, Huber, IoU (also `box` beside the other terms of the YOLO family), hinge, triplet
+      or KL are below -`tolerance`: none of these can be negative. An error if the last value is below -1, else a
+      warning. A KL estimated from samples, as in reinforcement learning, may be negative and is left alone; others must
+      be negative in most values;
     - of a plain loss are negative beyond `runaway` in size and more than ten times further down in the last third than
       in the first: nothing bounds it. -20 is enough where accuracy, F1 or AUC say that it is a classifier;
     - of accuracy, precision, recall, F1, AUC, IoU, Dice or mAP lie above 100, or below 0 (but for -1, a default);
@@ -135,7 +136,8 @@ def _family(run: Run, name: str) -> tuple[str, Evidence | None]:
     parts = name.lower().split("/")
     is_loss = "loss" in _WORD.findall(name.lower())
     if parts[-1] != "loss":
-        return _said(_words(parts[-1]), is_loss), None
+        said = _said(_words(parts[-1]), is_loss)
+        return said or ("IoU loss" if is_loss and _is_box_of_a_detector(run, parts) else ""), None
     for key, value in _leaves(run.config):
         words = _words(value)
         if key.rpartition(".")[2].lower() in _CONFIG_KEYS and set(words) - _NEUTRAL - _FAMILY.keys() <= {
@@ -146,6 +148,12 @@ def _family(run: Run, name: str) -> tuple[str, Evidence | None]:
             if family:
                 return family, Evidence(f"config:{key}", value, text="the configured loss")
     return "", None
+
+
+def _is_box_of_a_detector(run: Run, parts: list[str]) -> bool:
+    """Whether it is the box term of the YOLO family, known by the terms beside it: 1 - IoU of the boxes."""
+    beside = {name.lower().rpartition("/")[2] for name in run.series if name.lower().startswith("/".join(parts[:-1]))}
+    return parts[-1] == "box" and "cls" in beside and bool({"dfl", "obj"} & beside)
 
 
 def _words(text: str) -> list[str]:
