@@ -7,7 +7,7 @@ import re
 from tocsin.readers.console.draft import Draft
 
 _SCALE = re.compile(
-    r"(?:reducing(?: loss scale)?|loss scale)(?: from [\d.e+]+)? to ([\d.]+(?:e[+-]?\d+)?)", re.IGNORECASE
+    r"(?:reducing(?: loss scale)?|loss scale)(?: from [\d.e+]+)? to:? ([\d.]+(?:e[+-]?\d+)?)", re.IGNORECASE
 )
 _NUMBER = r"(-?\d+\.?\d*(?:e-?\d+)?|inf)"
 _IMPROVED = re.compile(rf"([\w/@.\- ]{{1,40}}?) improved from {_NUMBER} to {_NUMBER}", re.IGNORECASE)
