@@ -144,6 +144,22 @@ def test_from_logs_by_the_identities_of_scores():
     assert (found.severity, found.healed_at) == ("warning", None)
 
 
+def test_a_constant_from_the_start_leads_the_symptoms_of_it():
+    e = np.arange(20)
+    series = {"train/loss": 0.6914 + 1e-3 * np.sin(7.0 * e), "val/loss": 0.6914 + 1e-3 * np.cos(5.0 * e)}
+    series |= {"val/accuracy": np.full(20, 0.5298), "train/accuracy": 0.53 + 1e-3 * np.sin(3.0 * e).round(3)}
+    run = Run.of("r", series={k: np.round(v, 4) for k, v in series.items()}, source="console")
+    report = check_runs([run], select=["PRD", "GEN", "EVL"])
+    assert [f.code for f in report.roots if f.severity != "note"] == ["PRD002"]
+    assert report.roots[0].severity == "error"
+
+
+def test_scores_of_training_count_where_there_is_no_evaluation():
+    steps = {"train/accuracy": [0.6212] * 4, "train/precision": [0.6212] * 4, "train/recall": [1.0] * 4}
+    (found,) = findings(Run.of("r", series=steps, source="csv"))
+    assert (found.subject, found.severity) == ("train", "error")
+
+
 @pytest.mark.parametrize(
     "run",
     [

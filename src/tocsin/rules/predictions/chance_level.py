@@ -39,6 +39,7 @@ class Chance:
 
     Attributes:
         loss: The judged points, the last half.
+        first: Step from which the loss stood there.
         classes: Number of classes k with ln k the level.
         level, error: Mean of the points, half the width of its interval plus rounding.
         known: Evidence of k, None where only the level says it.
@@ -46,6 +47,7 @@ class Chance:
     """
 
     loss: Series
+    first: int
     classes: int
     level: float
     error: float
@@ -53,7 +55,7 @@ class Chance:
     accuracy: Evidence | None
 
 
-@rule("PRD009", needs=(), severity="error", explains=("RUN004",), when="end")
+@rule("PRD009", needs=(), severity="error", explains=("GEN002", "GEN004", "EVL002", "OBJ009", "RUN004"), when="end")
 def chance_level(
     run: Run, *, evaluations: int = 5, steps: int = 40, window: float = 0.02, coincidence: float = 0.1
 ) -> Iterator[Finding | NotChecked]:
@@ -185,7 +187,8 @@ def _at_chance(run: Run, loss: Series, window: float, coincidence: float) -> Cha
     alone = classes <= 10 and odds < coincidence and _from_the_start(loss, level, window)
     if above or not (named or accuracy or alone):
         return None
-    return Chance(tail, classes, level, error, named, accuracy)
+    first = int((loss if _from_the_start(loss, level, window) else tail).step[0])
+    return Chance(tail, first, classes, level, error, named, accuracy)
 
 
 def _from_the_start(loss: Series, level: float, window: float) -> bool:
@@ -242,7 +245,7 @@ def _pinned(found: Chance) -> Finding:
         f"{loss.name} is pinned at {found.level:.4g} = ln {found.classes} (within {found.error:.2g}) over its last "
         f"{len(loss)} values: equal guesses among {found.classes} classes{beside}",
         subject=loss.name,
-        step=int(loss.step[0]),
+        step=found.first,
         evidence=(
             Evidence(
                 loss.name,

@@ -138,7 +138,7 @@ def constant_prediction(
         found = identities.constant(group) or repetition.repeated(group, run)
         if found is not None and not (rung and group.split == "train"):
             rung = True
-            yield _from_scores(found, dominant)
+            yield _from_scores(found, _began(run, group, found), dominant)
     if not judged:
         yield NotChecked(f"needs {SETTLED} on targets that vary, enough of them to tell constant from chance")
 
@@ -152,7 +152,18 @@ def _logged(run: Run) -> list[identities.Group]:
     return [g for g in found if not (g.split in recorded or (recorded and not g.split))]
 
 
-def _from_scores(found: identities.Constant, dominant: float) -> Finding:
+def _began(run: Run, group: identities.Group, found: identities.Constant) -> int:
+    """Step of the first evaluation that shows it; of the first record, where it is the first and no loss ever fell."""
+    train = run.get("train/loss")
+    known = train.finite if train is not None else None
+    if known is None or len(known) < 3 or found.first > group.step[0]:
+        return found.first
+    third = len(known) // 3
+    before, after = float(np.median(known.value[:third])), float(np.median(known.value[-third:]))
+    return min(found.first, int(known.step[0])) if abs(after - before) <= 0.05 * abs(before) else found.first
+
+
+def _from_scores(found: identities.Constant, began: int, dominant: float) -> Finding:
     where = found.group or "evaluation"
     said = ", ".join(f"{name.rpartition('/')[2]} {value:.4g}" for name, _, value in found.points[:5])
     times = "the only evaluation" if found.count == 1 else f"each of the {found.count} evaluations"
@@ -161,7 +172,7 @@ def _from_scores(found: identities.Constant, dominant: float) -> Finding:
     return Finding(
         f"{where}: {how} ({found.what}): {said}; so in {times} since step {found.first}",
         subject=where,
-        step=found.first,
+        step=began,
         evidence=tuple(Evidence(name, value, step, text=found.what) for name, step, value in found.points[:5]),
         remedies=_REMEDIES,
         severity=None if sure else "warning",
