@@ -235,14 +235,14 @@ FOLDERS = ("dvclive", "mlflow")  # known by where a file stands as well
 
 
 def test_most_torn_files_are_still_read(tmp_path):
-    """The law above is not empty: of a file cut at 4/5, what stands before the cut is read."""
+    """The law above is not empty: of a file of several values cut at 4/5, what stands before is read."""
     lost, alone = [], [path for path in REAL if reader_of(File(path)).source not in FOLDERS]
     for at, path in enumerate(alone):
         reader, torn = reader_of(File(path)), tmp_path / str(at) / path.name
         torn.parent.mkdir()
         torn.write_bytes(path.read_bytes()[: int(0.8 * path.stat().st_size)])
         with suppress(ReadError):
-            if _values(path) and not (reader.sniffs(File(torn)) and _values(torn, reader)):
+            if len(_values(path)) > 1 and not (reader.sniffs(File(torn)) and _values(torn, reader)):
                 lost.append(f"{reader.source}: {path.name}")
     assert len(lost) <= 0.05 * len(alone), lost
 

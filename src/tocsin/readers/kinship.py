@@ -15,6 +15,7 @@ TENSORBOARD = "tensorboard"
 CHECKPOINT = re.compile(
     r"(checkpoint|ckpt|global_?step)[-_]?\d+|checkpoints?|(best|last|final)[-_]?(model|checkpoint|ckpt)", re.IGNORECASE
 )
+_SPLITS = {**SPLITS, "learn": "train"}  # CatBoost's; as a word in a log it says nothing
 # What the folder formats keep below the folder of a run, by the beginning of their source.
 _PARTS = {
     **dict.fromkeys(("metrics", "params", "tags", "artifacts"), "mlflow"),
@@ -32,7 +33,7 @@ def homes(sources: Sources, top: Path) -> dict[Path, Path]:
 
 def split_of_folder(folder: Path) -> str:
     """The split that a folder's name says (``validation``), "" where it says none."""
-    return SPLITS.get(folder.name.lower(), "")
+    return _SPLITS.get(folder.name.lower(), "")
 
 
 def _home(folder: Path, sources: Sources, top: Path) -> Path:

@@ -117,7 +117,7 @@ def _length_of_attempts(clock: Clock, frame: Frame) -> float:
 
 def _starts(clock: Clock) -> bool:
     """Whether the only row may be the first of a run, or counts twice, as only training does."""
-    if clock.epoch is not None and clock.step is not None:
+    if clock.epoch is not None and clock.step is not None and clock.step[0] > clock.epoch[0]:
         return True
     if clock.epoch is not None and np.isfinite(clock.epoch).any():
         return float(np.nanmin(clock.epoch)) <= 1

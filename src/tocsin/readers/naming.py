@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 SPLITS = {
-    **dict.fromkeys(("train", "training", "tr", "trn", "trainer", "learn"), "train"),
+    **dict.fromkeys(("train", "training", "tr", "trn", "trainer"), "train"),
     **dict.fromkeys(("val", "valid", "validation", "validate", "dev", "eval", "evaluation", "vali", "heldout"), "val"),
     **dict.fromkeys(("test", "testing", "tst"), "test"),
 }

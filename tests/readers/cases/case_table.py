@@ -155,7 +155,7 @@ CASES: dict[str, Expected] = {
         name: Expected(
             "hf-trainer" if name.rpartition("/")[2] in ("loose_labels", "overfit", "rate_times_1000", "rate_zero",
                                                         "resumed") else f"hf-trainer + {CONSOLE}",
-            loud, exit="finished", missed=_BURST if loud is TOO_HOT else "",
+            loud, FALLING | {"GEN002"}, exit="finished", missed=_BURST if loud is TOO_HOT else "",
         )
         for name, loud in {
             "transformers4/healthy": HEALTHY, "transformers4/nan_batch": NAN, "transformers4/two_sets": HEALTHY,

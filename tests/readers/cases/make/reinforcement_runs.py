@@ -6,7 +6,11 @@ from making import case, main, note_all
 from stable_baselines3 import DQN, PPO
 from stable_baselines3.common.logger import KVWriter, configure
 
-CHOSEN = {"rollout/ep_rew_mean": "rollout/ep_rew_mean", "train/loss": "train/loss", "train/value_loss": "value_loss"}
+CHOSEN = {
+    "rollout/ep_rew_mean": "rollout/ep_rew_mean",
+    "train/loss": "train/loss",
+    "train/value_loss": "train/loss/value",
+}
 
 
 class Noting(KVWriter):
