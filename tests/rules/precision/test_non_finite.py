@@ -181,13 +181,32 @@ def test_a_warning_that_training_survived_is_no_sign():
 def test_a_gradient_without_a_number_beside_a_finite_loss():
     short = {"train/loss": [2.75, 2.62, 2.67, 2.77, 2.51, 2.46], "grad/norm": [3.1, 2.8, 2.8, 2.5, NAN, NAN]}
     (finding,) = ring(Run.of(series=short))
-    assert (finding.severity, finding.step, finding.subject) == ("note", 5, "grad/norm")
+    assert (finding.severity, finding.step, finding.subject) == ("warning", 5, "grad/norm")
     assert "in the last 2 of 6 records, from step 5 on, while train/loss is finite (2.46)" in finding.message
+    assert "not fallen since" in finding.message
     flat = {"train/loss": 2.5 + 0.01 * decay(40)[::-1], "grad/norm": bad_from(11, n=40)}
     (finding,) = ring(Run.of(series=flat))
     assert (finding.severity, finding.step) == ("warning", 11)
     assert ring(Run.of(series={k: v[:5] for k, v in short.items()})) == []
     assert ring(Run.of(series=short, exit="running")) == []
+
+
+@pytest.mark.parametrize(
+    ("norm", "loss", "severity"),
+    [
+        ([NAN] * 6, [2.5, 2.6, 2.5, 2.7, 2.5, 2.6], "warning"),  # in every line
+        ([INF] * 6, [2.5, 2.6, 2.5, 2.7, 2.5, 2.6], "warning"),
+        ([NAN] * 6, [2.5, 2.3, 2.0, 1.8, 1.5, 1.2], "note"),  # it learns all the same
+        ([1.0, 1, 1, NAN, NAN, NAN], [2.5, 2.4, 2.3, 2.2, 2.1, 1.9], "note"),
+        ([1.0, 1, 1, 1, INF, INF], [2.5, 2.4, 2.3, 2.2, 2.1, 2.2], "note"),  # overflows of a scaler that nobody logs
+        ([NAN, NAN], [2.5, 2.6], "note"),
+        ([NAN, 3.9], [1.9, 0.9], None),  # healed
+        ([1.0, 1, NAN, NAN, NAN, 2.0], [2.5, 2.4, 2.3, 2.2, 2.1, 2.2], None),
+    ],
+)
+def test_how_loud_a_gradient_alone_is(norm, loss, severity):
+    found = ring(Run.of(series={"train/loss": loss, "grad/norm": norm}))
+    assert [f.severity for f in found] == ([severity] if severity else [])
 
 
 def test_a_scale_that_stands_still_skips_nothing():
@@ -217,6 +236,21 @@ def test_a_blip_that_heals_is_a_note():
         finding.message
         == "3 of 200 values of train/loss were not finite (step 61, 62, 131), and it recovered each time"
     )
+
+
+def test_losses_that_are_bad_again_and_again_are_a_warning():
+    loss = decay()
+    loss[np.random.default_rng(0).choice(199, 22, replace=False)] = NAN
+    (finding,) = ring(Run.of(series={"train/loss": loss}))
+    assert finding.severity == "warning"
+    assert finding.message.endswith("recovered each time; 7 to 16 % of all: something makes them again and again")
+    loss = decay()
+    loss[5::9] = NAN  # a column with a value in some rows
+    assert [f.severity for f in ring(Run.of(series={"train/loss": loss}))] == ["note"]
+    loss = decay()
+    loss[100:130] = NAN  # one stretch
+    assert [f.severity for f in ring(Run.of(series={"train/loss": loss}))] == ["note"]
+    assert [f.severity for f in ring(Run.of(series={"train/loss": [1.6, NAN, 1.1, 1.0]}))] == ["note"]
 
 
 def test_a_blip_at_a_look_does_not_ring_live():

@@ -14,7 +14,8 @@ from tocsin.nonfinite import COUNTS, PLACES, Stretch, bad_points, lengths, scale
 from tocsin.run import Event, Run
 
 _ANOMALY = "torch.autograd.set_detect_anomaly(True)"
-_TELLING = 10  # losses beside a gradient that is no number: if they do not fall then, nothing is learned
+_AGAIN, _OFTEN = 3, 0.05  # stretches that healed, and their share: more than a bad batch now and then
+_LESS = 0.9  # of the first loss beside a gradient that is no number: it falls, so steps are taken
 # Caffe's softmax loss takes the logarithm of max(p, FLT_MIN): NaN scores, or a probability of 0 for each target.
 _CLAMP = 87.33654
 _WORDS = ("the loss", "the gradient", "the gradient that the optimizer used", "the parameters", "an evaluation")
@@ -42,12 +43,14 @@ def non_finite(run: Run, *, confirm: int = 3) -> Iterator[Finding]:
     loss, gradient, applied gradient, parameters), which terms were still finite then, the learning rate as a share of
     its peak, how much of the run came after, and what an event's text says.
 
-    Bad training or evaluation losses that healed are a note. A term that stays bad while the total stays finite is a
-    warning of its own. A raw gradient (`grad/norm`, `grad/nonfinite`) is not bad on its own: a GradScaler skips such
-    steps, and 19 of them at the start of a healthy run have been seen. It tells the cause; and it counts as a fault
-    where every loss since is exactly 0 or missing (trainers exist that log a NaN loss as 0). Where 2 records or more at
-    the end of a run are bad beside a finite loss, and no loss scale falls, that is a note; a warning where 10 losses or
-    more since have not fallen (Theil-Sen): every step is skipped then.
+    Bad training or evaluation losses that healed are a note; training losses a warning where they came back 3 times and
+    more, at no regular pace, and their share has a Wilson interval above a twentieth: something in the data or the step
+    makes them again and again. A term that stays bad while the total stays finite is a warning of its own. A raw
+    gradient (`grad/norm`, `grad/nonfinite`) is not bad on its own: a GradScaler skips such steps, and 19 of them at the
+    start of a healthy run have been seen. It tells the cause; and it counts as a fault where every loss since is exactly
+    0 or missing (trainers exist that log a NaN loss as 0). Where 2 records or more at the end of a run are bad beside a
+    finite loss, and no loss scale falls, that is a warning if they are 3 or more, or if they were numbers before and are
+    NaN now; a note where the loss has fallen since (Theil-Sen, or by a tenth): then steps are taken.
 
     Where every record is finite the words of the log count: the exception or message by which the code ended itself on
     a NaN or infinite loss ("Model diverged with loss = NaN", "Loss is nan, stopping training", FloatingPointError),
@@ -130,18 +133,19 @@ def _gradient_alone(run: Run) -> Iterator[Finding]:
     since = loss.finite[int(np.searchsorted(loss.finite.step, end.step)) :]
     if not (len(since) and since.value[-1]):
         return
-    learns = stats.trend(since.step, since.value).falling or len(since) < _TELLING
+    learns = stats.trend(since.step, since.value).falling or float(since.value[-1]) < _LESS * float(since.value[0])
+    lasting = end.length >= (2 if end.start and end.value == "NaN" else 3)
     meaning = (
-        "such steps are skipped (or the norm itself overflows); if that lasts nothing is learned"
+        "such steps are skipped, or the norm itself overflows"
         if learns
-        else "it has not fallen since, so every step is skipped and nothing is learned"
+        else "it has not fallen since: such steps are skipped, and if that lasts nothing is learned"
     )
     yield Finding(
         f"grad/norm is {end.value} in the last {end.length} of {len(end.series)} records, from step {end.step} on, "
         f"while train/loss is finite ({since.value[-1]:.3g}): {meaning}",
         subject="grad/norm",
         step=end.step,
-        severity="note" if learns else "warning",
+        severity="warning" if lasting and not learns else "note",
         evidence=(
             _evidence(end),
             Evidence("train/loss", float(since.value[-1]), int(since.step[-1]), text="finite beside it"),
@@ -340,13 +344,21 @@ def _healed(run: Run) -> Iterator[Finding]:
         at = np.flatnonzero(bad_points(name, series)[: good[-1]])
         after = int(good[good > at[0]][0])
         steps = ", ".join(str(s) for s in series.step[at[:4]]) + (", ..." if at.size > 4 else "")
+        low, high = stats.wilson(at.size, len(series))
+        # A column that another row's absence fills with NaN is bad at a regular pace, or mostly.
+        spread = np.unique(np.diff(at)).size > 1 and high < 0.5 and name == "train/loss"
+        often = spread and len(lengths(bad_points(name, series)[: good[-1]])) >= _AGAIN and low > _OFTEN
         yield Finding(
-            f"{at.size} of {len(series)} values of {name} were not finite (step {steps}), and it recovered each time",
+            f"{at.size} of {len(series)} values of {name} were not finite (step {steps}), and it recovered each time"
+            + (
+                f"; {100 * low:.0f} to {100 * high:.0f} % of all: something makes them again and again" if often else ""
+            ),
             subject=name,
             step=int(series.step[at[0]]),
-            severity="note",
+            severity="warning" if often else "note",
             evidence=(
                 Evidence(name, text=f"{at.size} values not finite, first at step {series.step[at[0]]}"),
                 Evidence(name, float(series.value[after]), int(series.step[after]), text="finite again"),
             ),
+            remedies=(Remedy(f"Find the batch and the operation with {_ANOMALY}", safe=True),),
         )
