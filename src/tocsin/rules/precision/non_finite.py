@@ -43,14 +43,15 @@ def non_finite(run: Run, *, confirm: int = 3) -> Iterator[Finding]:
     loss, gradient, applied gradient, parameters), which terms were still finite then, the learning rate as a share of
     its peak, how much of the run came after, and what an event's text says.
 
-    Bad training or evaluation losses that healed are a note; training losses a warning where they came back 3 times and
-    more, at no regular pace, and their share has a Wilson interval above a twentieth: something in the data or the step
-    makes them again and again. A term that stays bad while the total stays finite is a warning of its own. A raw
-    gradient (`grad/norm`, `grad/nonfinite`) is not bad on its own: a GradScaler skips such steps, and 19 of them at the
-    start of a healthy run have been seen. It tells the cause; and it counts as a fault where every loss since is exactly
-    0 or missing (trainers exist that log a NaN loss as 0). Where 2 records or more at the end of a run are bad beside a
-    finite loss, and no loss scale falls, that is a warning if they are 3 or more, or if they were numbers before and are
-    NaN now; a note where the loss has fallen since (Theil-Sen, or by a tenth): then steps are taken.
+    Bad training or evaluation losses that healed are a note; training losses a warning where they came back 3 times
+    and more, at no regular pace, and their share has a Wilson interval above a twentieth: something in the data or
+    the step makes them again and again. A term that stays bad while the total stays finite is a warning of its own. A
+    raw gradient (`grad/norm`, `grad/nonfinite`) is not bad on its own: a GradScaler skips such steps, and 19 of them
+    at the start of a healthy run have been seen. It tells the cause; and it counts as a fault where every loss since
+    is exactly 0 or missing (trainers exist that log a NaN loss as 0). Where 2 records or more at the end of a run are
+    bad beside a finite loss, and no loss scale falls, that is a warning if they are 3 or more, or if they were
+    numbers before and are NaN now; a note where the loss has fallen since (Theil-Sen, or by a tenth): then steps are
+    taken.
 
     Where every record is finite the words of the log count: the exception or message by which the code ended itself on
     a NaN or infinite loss ("Model diverged with loss = NaN", "Loss is nan, stopping training", FloatingPointError),
