@@ -39,6 +39,7 @@ def test_repetition_needs_digits_and_a_moving_loss():
 def test_flips():
     assert what(accuracy=[0.6214, 0.3786, 0.6214, 0.3786]) == "one class, or the other"
     assert not what(accuracy=[0.6214, 0.3786, 0.6214, 0.3786], train=np.full(12, 0.5))
+    assert what(accuracy=[0.6214, 0.3786, 0.6214, 0.6214, 0.3786]) == "one class, or the other"
 
 
 def test_a_score_that_varies_contradicts():
@@ -51,7 +52,9 @@ def test_a_score_that_varies_contradicts():
 def test_scores_that_rank_nothing():
     assert what(auc=[0.5] * 4, mcc=[0.0, 0.0, 0.0012, 0]) == "one score for all"
     assert what(matthews_correlation=[0.0] * 4, loss=[0.612345678, 0.6212, 0.6198, 0.6201]) == "one class"
-    assert not what(auc=[0.5] * 4, accuracy=[0.8, 0.8, 0.8, 0.8])  # coarse print
+    assert what(matthews_correlation=[0.0] * 4, loss=[0.6181, 0.6202, 0.6198, 0.6201]) == "one class"
+    coarse = {"auc": [0.5] * 4, "accuracy": [0.8] * 4, "loss": [0.7] * 4}
+    assert not what(train=np.full(12, 0.7), **coarse)
     assert not what(matthews_correlation=[0.0, 0.4123, 0.51, 0.52])
     assert what(r2=[-0.001] * 5, rmse=[1.2345] * 5) == "the mean"
     assert not what(r2=[-0.001] * 5, rmse=[1.2345, 1.2, 1.21, 1.2, 1.2])
@@ -73,6 +76,9 @@ def test_a_loss_that_is_the_entropy_of_the_share():
     assert not what(accuracy=[0.5298] * 20, loss=loss - 0.1, train=flat)
     assert not what(accuracy=[0.5298] * 20, loss=np.full(20, 0.6914), train=flat)  # the weights do not move
     assert not what(accuracy=[0.55] * 20, loss=loss, train=flat)  # 11 of 20 samples
+    eight = {"accuracy": [0.8017] * 20, "loss": loss - 0.6914 + 0.4981, "train": flat}
+    assert "0.498" in what(epoch=np.arange(1, 21), **eight)
+    assert not what(epoch=np.arange(100, 120), **eight)  # a calibrated model that has converged costs as much
 
 
 def test_exactly_one_half_in_every_split():

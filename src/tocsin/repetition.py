@@ -37,6 +37,7 @@ class Beside:
         training: The training accuracy, as fractions.
         others: Accuracies of other splits, training among them, as fractions.
         precise: Whether scores were printed with 3 decimals or more, so that 0.5 is no rounded 0.48.
+        decimals: Those of the losses: how scores will have been printed, too, where all are 0.0.
     """
 
     losses: tuple[Series, ...]
@@ -44,6 +45,7 @@ class Beside:
     training: Series | None
     others: tuple[Series, ...]
     precise: bool
+    decimals: int
 
 
 def repeated(group: Group, run: Run) -> Constant | None:
@@ -66,7 +68,7 @@ def _forms(group: Group, key: Key, value: Floats, error: float, beside: Beside) 
     if measure in _SPECIAL:
         level, what = _SPECIAL[measure]
         start = _stuck(np.abs(np.nan_to_num(value) - level) <= min(error, 1e-4))
-        if value.size - start >= FEWEST and beside.precise:
+        if value.size - start >= FEWEST and (beside.precise or beside.decimals >= 3):
             yield what, start, False
     elif measure == "r2":
         yield from _fixed_error(group, value)
@@ -88,7 +90,7 @@ def _share(group: Group, key: Key, value: Floats, error: float, beside: Beside) 
             alike = any(_agrees(other, p) for other in beside.others)
             if (moved or alike) and beside.precise:
                 yield "one of equally frequent classes, or guesses", 0, False
-        if fine and _flips(value, error) and moved:
+        if fine and _flips(value, error) and _moved(beside, group, 0):
             yield "one class, or the other", 0, False
         if not whole and count >= 8 and enough and _sank(value, start) and _sees_nothing(beside, group, start, p):
             yield "one class", start, False
@@ -140,7 +142,8 @@ def _cost(group: Group, p: float, error: float, beside: Beside) -> str:
     entropy = -p * math.log(p) - (1 - p) * math.log(1 - p)
     ratio = loss / entropy
     fewest = fewest_samples(np.array([p]), error)
-    if loss.size >= 8 and fewest >= 100 and np.unique(loss).size >= loss.size / 3 and 0.1 < p < 0.9:
+    chance = p <= 0.6 or not _late(beside.own)  # a calibrated model that has converged may cost as much
+    if chance and loss.size >= 8 and fewest >= 100 and np.unique(loss).size >= loss.size / 3 and 0.1 < p < 0.9:
         middle = float(np.median(ratio))
         if 0.98 <= middle <= 1.05 and np.all(np.abs(ratio - middle) <= 0.03):
             return f"the loss is the entropy of that share, {entropy:.4g}"
@@ -191,11 +194,14 @@ def _ahead(training: Series, p: float) -> bool:
 
 def _memorised(beside: Beside, p: float) -> bool:
     """Whether the record begins late, when training is already far ahead: then decisions may be settled."""
-    if beside.training is None:
-        return False
-    first = float(beside.training.epoch[0])
-    late = first > 5 if first == first else beside.training.step[0] > len(beside.training)
-    return bool(late) and float(np.median(beside.training.value)) > p + 0.1
+    training = beside.training
+    return training is not None and _late(training) and float(np.median(training.value)) > p + 0.1
+
+
+def _late(series: Series) -> bool:
+    """Whether a record begins when training has gone on for long: after epoch 5, or what it holds twice over."""
+    first = float(series.epoch[0])
+    return first > 5 if first == first else int(series.step[0]) > 2 * int(series.step[-1] - series.step[0])
 
 
 def _moved(beside: Beside, group: Group, start: int) -> bool:
@@ -240,6 +246,7 @@ def _beside(run: Run, group: Group) -> Beside:
         training if (training := accuracies.get("train")) is not None and len(training) else None,
         tuple(other for split, other in accuracies.items() if split and len(other)),
         _precise(run, list(found.values())),
+        max((metrics.decimals(loss.value) for loss in found.values()), default=0),
     )
 
 

@@ -70,7 +70,8 @@ def constant_prediction(
     weighted precision p^2, F1 2p^2/(1 + p). The same accuracy p in every one of >= 4 evaluations is an error where
     another number says what it is: a loss of c (1 - p), c what an error costs whose probability is clamped (16.1 in
     Keras, 100 in PyTorch); or, over >= 8 evaluations of >= 100 samples, a loss that moves, yet stays within 2 % below
-    and 5 % above the entropy of p and 1 - p.
+    and 5 % above the entropy of p and 1 - p (p <= .6, or the record begins by epoch 5: a calibrated model that has
+    converged may cost as much).
 
     Repetition alone, over >= 4 evaluations while a loss shifts by 5 % and 3 times its scatter, is a warning, where no
     other score of the split varies: an accuracy, F1, precision, recall, IoU or Dice that stays the same (by its digits
