@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from making import case, main, note
+from making import case, main, note, note_all
 
 TERMS = ("box_loss", "cls_loss", "dfl_loss")
 SCORES = ("metrics/precision(B)", "metrics/recall(B)", "metrics/mAP50(B)", "metrics/mAP50-95(B)")
@@ -37,6 +37,7 @@ def write(name: str, columns: list[str], found: dict[str, np.ndarray], padded: b
     Path(name).write_text("\n".join(rows) + "\n")
     for i in range(len(found["epoch"])):
         note(**{f"val__loss__{t.removesuffix('_loss')}": float(f"{found[f'val/{t}'][i]:.5g}") for t in TERMS})
+        note_all({f"val/{s.removeprefix('metrics/').replace('-', '_')}": float(f"{found[s][i]:.5g}") for s in SCORES})
 
 
 def settings(epochs: int) -> None:
