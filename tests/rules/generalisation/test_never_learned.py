@@ -86,6 +86,26 @@ def test_a_fall_by_next_to_nothing_counts_where_a_metric_says_so():
     assert ring(Run.of(series={**creeping, "val/accuracy": 0.7 + 0 * epoch})) == []
 
 
+def test_losses_that_climb_from_the_first_record_on():
+    train, held = [0.7127, 0.7322, 0.7517, 0.7711], [0.7125, 0.7319, 0.7512, 0.7706]
+    (finding,) = ring(Run.of(series={"train/logloss": train, "val/logloss": held}))
+    assert (finding.severity, finding.step) == ("warning", 1)
+    assert finding.message.startswith("train/logloss and val/logloss rise at each of 4 and 4 records, from 0.7127 to")
+    assert ring(Run.of(series={"train/loss": train, "val/loss": held}))
+    assert ring(Run.of(series={"train/loss": train, "val/loss": held[::-1]})) == []
+    assert ring(Run.of(series={"train/loss": train[:3], "val/loss": held[:3]})) == []
+    assert ring(Run.of(series={"train/loss": train, "val/loss": [0.71, 0.711, 0.76, 0.77]})) == []
+    assert ring(Run.of(series={"train/loss": train, "val/loss": held, "train/reward": held})) == []
+
+
+def test_noise_seldom_climbs(record_property):
+    rng = np.random.default_rng(5)
+    rows = np.exp(0.2 * rng.standard_normal((4000, 2, 4)))
+    rang = sum(bool(ring(Run.of(series={"train/loss": a, "val/loss": b}))) for a, b in rows)
+    record_property("figure", f"GEN002: {rang} of {len(rows)} pairs of 4 noisy losses climb")
+    assert rang <= 2
+
+
 def test_a_trained_model_that_knows_nothing_is_a_warning():
     tuned = replace(flat(**{"val/accuracy": epochs([0.25, 0.24, 0.25, 0.24])}), source="hf-trainer-state")
     assert [f.severity for f in ring(tuned)] == ["warning"]

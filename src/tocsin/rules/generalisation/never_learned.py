@@ -7,13 +7,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tocsin import learning, stats
+from tocsin import learning, names, stats
 from tocsin.findings import Evidence, Finding, NotChecked, Remedy, rule
 from tocsin.run import Run, Series
 
 _GOOD, _POOR, _POOREST = 0.8, 0.6, 0.5
 _QUIET = 0.06  # a model at chance gives nearly the same loss for every batch
 _FLOOR = 0.01
+_RECORDS, _RISES, _EVEN = 4, 0.05, 4.0  # records that rise one after another, by how much, in sds of a random walk
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class Flat:
 
 @rule(
     "GEN002",
-    needs=("train/loss",),
+    needs=(),
     severity="warning",
     when="end",
     explains=("EVL002", "EVL003", "GEN004", "OBJ009", "RUN004"),
@@ -41,8 +42,8 @@ def never_learned(run: Run, *, change: float = 0.02, confidence: float = 0.95) -
     """The loss is where it began: it does not fall from the first record to the last.
 
     ## What it does
-    With `t` the training loss, `a` its median over the first twentieth, `T` the steps, rings, at the first evaluation,
-    when the Theil-Sen interval of its slope satisfies
+    With `t` the training loss (or a metric that stands for it, as in GEN001), `a` its median over the first
+    twentieth, `T` the steps, rings, at the first evaluation, when the Theil-Sen interval of its slope satisfies
 
     `slope_high >= 0`, `slope * T > -change * a` and `slope_low * T > -5 % of a`
 
@@ -51,6 +52,9 @@ def never_learned(run: Run, *, change: float = 0.02, confidence: float = 0.95) -
 
     the first fiftieth of the values does not lie above the rest by `change * a` and 3 standard errors (it did not fall
     at once and then stand), and no evaluation loss or metric improved by `change`, beyond its scatter.
+
+    It rings as well, from 4 records on, where the training loss and the evaluation loss both rise at each of them, by
+    5 % in all and by 4 sd of a random walk with such second differences: noise rises in one of them, and not evenly.
 
     A warning needs a sign of ignorance besides: a metric out of 1 (accuracy, F1, ...) that never came above 0.6, or,
     where no such metric is recorded, a loss with little noise (scatter below 6 %: a model at chance loses nearly the
@@ -95,8 +99,12 @@ def never_learned(run: Run, *, change: float = 0.02, confidence: float = 0.95) -
     ## References
     Sen 1968 (interval of the slope). Hamed & Rao 1998 (autocorrelation).
     """
-    loss = run.series["train/loss"].finite
-    if not _enough(run, loss):
+    loss, held = learning.curves(run)
+    if loss is None:
+        yield NotChecked(f"needs {names.describe_need('train/loss')}")
+        return
+    climbs = held is not None and _climbs(loss, held)
+    if not climbs and not _enough(run, loss):
         yield NotChecked("needs 30 values of train/loss over 300 steps or 5 evaluations, or 8 values over 5 epochs")
         return
     if other := learning.unlike_progress(run):
@@ -104,6 +112,9 @@ def never_learned(run: Run, *, change: float = 0.02, confidence: float = 0.95) -
         return
     if late := learning.begins_late(run):
         yield NotChecked(f"{late}: its first loss is not that of its start")
+        return
+    if climbs and held is not None:
+        yield _climbing(loss, held)
         return
     flat = _flat(loss, change, confidence)
     if flat is None or _fell_at_once(flat, change) or _improved(run, change):
@@ -116,13 +127,41 @@ def never_learned(run: Run, *, change: float = 0.02, confidence: float = 0.95) -
 
 def _enough(run: Run, loss: Series) -> bool:
     """Whether there are points, steps or epochs enough, and most of the record is finite."""
-    if len(loss) < 8 or 2 * len(loss) < len(run.series["train/loss"]):
+    if len(loss) < 8 or 2 * len(loss) < len(run.series[loss.name]):
         return False
     epochs = float(np.ptp(loss.epoch)) + 1 if np.isfinite(loss.epoch).all() else 0.0
     steps = int(loss.step[-1] - loss.step[0])
     by_epoch = steps + 1 == len(loss) and len(loss) < 300 and run.source not in ("tocsin",)
     evaluated = max((len(series) for _, series, _ in learning.eval_series(run)), default=0)
     return (len(loss) >= 30 and (steps >= 299 or evaluated >= 5)) or epochs >= 5 or by_epoch
+
+
+def _climbs(loss: Series, held: Series) -> bool:
+    """Whether training and evaluation both rise at every record from the first on, in steps that hardly differ."""
+    return all(
+        len(s) >= _RECORDS
+        and bool(np.all(np.diff(s.value) > 0) and s.value[0] > 0)
+        and float(s.value[-1] - s.value[0]) > max(_RISES * float(s.value[0]), _EVEN * _unevenness(s))
+        for s in (loss, held)
+    )
+
+
+def _unevenness(s: Series) -> float:
+    """What a random walk with such second differences moves over the whole series (one sd)."""
+    return float(np.sqrt((np.diff(s.value, 2) ** 2).mean() / 2 * (len(s) - 1)))
+
+
+def _climbing(loss: Series, held: Series) -> Finding:
+    return Finding(
+        f"{loss.name} and {held.name} rise at each of {len(loss)} and {len(held)} records, from {loss.value[0]:.4g} to "
+        f"{loss.value[-1]:.4g} and {held.value[0]:.4g} to {held.value[-1]:.4g}: what is optimised is something else",
+        step=max(0, int(min(loss.step[0], held.step[0]))),
+        evidence=tuple(Evidence(s.name, float(s.value[i]), int(s.step[i])) for s in (loss, held) for i in (0, -1)),
+        remedies=(
+            Remedy("Look for a sign, or for class or sample weights that are applied twice", safe=True),
+            Remedy("Lower the learning rate by 10"),
+        ),
+    )
 
 
 def _flat(loss: Series, change: float, confidence: float) -> Flat | None:
@@ -175,7 +214,7 @@ def _finding(run: Run, flat: Flat, best: tuple[str, float, int] | None) -> Findi
     loss, tuned = flat.loss, learning.fine_tuned(run)
     ignorant = best[1] < _POOR if best is not None else flat.noise < _QUIET
     message = (
-        f"train/loss stays at {flat.start:.4g} from step {loss.step[0]} to {loss.step[-1]}: its change over all of it "
+        f"{loss.name} stays at {flat.start:.4g} from step {loss.step[0]} to {loss.step[-1]}: its change over all of it "
         f"is between {flat.low:+.2g} and {flat.high:+.2g}"
     )
     message += f"; the best {best[0]} is {best[1]:.3g}" if best is not None else ""
@@ -183,9 +222,9 @@ def _finding(run: Run, flat: Flat, best: tuple[str, float, int] | None) -> Findi
         ignorant = best is not None and best[1] < _POOREST and flat.noise < _QUIET
         message += "" if ignorant else "; it starts from a trained model, which may have nothing left to learn here"
     points = [
-        Evidence("train/loss", float(loss.value[0]), int(loss.step[0]), text="the first loss"),
+        Evidence(loss.name, float(loss.value[0]), int(loss.step[0]), text="the first loss"),
         Evidence(
-            "train/loss",
+            loss.name,
             float(loss.value[-1]),
             int(loss.step[-1]),
             interval=(flat.low, flat.high),
