@@ -14,6 +14,8 @@ _PAIR = re.compile(
 _SEVERAL = re.compile(r"\s*[A-Za-z_][\w.]*[:=][^\s:=]+(?:\s+[A-Za-z_][\w.]*[:=][^\s:=]+)+\s*")
 _WORDS = re.compile(r"[A-Za-z]{2,}")
 _QUOTED = re.compile(r"'[^'\n]*'|\"[^\"\n]*\"")
+_LISTED = re.compile(r"[\w/ ]{2,40}: ?(?=\w+=[^,=]*, )")
+_FURTHER = re.compile(r"[,|] ?\w+: | - ")
 _CONTINUED = re.compile(
     r"\s*['\"\w.\-]+\s?[=:]\s?\S.{0,2000}[,(\[{)\]}]\s*$|\s+['\"\w.\-]+\s?[=:]\s?\S+\s*$|[\s\])},\[({]+$|\s*\S+,\s*$"
 )
@@ -29,6 +31,9 @@ def printed(message: str) -> dict[str, Any]:
     start = re.search(r"[\w.]*(?:Namespace|Arguments|Config)\(", text)
     if start is not None:
         return _namespace(text[start.end() :])
+    listed = _LISTED.match(text)
+    if listed is not None:
+        return _namespace(text[listed.end() :] + ")")
     brace = text.find("{")
     return _mapping(text[brace : text.rfind("}") + 1]) if brace >= 0 else {}
 
@@ -104,7 +109,8 @@ def settings(line: str) -> list[tuple[str, str]]:
     if found is None:
         return []
     key, value = found.group("key").strip(), found.group("value").strip("'\" ")
-    return [] if len(value) > _LONGEST_VALUE or len(_WORDS.findall(value)) > _MOST_WORDS else [(key, value)]
+    told = len(value) > _LONGEST_VALUE or len(_WORDS.findall(value)) > _MOST_WORDS or _FURTHER.search(value)
+    return [] if told else [(key, value)]
 
 
 def _keyed(part: str) -> tuple[str, str, str]:

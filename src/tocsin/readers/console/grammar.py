@@ -27,7 +27,7 @@ _CODE = re.compile(
 _SETTINGS = words.listed(
     "batch_size hidden_size dropout num_layers optimizer seed epochs num_epochs momentum weight_decay betas beta1 "
     "beta2 n_layers n_heads hidden_dim num_workers max_steps num_train_epochs warmup_steps embed_dim d_model "
-    "nesterov eps max_epochs batchsize adam_beta1 n_layer n_head n_embd vocab_size block_size learning_rate_decay "
+    "nesterov eps lr0 lrf batch max_epochs batchsize adam_beta1 n_layer n_head n_embd vocab_size block_size learning_rate_decay "
     "in_features out_features kernel_size stride padding"
 )
 _KEYS = re.compile(r"[\"']?([A-Za-z_]\w{2,30})[\"']?\s?[=:]")
@@ -43,6 +43,7 @@ _OUTCOME = re.compile(
     re.IGNORECASE,
 )
 _OF_ONE_SCALE = re.compile(r"\bRegion \d+ Avg\b")  # darknet, of a mini-batch; without objects all of it is -nan
+_RUNNING = re.compile(r"\bETA\b|\d(?:[mun]?s)/(?:step|sample)")
 _RATE_SET = re.compile(
     r"(?:learning[ _-]?rate|\blr)(?: of group (?:0|(\d+)))?(?: (?:is|was|has been|now|being|set|reduced|changed"
     r"|decayed|updated|adjusted|dropped))*(?: from \S+)? (?:to|as)[\s:=]*$",
@@ -96,6 +97,7 @@ def _after(start: Prefix, line: str, pieces: list[str]) -> Plan | None:
         brief=not roles.places and len(numbers) <= 2 and len(pairs) == 1,
         weak=not roles.places and all(_setting(pair.name) for pair in pairs),
         sure=_sure(message, numbers, roles, pairs),
+        running=_RUNNING.search(message) is not None and any(place.kind == "bar" for place in roles.places),
         summary=not roles.places and message.lstrip().startswith("* "),
     )
 

@@ -21,6 +21,7 @@ Numbers = list[str] | tuple[str, ...]
 _SCALES = frozenset({"loss scale", "loss_scale", "Loss scale", "grad_scale", "Loss Scale"})
 _SCORES = frozenset({"precision", "recall", "f1", "f", "fscore", "f-score", "f1-score", "f1 score", "f1_score"})
 _UNDEFINED = -1.0
+_ROW = -2  # in place of the total: a row of a table that a bar will repeat
 _SKIPPED = frozenset({"number of skipped iterations"})
 _KEPT_LINES = 16
 _MOST_SETTINGS = 500
@@ -47,7 +48,7 @@ class Measuring:
         self._rank = -1
         self._skip = False
         self._trace: Trace | None = None
-        self._table: tables.Header | None = None
+        self._tables = tables.OpenTables()
         self._report = ""
         self._counted: tuple[int, str, int] | None = None
         self._bars: dict[int, int] = {}
@@ -78,7 +79,14 @@ class Measuring:
         count = -1 if row.step is None else row.step
         self.metric_lines += 1
         self.sure_lines += row.epoch is not None or row.step is not None or evaluation
-        self._add(Frame(self._epoch, count, "step" if count >= 0 else "", train=not evaluation), row.points)
+        frame = Frame(self._epoch, count, "step" if count >= 0 else "", train=not evaluation)
+        if self._held is not None and self._held[2] == _ROW and self._held[0].epoch == frame.epoch:
+            self._held = None
+        self._release()
+        if row.partial:
+            self._held = (frame, row.points, _ROW)
+        else:
+            self._add(frame, row.points)
 
     def _evaluated(self, points: Points) -> None:
         """Scores of an evaluation: of the announced split, else of validation."""
@@ -132,7 +140,7 @@ class Measuring:
             self._box(plan, numbers)
             return
         if ("%" in line or "Class" in line) and "Images" in line and (found := tables.header(line)) is not None:
-            self._table = found
+            self._tables.begin(found)
             return
         if plan.header:
             self._header(plan, numbers)
@@ -170,7 +178,7 @@ class Measuring:
                 self._set_epoch(count, -1)
             elif count is not None:
                 kind = "global" if place.kind == "global" else "step"
-                if self._boxed_at is None or kind == "global":
+                if self._boxed_at is None or (kind == "global" != self._boxed_at.kind):
                     self._boxed_at = Frame(self._epoch, count, kind)
         self._boxed.extend(
             (pair.name, pair.split or self._split, value(numbers[pair.at]))
@@ -312,15 +320,18 @@ class Measuring:
         return False
 
     def _progress(self, plan: Plan, frame: Frame, points: Points) -> None:
-        """Of the batches of one evaluation the last line counts: it holds the means so far."""
+        """Of the batches of one evaluation, and of the states of a bar with means so far, the last line counts."""
         self.metric_lines += 1 + (bool(plan.places) or not frame.train)
-        if frame.train or frame.kind != "batch" or frame.total <= 0:
-            self._release()
+        passing = frame.kind == "batch" and frame.total > 0 and (plan.running or not frame.train)
+        if passing and self._held is not None:
+            before, _, total = self._held
+            if total == frame.total and before.count < frame.count and before.train == frame.train:
+                self._held = None
+        self._release()
+        if passing and (not frame.train or frame.count < frame.total):
+            self._held = (frame, points, frame.total)
+        else:
             self._add(frame, points, plan.tag)
-            return
-        if self._held is not None and not (self._held[2] == frame.total and self._held[0].count < frame.count):
-            self._release()
-        self._held = (frame, points, frame.total)
 
     def _release(self) -> None:
         held, self._held = self._held, None

@@ -63,3 +63,4 @@ class Plan:
     aside: bool = False
     sure: bool = False
     summary: bool = False
+    running: bool = False

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 _RANK = (
     r"\[(?:rank|default|gpu|rank\s|gpu\s|proc|process\s|local_rank\s?)[:=]?\s?(?P<rank1>\d{1,6})\]:?"
-    r"|\[\d{1,4},(?P<rank2>\d{1,6})\]<std(?:out|err)>:|\[[\w.\-]{1,60}:(?P<rank3>\d{1,5})\]:"
+    r"|\[\d{1,4},(?P<rank2>\d{1,6})\]<std(?:out|err)>:|\[(?!epoch|iter|step|batch|loss|acc)[\w.\-]{1,60}:(?P<rank3>\d{1,5})(?:\]:|/\d{1,5}\]:?)"
     r"|\((?:[\w.:]{1,40} )?pid=\d{1,9}(?:, ip=[\d.]{7,15})?\)|(?P<rank4>\d{1,5}): (?=[\[\w(|*=])"
     r"|rank\s?=?\s?(?P<rank5>\d{1,5})\s?[:\]|-]"
 )
@@ -26,14 +26,14 @@ _LEVEL = (
     r"|[iwef]\d{4} \d{2}:\d{2}:\d{2}\.\d{1,9}\s{1,9}\d{1,20} [\w.\-/<>]{1,200}:\d{1,6}\]"
     r"|[iwe] (?=[a-z_/]{1,100}\.cc:\d)"
 )
-_OWN = r"(?!(?:eval\w*|train\w{0,3}|val\w*|test\w{0,3}|epoch|iter\w*|step|batch|loss|acc\w*|lr)\b[\s\]|:])"
+_OWN = r"(?!\d|(?:eval\w*|train\w{0,3}|val\w*|test\w{0,3}|epoch|iter\w*|step|batch|loss|acc\w*|lr)\b[\s\]|:])"
 _NAME = (
     r"[\w.\-]{2,60} [-|](?= (?:info|debug|warning|warn|error|critical) )"
     rf"|\[{_OWN}[a-z_][\w.\-/ ]{{0,60}}(?::\d{{1,6}})?\](?::|(?=\s|\[))"
-    r"|\[\d{3,9}\]:?(?=\s?[a-z])|[\w.\-/]{1,120}\.py(?:[: ]\s?\d{1,6})?\]?:?(?=\s)"
+    r"|\([\w.\-]{2,40}:\d{1,6}\)(?=\s)|\[\d{3,9}\]:?(?=\s?[a-z])|[\w.\-/]{1,120}\.py(?:[: ]\s?\d{1,6})?\]?:?(?=\s)"
     r"|[\w.]{2,60}:[\w<>.]{1,60}:\d{1,6} -?|\w{1,40}(?:\.\w{1,40}){1,5}:\d{1,6}(?=\s)"
     rf"|{_OWN}[\w.]{{2,60}}:(?=[^\s\d:=/\\])|{_OWN}[\w.\-]{{2,60}} [-|](?=\s)|[\w.]{{2,60}}\]:?(?=\s)"
-    r"|(?:ppcls|root|paddle|ppdet|mmengine|mmdet|mmcls|mmseg)\s(?:info|warning):"
+    r"|[a-z][\w.\-]{1,40}\s(?:info|warning|warn|error|debug):"
 )
 _RANKS = re.compile(rf"\s*(?:{_RANK})", re.IGNORECASE)
 _DATES = re.compile(rf"\s*(?:{_DATE})", re.IGNORECASE)

@@ -12,8 +12,6 @@ from tocsin.readers.console.saying import Saying
 from tocsin.readers.console.sections import section
 from tocsin.readers.log import Log
 
-_MOST_MISSES = 8
-
 
 class Console(Saying):
     """Reads lines, one after another; ``finish`` gives the runs that they told."""
@@ -40,7 +38,8 @@ class Console(Saying):
     def boundary(self) -> None:
         """A new cell of a notebook: what follows may be another run."""
         self._end_trace()
-        self._table, self._report, self._split = None, "", ""
+        self._tables.close()
+        self._report, self._split = "", ""
 
     def fail(self, text: str, kind: str) -> None:
         """An error that the source gives as such, with its type."""
@@ -65,7 +64,7 @@ class Console(Saying):
         if not line.strip():
             self._blank()
             return
-        if (self._table is not None or self._report) and self._row(line):
+        if (self._tables or self._report) and self._row(line):
             return
         if self._boxed and line.lstrip()[0] not in "|+-│┃":
             self._end_box()
@@ -81,8 +80,6 @@ class Console(Saying):
 
     def _blank(self) -> None:
         self._end_box()
-        if self._table is not None and self._table.misses > 0:
-            self._table.misses += 1
 
     def _text(self, line: str) -> None:
         """A line without numbers to read: a section, a header, a setting, a rule of a table."""
@@ -99,7 +96,8 @@ class Console(Saying):
             self._training_at = self._lines if split == "train" else -NEAR
             return
         if (found := tables.header(message)) is not None:
-            self._table, self.evidence = found, self.evidence + 1
+            self._tables.begin(found)
+            self.evidence += 1
             return
         if self._runs.draft.empty:
             self._settings(message)
@@ -113,14 +111,10 @@ class Console(Saying):
                 return False
             self._evaluated(points)
             return True
-        if self._report or self._table is None or tables.rule(line):
-            return bool(self._table is not None and not self._report)
-        row = self._table.row(line[prefix(line).end :])
+        if self._report or tables.rule(line):
+            return not self._report
+        row = self._tables.row(line[prefix(line).end :])
         if row is None:
-            self._table.misses += 1
-            if self._table.misses > _MOST_MISSES:
-                self._table = None
             return False
-        self._table.misses = 0
         self._tabled(row)
         return True

@@ -24,6 +24,7 @@ _TAGGED = re.compile(
     re.IGNORECASE,
 )
 _OF_SPLIT = re.compile(r"^(?:val|valid|validation|test|eval|dev)[ _/]([A-Za-z]\w*)$", re.IGNORECASE)
+_EVALUATED = re.compile(r"Saving dict for|\bcur(?:rent)? metrics?\b")
 _BEST = frozenset({"best", "lowest", "highest", "previous", "prev"})
 _MOST_LISTED = 16
 _NOUNS = {"e": "epoch", "b": "batch", "轮": "epoch"}
@@ -69,7 +70,7 @@ class Roles:
 
     def _follow_split(self, number: Number) -> None:
         """Which split the quantities from here on are of, by what stands before the number."""
-        said = "val" if "Saving dict" in number.before else ""
+        said = "val" if _EVALUATED.search(number.before) else ""
         for found in _TAGGED.finditer(number.context[-120:]):
             word = next((group for group in found.groups() if group), "").lower()
             said = SPLITS.get(word, said)
@@ -203,7 +204,7 @@ class Roles:
         if not number.key:
             return
         parts = words.parts(number.key)
-        if not parts or number.key.lower().split(" ")[-1] in _VERBS or _BEST & set(parts):
+        if not parts or words.place(number.key) or number.key.lower().split(" ")[-1] in _VERBS or _BEST & set(parts):
             return
         opened = number.before.rstrip().endswith("[") or "[np." in number.before or "[tensor" in number.before
         if opened and words.metric(number.key) and "," in number.after:

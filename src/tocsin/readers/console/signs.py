@@ -60,6 +60,7 @@ _SIGNS = {
     "config": r"(?:^|[\s:=(])(?:Namespace\(|HfArgumentParser|TrainingArguments\()|^\W*(?:args?|arguments"
     r"|config(?:uration)?|cfg|opt(?:ions)?|hyper-?param\w*|hparams|settings|params"
     r"|\w*configs?)\W{0,3}[:=]\s*[{(]"
+    r"|^[\w/ ]{2,40}: ?(?:\w+=[^,=]*, )+(?:epochs|lrf|batch(?:_size)?|optimizer|momentum|weight_decay|seed)="
     r"|^\s*\{['\"]\w+['\"]: .{0,2000}['\"](?:batch_size|epochs|num_epochs|optimizer|seed|hidden_size|dropout|momentum"
     r"|max_steps|num_train_epochs|weight_decay)['\"]: ",
     "plan": (

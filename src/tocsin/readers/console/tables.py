@@ -11,6 +11,7 @@ from tocsin.readers.values import number
 
 _BORDERS = re.compile(r"\s*[|│┃]\s*|\t+| {2,}")
 _BAR = re.compile(r":?\s*\d{1,3}%[|\s~━╸─█].*$|:?\s+~.*$")
+_PARTIAL = re.compile(r"(?<!\d)\d{1,2}%[|\s~━╸─█]")
 _RULE = re.compile(r"^[\s\-=+|│┃━─┄╇┡┩╪╞╡├┼┤┌┬┐└┴┘╒╤╕╘╧╛_:]*$")
 _COUNT = re.compile(r"^(\d+)\s?/\s?(\d+)$")
 _YOLO = {
@@ -30,16 +31,18 @@ _TERMS = frozenset({"box", "obj", "cls", "dfl", "total", "seg", "mask", "kobj", 
 _SPANNED = re.compile(r"\S+(?: \S+)*")
 _LOST_ESCAPES = re.compile(r"^(?:\[\d{0,2}[A-K])+")
 MOST_COLUMNS = 60
+_MOST_MISSES = 8
 
 
 @dataclass
 class Row:
-    """One row of a table: its position and its quantities (name, split, value)."""
+    """One row of a table: its position and its quantities (name, split, value); a partial one will be repeated."""
 
     epoch: float | None
     total: int
     step: int | None
     points: list[tuple[str, str, float]]
+    partial: bool = False
 
 
 @dataclass
@@ -66,7 +69,10 @@ class Header:
             cells = _SINGLE.split(bare)
         if len(cells) != len(self.columns):
             return self._with_blanks(line)
-        return self.read(cells)
+        row = self.read(cells)
+        if row is not None:
+            row.partial = _PARTIAL.search(line) is not None
+        return row
 
     def _with_blanks(self, line: str) -> Row | None:
         """A row of numbers whose empty cells are blank: each stands under the name of its column."""
@@ -94,6 +100,8 @@ class Header:
             counted = _COUNT.match(cell)
             kind = "step" if name == "#" else words.place(name)
             value = float(counted.group(1)) if counted else number(cell)
+            if at == 0 and value is not None and words.parts(name)[:1] == ("class",):
+                return None
             if value is None:
                 if at == 0 and words.parts(name)[:1] == ("class",) and cell:
                     label = cell
@@ -112,6 +120,42 @@ class Header:
         if label:
             row.points = [_of_class(name, label, value) for name, _, value in row.points]
         return row if row.points else None
+
+
+class OpenTables:
+    """The table whose rows are being read, and the one before it, to which alternating rows go back."""
+
+    def __init__(self) -> None:
+        self._open: list[Header] = []
+
+    def __bool__(self) -> bool:
+        return bool(self._open)
+
+    def begin(self, header: Header) -> None:
+        """A header was read."""
+        self._open = [header, *self._open[:1]]
+
+    def row(self, line: str) -> Row | None:
+        """What a line says as a row of an open table; a table is over after some lines that are none of it."""
+        for table in self._open:
+            row = table.row(line)
+            if row is not None:
+                self._open.remove(table)
+                self._open.insert(0, table)
+                table.misses = 0
+                return row
+        self.missed()
+        return None
+
+    def missed(self) -> None:
+        """A line was no row."""
+        for table in self._open:
+            table.misses += 1
+        self._open = [table for table in self._open if table.misses <= _MOST_MISSES]
+
+    def close(self) -> None:
+        """What follows belongs to no table."""
+        self._open = []
 
 
 def _of_class(name: str, label: str, value: float) -> tuple[str, str, float]:

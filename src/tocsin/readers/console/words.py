@@ -21,11 +21,12 @@ GLOBAL = frozenset({"up", "iteration", "updates", "update", "timesteps", "timest
 STEP = frozenset({"step", "iter", "it", "iters", "itr", "iterations", "round", "episode", "episodes", "steps", "tick"})
 BATCH = frozenset({"batch", "minibatch", "batches", "batchid"})
 _ROOMS = frozenset({"time", "train", "trainer", "val", "eval", "test", "global", "rollout", "charts", "progress"})
+_PREPOSITIONS = frozenset({"at", "after", "for", "in", "on"})
 _TRAILERS = frozenset({"id", "idx", "index", "no", "num", "number", "i", "count"})
 _NO_PLACE = listed(
     "best last start starting resume resumed warmup warm from max min total num number per every patience "
     "eval_every save checkpoint ckpt stop stopped early next until previous prev restored remaining each avg mean "
-    "milestone accumulation inner seed size"
+    "milestone accumulation inner seed size skipped nan"
 )
 
 METRICS = listed(
@@ -51,6 +52,7 @@ _BOOKKEEPING = listed(
     "flos it/s wps ups wpb load latency overhead instances labels targets zeros bins v data gb mb cost_time skipped "
     "nan"
 )
+_OF_CLASS = re.compile(r"(?:iou|acc|ap|f1|dice|precision|recall)[./]\w", re.IGNORECASE)
 _STEM = re.compile(r"\d+$")
 
 
@@ -71,6 +73,7 @@ def place(key: str) -> str:
         return "global"
     while len(words) > 1 and words[-1] in _TRAILERS:
         words.pop()
+    words = _behind_preposition(words)
     if not words or len(words) > 4 or (_NO_PLACE | METRICS) & set(words):
         return ""
     last = words[-1]
@@ -78,6 +81,12 @@ def place(key: str) -> str:
         if last in vocabulary:
             return "global" if "global" in words else kind
     return "epoch" if last in ("e", "epochs") and len(words) == 1 else ""
+
+
+def _behind_preposition(words: list[str]) -> list[str]:
+    """``validation loss at iteration`` names an iteration."""
+    at = max((i for i, word in enumerate(words) if word in _PREPOSITIONS), default=-1)
+    return words[at + 1 :]
 
 
 @lru_cache(maxsize=16384)
@@ -114,6 +123,8 @@ def bookkeeping(key: str) -> bool:
         return True
     if "cost" in words and {"batch", "reader", "time", "data", "avg"} & set(words):
         return True
+    if _OF_CLASS.match(key):
+        return False
     return any(w in _BOOKKEEPING for w in words) and words[-1] not in ("loss", "acc", "accuracy")
 
 
