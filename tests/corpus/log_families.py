@@ -282,3 +282,88 @@ def noisy_regression(rng):
     return log(
         {"train/loss": steps(level * np.exp(0.3 * rng.standard_normal(n))), "val/loss": evaluated(rng, level, 20, 1)}
     )
+
+
+@family
+def tuned_for_few_epochs(rng):
+    """Fine-tuning: the loss of the evaluation rises a little while its accuracy still grows."""
+    n = int(rng.integers(3, 9))
+    k = np.arange(n)
+    train = 0.6 * np.exp(-k / 1.5) * np.exp(0.05 * rng.standard_normal(n))
+    val = (0.45 + 0.04 * np.maximum(0, k - 1)) * np.exp(0.03 * rng.standard_normal(n))
+    accuracy = 0.9 - 0.1 * np.exp(-k / 1.5) + 0.001 * k
+    return log({"train/loss": steps(train), "val/loss": steps(val), "val/accuracy": steps(accuracy)})
+
+
+@family
+def learned_in_the_first_epoch(rng):
+    """Training scores start low, as means over the first epoch; the evaluation is good from then on."""
+    n = int(rng.integers(5, 25))
+    k = np.arange(n)
+    train, val = 0.99 - 0.45 * np.exp(-k / 2), 0.84 + 0.03 * (1 - np.exp(-k / 3)) + 0.006 * rng.standard_normal(n)
+    losses = {"train/loss": 0.03 + 1.2 * np.exp(-k / 2.5), "val/loss": 0.5 * np.exp(0.04 * rng.standard_normal(n))}
+    return log({k: steps(v) for k, v in {**losses, "train/accuracy": train, "val/accuracy": val}.items()})
+
+
+@family
+def sums_over_sequences(rng):
+    """Speech: the loss is a sum over a batch of utterances of all lengths; the accuracy grows from 0.1."""
+    n, epochs = int(rng.integers(60, 600)), int(rng.integers(3, 12))
+    loss = (30 + 370 * np.exp(-np.arange(n) / (0.3 * n))) * np.exp(0.5 * rng.standard_normal(n))
+    accuracy = 0.1 + 0.7 * (1 - np.exp(-np.arange(1, epochs + 1) / 3)) + 0.02 * rng.standard_normal(epochs)
+    return log({"train/loss": steps(loss, 10), "val/acc": evaluated(rng, np.repeat(accuracy, n // epochs), epochs, 10)})
+
+
+@family
+def regression_on_large_targets(rng):
+    """Squared error of prices; an accuracy that counts exact hits stands beside it and means nothing."""
+    n, scale = int(rng.integers(6, 60)), 10 ** rng.uniform(2, 9)
+    k = np.arange(n)
+    loss = scale * (0.05 + np.exp(-k / (0.2 * n))) * np.exp(0.05 * rng.standard_normal(n))
+    val = scale * (0.08 + np.exp(-k / (0.2 * n))) * np.exp(0.05 * rng.standard_normal(n))
+    hits = rng.choice([0.0, 0.0, 0.0, 0.004, 0.008], n)
+    return log({"train/loss": steps(loss), "val/loss": steps(val), "val/accuracy": steps(hits)})
+
+
+@family
+def boosted(rng):
+    """Boosting: both loglosses fall, the evaluation's to a floor where it stands."""
+    n = int(rng.integers(5, 200))
+    k = np.arange(n)
+    train, val = 0.05 + 0.64 * np.exp(-k / (0.3 * n)), 0.4 + 0.29 * np.exp(-k / (0.2 * n))
+    val = val + 0.01 * k / n + 0.001 * rng.standard_normal(n)
+    pair = {"train/logloss": train, "val/logloss": val, "val/auc": 0.5 + 0.4 * (1 - np.exp(-k / (0.2 * n)))}
+    return log({name: steps(np.round(values, 5)) for name, values in pair.items()}, exit="unknown")
+
+
+@family
+def beginning_of_a_log(rng):
+    """The first lines of a long run: the rate climbs in its warm-up, the loss has hardly begun to fall."""
+    n = int(rng.integers(3, 40))
+    rate = 1e-4 * np.arange(1, n + 1) / 100
+    loss = 10.4 - 0.3 * np.arange(n) / n + 0.02 * rng.standard_normal(n)
+    plan = {} if rng.random() < 0.5 else {"planned": {"steps": 500_000}}
+    return log({"train/loss": steps(loss, 10), "lr/0": steps(rate, 10)}, exit="unknown", environment=plan)
+
+
+@family
+def overflows_that_nobody_counts(rng):
+    """Half precision: now and then the norm that is logged is infinite; the step was skipped."""
+    n = int(rng.integers(10, 400))
+    loss = (0.5 + 2 * np.exp(-np.arange(n) / (0.2 * n))) * np.exp(0.05 * rng.standard_normal(n))
+    norm = np.exp(0.3 * rng.standard_normal(n))
+    norm[rng.random(n) < 0.03] = np.inf
+    norm[:2] = np.inf
+    return log({"train/loss": steps(loss, 10), "grad/norm": steps(norm, 10)}, exit="unknown")
+
+
+@family
+def distilled(rng):
+    """The weight of a second term is ramped up: the total grows eightfold while the first term falls."""
+    n = 400
+    ramp = np.minimum(1, np.arange(n) / 300)
+    noise = np.exp(0.05 * rng.standard_normal(n))
+    first, second = (0.4 + 1.6 * np.exp(-np.arange(n) / 80)) * noise, 12 * ramp * noise
+    return log(
+        {"train/loss": steps(first + second), "train/loss/task": steps(first), "train/loss/match": steps(second)}
+    )

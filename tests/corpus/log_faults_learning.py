@@ -103,3 +103,66 @@ def overfitted_in_eight_epochs(rng):
     val = np.array([0.52, 0.41, 0.46, 0.55, 0.63, 0.72, 0.8, 0.86]) * np.exp(0.005 * rng.standard_normal(8))
     train = np.array([0.61, 0.35, 0.22, 0.13, 0.08, 0.05, 0.03, 0.02])
     return log({"train/loss": every(train, 1), "val/loss": every(val, 1)})
+
+
+@faulty("GEN001")
+def memorised_in_seven_epochs(rng):
+    """Twenty samples held out: training reaches 0.9, the evaluation stays at a guess, its loss turns at epoch 4."""
+    train = np.array([1.44, 1.16, 0.8, 0.63, 0.57, 0.47, 0.38])
+    val = np.array([1.54, 0.81, 0.71, 0.7, 0.74, 0.76, 0.79]) * np.exp(0.01 * rng.standard_normal(7))
+    seen = np.linspace(0.42, 0.95, 7) + 0.02 * rng.standard_normal(7)
+    held = np.linspace(0.52, 0.42, 7) + 0.02 * rng.standard_normal(7)
+    series = {"train/loss": train, "val/loss": val, "train/accuracy": seen, "val/accuracy": held}
+    return log({name: every(values, 1) for name, values in series.items()})
+
+
+@faulty("GEN001")
+def boosted_past_the_best_round(rng):
+    """Boosting that watches the training set: its logloss falls to nothing, that of the evaluation doubles."""
+    k = np.arange(24)
+    val = (0.42 + 0.5 * (1 - np.exp(-k / 12))) * np.exp(0.005 * rng.standard_normal(24))
+    return log({"train/logloss": every(0.16 * np.exp(-k / 5), 500), "val/logloss": every(val, 500)})
+
+
+@faulty("GEN001")
+def two_epochs_are_all_that_is_left(rng):
+    """A log that shows epochs 1 and 29 alone; two evaluation sets and two scores agree."""
+    at = np.array([1, 29])
+    losses = {"train/loss": [0.048, 0.001], "val/loss": [0.038, 0.092], "test/loss": [0.037, 0.085]}
+    scores = {"train/acc": [0.3, 0.99], "val/acc": [0.494, 0.5], "test/acc": [0.504, 0.51]}
+    noise = np.exp(0.02 * rng.standard_normal(2))
+    return log({k: Series.of("", np.array(v) * noise, step=at) for k, v in (losses | scores).items()})
+
+
+@faulty("OPT010")
+def thrown_off_by_the_first_steps(rng):
+    """A rate 1000 times too high: the loss of ten classes starts at 1e6, comes down to 30, and nothing is learned."""
+    loss = np.r_[1.7e6, 130 * np.exp(-np.arange(11) / 7)] * np.exp(0.2 * rng.standard_normal(12))
+    accuracy = rng.choice([0.073, 0.086, 0.088, 0.098, 0.103, 0.131], 12)
+    val = np.minimum(loss, 155) * np.exp(0.2 * rng.standard_normal(12))
+    series = {"train/loss": loss, "val/loss": val, "val/accuracy": accuracy}
+    return log({name: every(values, 1) for name, values in series.items()})
+
+
+@faulty("OPT010")
+def up_by_orders_in_six_records(rng):
+    """The critic of a short log: 1e23 to 1e26."""
+    loss = 10.0 ** (np.linspace(23, 26, 6) + 0.2 * rng.standard_normal(6))
+    return log({"train/loss": every(loss, 200), "episode_reward": every(-500 + 90 * rng.standard_normal(6), 200)})
+
+
+@faulty("GEN002")
+def climbs_from_the_first_round(rng):
+    """Boosting with the weight of a class applied twice: both loglosses rise in each of the rounds shown."""
+    slope = rng.uniform(0.015, 0.03)
+    rounds = np.arange(5)
+    rise = {"train/logloss": 0.713 + slope * rounds, "val/logloss": 0.7125 + 0.99 * slope * rounds}
+    return log({name: every(np.round(values, 6), 1) for name, values in rise.items()})
+
+
+@faulty("AMP003")
+def gradient_that_is_no_number_any_more(rng):
+    """The norm is NaN in the last three of nine records; the loss stays a number and stands."""
+    norm = 3 + 0.3 * rng.standard_normal(9)
+    norm[6:] = np.nan
+    return log({"train/loss": every(2.6 + 0.08 * rng.standard_normal(9)), "grad/norm": every(norm)}, exit="unknown")

@@ -8,7 +8,7 @@ from scipy.stats import beta
 import tocsin
 from corpus import log_families
 
-CODES = ["AMP001", "AMP004", "GEN001", "GEN002", "GEN003", "GEN004", "OPT008", "OPT010"]
+CODES = ["AMP001", "AMP003", "AMP004", "GEN001", "GEN002", "GEN003", "GEN004", "OBJ004", "OPT008", "OPT010", "RUN004"]
 SEEDS = 12
 
 
