@@ -103,10 +103,7 @@ class Log:
         if points is None:
             return
         values = np.ascontiguousarray(value, np.float64)
-        steps = (
-            np.full(values.size, _NO_STEP, np.int64) if step is None else np.ascontiguousarray(step, np.int64).copy()
-        )
-        steps[(steps < 0) | (steps > LARGEST_STEP)] = _NO_STEP
+        steps = np.full(values.size, _NO_STEP, np.int64) if step is None else _sound(np.asarray(step))
         if steps.size:
             self.at = max(self.at, int(steps.max()))
         points.step.frombytes(steps.tobytes())
@@ -245,6 +242,11 @@ class Log:
                 extra = "" if not place else "_" + "_".join(name.lower().replace("/", " ").split())
                 named[canonical + extra] = points
         return named
+
+
+def _sound(step: Any) -> Any:
+    """Steps as integers; what is none, negative or absurdly large becomes ``_NO_STEP``."""
+    return np.where((step >= 0) & (step <= LARGEST_STEP), step, _NO_STEP).astype(np.int64)
 
 
 def _append(mine: Points, later: Points) -> None:

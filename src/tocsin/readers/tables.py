@@ -21,6 +21,7 @@ _DELIMITERS = (",", "\t", ";", "|", BLANKS)
 _PREAMBLE = 12  # lines that may stand before the header
 _WIDEST = 5_000  # columns
 _BLOCK = 20_000  # rows turned into numbers at a time
+_LONGEST_NUMBER = 64  # characters
 _WIDE_BLANKS = re.compile(r"\t+| {2,}")
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _RULE = re.compile(r"^[\s|+:=_-]*$")
@@ -276,6 +277,6 @@ def _number(cell: str, layout: Layout, timely: bool) -> float | None:
     if layout.decimal_comma and "," in cell:
         cell = cell.replace(",", ".")
     value = number(cell)
-    if value is None and not timely and (match := _UNIT.match(cell.strip())):
+    if value is None and not timely and len(cell) <= _LONGEST_NUMBER and (match := _UNIT.match(cell.strip())):
         return float(match[1])
     return value

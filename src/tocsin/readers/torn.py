@@ -9,7 +9,7 @@ from typing import Any
 from tocsin.readers.errors import ReadError
 from tocsin.readers.file import File
 
-_MARKS = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{},]')
+_MARKS = re.compile(r'"(?:[^"\\]|\\.)*+"?|[\[\]{},]', re.DOTALL)  # a text without end goes on to the end
 _CLOSING = {"[": "]", "{": "}"}
 
 

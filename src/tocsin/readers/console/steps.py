@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from tocsin.readers.values import LARGEST_STEP
+
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Flags = NDArray[np.bool_]
@@ -62,7 +64,7 @@ def settle(frames: Frames, repeats: bool) -> Settled:
     placed = counted & np.isfinite(frames.epoch)
     step = np.full(n, -1, np.int64)
     whole = np.floor(frames.epoch[placed]) - first
-    step[placed] = np.maximum(whole * per_epoch + frames.count[placed], 0).astype(np.int64)
+    step[placed] = np.clip(whole * per_epoch + frames.count[placed], 0, LARGEST_STEP).astype(np.int64)
     return Settled(_forward(step), per_epoch)
 
 
@@ -100,7 +102,7 @@ def _uncounted(frames: Frames, repeats: bool) -> Ints:
         return ordinal.astype(np.int64)
     first = 0.0 if epoch[known].min() < 1 else 1.0
     step = np.full(epoch.size, -1, np.int64)
-    step[known] = (epoch[known] - first + 1).astype(np.int64)
+    step[known] = np.clip(epoch[known] - first + 1, -1, LARGEST_STEP).astype(np.int64)
     return _forward(step)
 
 

@@ -17,7 +17,7 @@ from tocsin.readers.wandb_log.messages import numbers
 from tocsin.readers.wandb_log.metadata import metadata_of
 
 _MARKS = re.compile(rb'"_(?:step|runtime|timestamp|wandb)"\s*:')
-_SEVERAL = re.compile(rb"\}\s*\n\s*\{")  # JSON lines, which W&B's old histories are
+_SEVERAL = re.compile(rb"\}[^\S\n]*\n\s*\{")  # JSON lines, which W&B's old histories are
 _STEPS = ("trainer/global_step", "train/global_step", "global_step", "_step")
 _EPOCHS = ("epoch", "train/epoch", "trainer/epoch")
 _DERIVED = frozenset({"min", "max", "mean", "best", "last", "copy"})
