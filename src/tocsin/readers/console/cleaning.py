@@ -13,7 +13,7 @@ _GLYPHS = re.compile(r"[█▏▎▍▌▋▊▉▁▂▃▄▅▆▇━╸╺�
 _BAR = re.compile(r"\d/(?:\d+|Unknown) ?[\[|]|\d/\d+ *(?:━|\[)|it/s|s/it|\bETA\b")
 _COUNT = re.compile(r"(\d{1,15}) ?/ ?(\d{1,15})")
 _VARIABLE = re.compile(r"\d{1,15}\.\d{1,15}(?:e-?\d{1,5})?|=\s?-?\d{1,15}|\d{1,3}%.{0,500}|\s")
-_OF_A_RUN = 1000
+LONG_BAR = 1000
 _STATES = 200
 _HEAD = re.compile(r"\s*([A-Za-z]\w*)")
 
@@ -58,7 +58,7 @@ def _unglued(line: str) -> Iterator[str]:
 
 
 def _last_states(segments: list[str]) -> Iterator[str]:
-    """Of each progress bar the last state, of one of a whole run some more; of what is no bar everything."""
+    """Of each progress bar the last state, of a long one some more; of what is no bar everything."""
     kept, bar, given = "", None, 0
     for segment in segments:
         if not segment.strip():
@@ -75,12 +75,12 @@ def _last_states(segments: list[str]) -> Iterator[str]:
 
 
 def _worth(segment: str, bar: tuple[str, int, str] | None, given: int) -> bool:
-    """Whether a state that is overwritten says how far the loss is, in a bar that counts the steps of a whole run."""
+    """Whether a state that is overwritten says how far the loss is, in a long bar."""
     total = int(bar[2]) if bar is not None else 0
-    if bar is None or total < _OF_A_RUN or bar[1] < given + total // _STATES:
+    if bar is None or total < LONG_BAR or bar[1] < given + total // _STATES:
         return False
     low = segment.lower()
-    return "loss" in low and "epoch" not in low and "%|" in segment
+    return "loss" in low and "%|" in segment
 
 
 def _bar(segment: str) -> tuple[str, int, str] | None:

@@ -51,12 +51,14 @@ class Draft:
     Attributes:
         log: What is known of it besides its points and events.
         fatal: The last thing that ended it or could have: its text, its type and the exit that it means.
+        survived: Lines of training since then.
         over: The words that say that training is over, "" for none.
     """
 
     def __init__(self, log: Log) -> None:
         self.log = log
         self.fatal: tuple[str, str, str] | None = None
+        self.survived = 0
         self.over = ""
         self._epoch, self._time = array("d"), array("d")
         self._count, self._total = array("q"), array("q")

@@ -97,7 +97,8 @@ def _after(start: Prefix, line: str, pieces: list[str]) -> Plan | None:
         brief=not roles.places and len(numbers) <= 2 and len(pairs) == 1,
         weak=not roles.places and all(_setting(pair.name) for pair in pairs),
         sure=_sure(message, numbers, roles, pairs),
-        running=_RUNNING.search(message) is not None and any(place.kind == "bar" for place in roles.places),
+        bar=any(place.kind == "bar" for place in roles.places),
+        running=_RUNNING.search(message) is not None,
         summary=not roles.places and message.lstrip().startswith("* "),
     )
 
@@ -165,7 +166,7 @@ def _accepted(roles: Roles, message: str) -> list[Pair]:
 def _believed(pair: Pair, number: Number, placed: bool) -> bool:
     if words.metric(pair.name):
         return True
-    if words.bookkeeping(pair.name) or words.place(pair.name):
+    if words.bookkeeping(pair.name) or words.place(pair.name) or pair.name in _SETTINGS:
         return False
     if number.explicit:
         return placed or number.decimal

@@ -7,6 +7,7 @@ from collections import deque
 from pathlib import Path
 
 from tocsin.readers.console import configs, tables
+from tocsin.readers.console.cleaning import LONG_BAR
 from tocsin.readers.console.draft import Frame
 from tocsin.readers.console.numbers import value, whole
 from tocsin.readers.console.plan import Pair, Place, Plan
@@ -26,6 +27,7 @@ _SKIPPED = frozenset({"number of skipped iterations"})
 _KEPT_LINES = 16
 _MOST_SETTINGS = 500
 _FEWEST_SETTINGS = 4
+_SHOWN = 50  # states of a long bar
 NEAR = 6  # lines: a heading speaks of the block right below it
 
 
@@ -54,6 +56,8 @@ class Measuring:
         self._bars: dict[int, int] = {}
         self._bar_done: tuple[float, int] = (NAN, -1)
         self._held: tuple[Frame, Points, int] | None = None
+        self._shown = -1
+        self._filled: tuple[float, int, Points] | None = None
         self._recent: deque[tuple[object, ...]] = deque(maxlen=_KEPT_LINES)
         self._place: tuple[float, int] = (NAN, -1)
         self._block: list[tuple[int, str, str]] = []
@@ -159,7 +163,7 @@ class Measuring:
             frame.time = NAN if (time := seconds(line)) is None else time
         points = self._points(plan, numbers, frame)
         self.sure_lines += plan.sure
-        if points and not self._repeated(plan, frame, points):
+        if points and (plan.bar or not self._repeated(plan, frame, points)):
             self._progress(plan, frame, points)
 
     def _heard(self, plan: Plan) -> bool:
@@ -268,6 +272,8 @@ class Measuring:
             self._split, self._announced = ("", False) if plan.split == "train" else (plan.split, False)
             return plan.split == "train" or any(pair.split == "train" for pair in plan.pairs)
         splits = {pair.split for pair in plan.pairs}
+        if plan.bar and told_epoch and not self._split:
+            return True
         if "" not in splits:
             return "train" in splits
         if plan.summary and not self._split:
@@ -320,22 +326,38 @@ class Measuring:
         return False
 
     def _progress(self, plan: Plan, frame: Frame, points: Points) -> None:
-        """Of the batches of one evaluation, and of the states of a bar with means so far, the last line counts."""
+        """Of the batches of one evaluation, and of the states of one bar, the last counts; of long bars some more."""
         self.metric_lines += 1 + (bool(plan.places) or not frame.train)
-        passing = frame.kind == "batch" and frame.total > 0 and (plan.running or not frame.train)
-        if passing and self._held is not None:
-            before, _, total = self._held
-            if total == frame.total and before.count < frame.count and before.train == frame.train:
-                self._held = None
-        self._release()
-        if passing and (not frame.train or frame.count < frame.total):
-            self._held = (frame, points, frame.total)
-        else:
+        if frame.kind != "batch" or frame.total <= 0 or not (plan.bar or not frame.train):
+            self._release()
             self._add(frame, points, plan.tag)
+            return
+        if plan.bar and frame.train and frame.count < frame.total:  # scores in it are those of the epoch before
+            points = [point for point in points if point[1] in ("", "train")] if frame.count else []
+        if not points or (frame.epoch, frame.count, points) == self._filled:
+            return
+        if self._held is not None and self._superseded(plan, frame, self._held):
+            self._held = None
+        self._release()
+        self._held = (frame, points, frame.total)
+
+    def _superseded(self, plan: Plan, frame: Frame, held: tuple[Frame, Points, int]) -> bool:
+        """Whether a state of a bar takes the place of the one before it."""
+        before, _, total = held
+        same = total == frame.total and before.count <= frame.count and before.train == frame.train
+        if not same or (frame.train and before.epoch != frame.epoch):
+            return False
+        if not frame.train or plan.running or total < LONG_BAR:
+            return True
+        if before.count < self._shown + total // _SHOWN and before.count > self._shown:
+            return True
+        self._shown = before.count
+        return False
 
     def _release(self) -> None:
         held, self._held = self._held, None
         if held is not None:
+            self._filled = (held[0].epoch, held[0].count, held[1])
             self._add(held[0], held[1])
 
     def _add(self, frame: Frame, points: Points, tag: str = "") -> None:

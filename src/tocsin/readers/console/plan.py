@@ -63,4 +63,5 @@ class Plan:
     aside: bool = False
     sure: bool = False
     summary: bool = False
+    bar: bool = False
     running: bool = False

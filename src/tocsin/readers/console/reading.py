@@ -73,10 +73,13 @@ class Console(Saying):
             self._text(line)
             return
         plan, numbers, said = read
-        if said and self._signed(said, line, plan):
+        ends = said == "finished" and bool(plan.pairs)  # the last state of a bar, and that training is over
+        if said and not ends and self._signed(said, line, plan):
             return
         if plan.pairs or plan.places:
             self._measured(plan, numbers, line)
+        if ends:
+            self._signed(said, line, plan)
 
     def _blank(self) -> None:
         self._end_box()

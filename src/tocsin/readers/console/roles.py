@@ -244,6 +244,9 @@ class Roles:
         name, split = _subset(name, split)
         self.pairs.append((Pair(name, number.at, split, over, share=number.share and over < 0), number))
 
+    def _is_whole(self, place: Place) -> bool:
+        return any(number.at == place.at and not number.decimal for number in self.numbers)
+
     def _main_loss(self) -> None:
         """Megatron's ``lm loss`` is the loss where no other is."""
         if not any(pair.name.lower() == "loss" for pair, _ in self.pairs):
@@ -257,6 +260,9 @@ class Roles:
     def _settle(self) -> None:
         """A bar beside a count that says the same is not needed; a single-number list is a value."""
         kinds = {place.kind for place in self.places}
+        bars = [place.at for place in self.places if place.kind == "bar"]
+        if bars and any(place.kind == "epoch" and place.at > bars[0] and self._is_whole(place) for place in self.places):
+            kinds.add("batch")  # a bar of epochs, behind which a line on the epoch was printed
         if "bar" in kinds and kinds & {"global", "step", "batch"}:
             self.places = [place for place in self.places if place.kind != "bar"]
         self._main_loss()

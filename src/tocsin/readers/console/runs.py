@@ -10,6 +10,7 @@ from tocsin.readers.console.draft import Draft, Frame
 from tocsin.readers.log import NAN, Log
 
 _MOST_TAGS = 64
+_LAGGING = 3  # lines of training behind something fatal
 _UNTAGGED = ""
 
 
@@ -104,11 +105,17 @@ class Runs:
         if frame.train and stated and not began:
             self.draft.over = ""  # it was only a part of the training
         if self.draft.fatal and frame.train and not fresh:
-            text, kind, _ = self.draft.fatal
-            self.draft.event("message", text, {"type": kind})  # training went on: it was caught
-            self.draft.fatal = None
+            self._survived(track, frame)
         (self._track if frame.train else self._evaluated).move(frame)
         return began
+
+    def _survived(self, track: _Track, frame: Frame) -> None:
+        """Training went on: what looked fatal was caught. One line may yet come from another stream that lagged."""
+        self.draft.survived += frame.epoch > track.epoch or frame.count > track.count
+        if self.draft.survived >= _LAGGING and self.draft.fatal is not None:
+            text, kind, _ = self.draft.fatal
+            self.draft.event("message", text, {"type": kind})
+            self.draft.fatal, self.draft.survived = None, 0
 
     def _switch(self, tag: str, track: _Track, frame: Frame, verdict: str) -> bool:
         """Another model speaks: go to its run, if it has one or both are at one epoch."""

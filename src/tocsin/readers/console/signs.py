@@ -38,7 +38,7 @@ _SIGNS = {
     "early": (
         r"\bearly[ _-]?stopp(?:ing|ed)\b(?!.*\b(?:counter|patience\s?[:=(]|if\b|enabled|callback|rounds?:"
         r"|when\b))|\bstopping[ _]early|stopping training\b|\bstop training\b"
-        r"|best iteration is|early_stop\b.*\btriggered|提前停止|早停"
+        r"|signaling trainer to stop|best iteration is|early_stop\b.*\btriggered|提前停止|早停"
     ),
     "finished": (
         r"\btraining (?:is |was |has )?(?:been )?(?:now )?(?:complete|finished|done\b|over\b|ended)"
