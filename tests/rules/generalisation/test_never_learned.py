@@ -86,6 +86,19 @@ def test_a_fall_by_next_to_nothing_counts_where_a_metric_says_so():
     assert ring(Run.of(series={**creeping, "val/accuracy": 0.7 + 0 * epoch})) == []
 
 
+def test_five_epochs_are_enough_at_a_guess():
+    loss = [2.3027, 2.3026, 2.3027, 2.3026, 2.3026, 2.3027]
+    (finding,) = ring(Run.of(series={"train/loss": loss, "val/accuracy": [0.1] * 6}))
+    assert finding.severity == "warning"
+    for series in (
+        {"train/loss": loss},
+        {"train/loss": loss, "val/accuracy": [0.7] * 6},
+        {"train/loss": [2.32, 2.3, 2.31, 2.3, 2.3, 2.29], "val/accuracy": [0.1] * 6},
+        {"train/loss": loss[:4], "val/accuracy": [0.1] * 4},
+    ):
+        assert ring(Run.of(series=series)) == []
+
+
 def test_losses_that_climb_from_the_first_record_on():
     train, held = [0.7127, 0.7322, 0.7517, 0.7711], [0.7125, 0.7319, 0.7512, 0.7706]
     (finding,) = ring(Run.of(series={"train/logloss": train, "val/logloss": held}))

@@ -210,6 +210,15 @@ def test_two_evaluations_far_apart_ring_where_another_sign_agrees():
     assert ring(two([0.038, 0.092], train=(0.048, 0.03))) == []
 
 
+def test_a_large_and_steady_rise_of_few_epochs_is_a_warning():
+    train, val = [0.5, 0.25, 0.1, 0.05, 0.02], [0.41, 0.46, 0.63, 0.75, 0.9]
+    run = by_epoch(train, val)
+    assert [f.severity for f in ring(run)] == ["warning"]
+    better = Series.of("", [0.82, 0.83, 0.84, 0.85, 0.86])
+    assert [f.severity for f in ring(replace(run, series={**run.series, "val/f1": better}))] == ["note"]
+    assert [f.severity for f in ring(by_epoch(train[:3], val[:3]))] == ["note"]
+
+
 TRAIN_SCORE = [0.52, 0.55, 0.59, 0.66, 0.79, 0.85, 0.9]
 HELD_SCORE = [0.5, 0.5, 0.5, 0.55, 0.55, 0.45, 0.4]
 MEMORISING = [1.44, 1.16, 0.8, 0.63, 0.57, 0.47, 0.38]

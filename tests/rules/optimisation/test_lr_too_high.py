@@ -111,6 +111,8 @@ def test_other_large_losses_are_silent(train, accuracy, more):
         ([2.3, 2.1, 40.0, 5.0], None),
         ([2.3, 2.1, 14.0, 15.0], None),
         ([2.3, 900.0], None),
+        ([2.3, 2.0, 1.9, 2.6, 4.8, 9.7, 22.0, 60.0], "warning"),
+        ([2.3, 2.0, 1.9, 2.6, 4.8, 9.7, 22.0, 60.0, np.nan], "note"),
         ([1e24, 3e25], "error"),
         ([1e12, 2e12], None),
     ],

@@ -14,6 +14,7 @@ from tocsin.run import Run, Series
 _GOOD, _POOR, _POOREST = 0.8, 0.6, 0.5
 _QUIET = 0.06  # a model at chance gives nearly the same loss for every batch
 _FLOOR = 0.01
+_FEWEST, _SAME = 5, 0.005
 _RECORDS, _RISES, _EVEN = 4, 0.05, 4.0  # records that rise one after another, by how much, in sds of a random walk
 
 
@@ -92,7 +93,8 @@ def never_learned(run: Run, *, change: float = 0.02, confidence: float = 0.95) -
     - `confidence` = 0.95 of the slope's interval.
 
     ## Known limits
-    Needs 30 values over 300 steps or 5 evaluations, or 8 values over 5 epochs. A loss recorded only as a mean over
+    Needs 30 values over 300 steps or 5 evaluations, or 8 values over 5 epochs, or 5 epochs where a
+    metric is below 0.6 and the loss the same to half a percent. A loss recorded only as a mean over
     long epochs may have fallen inside the first; fine-tuning from a good model and diffusion losses with large noise
     are flat and healthy: notes at most. Where a term of large constant value hides a falling one, see OBJ001.
 
@@ -127,13 +129,21 @@ def never_learned(run: Run, *, change: float = 0.02, confidence: float = 0.95) -
 
 def _enough(run: Run, loss: Series) -> bool:
     """Whether there are points, steps or epochs enough, and most of the record is finite."""
-    if len(loss) < 8 or 2 * len(loss) < len(run.series[loss.name]):
+    if len(loss) < _FEWEST or 2 * len(loss) < len(run.series[loss.name]):
         return False
     epochs = float(np.ptp(loss.epoch)) + 1 if np.isfinite(loss.epoch).all() else 0.0
     steps = int(loss.step[-1] - loss.step[0])
     by_epoch = steps + 1 == len(loss) and len(loss) < 300 and run.source not in ("tocsin",)
+    if len(loss) < 8:
+        return (epochs >= _FEWEST or by_epoch) and _at_a_guess(run, loss)
     evaluated = max((len(series) for _, series, _ in learning.eval_series(run)), default=0)
     return (len(loss) >= 30 and (steps >= 299 or evaluated >= 5)) or epochs >= 5 or by_epoch
+
+
+def _at_a_guess(run: Run, loss: Series) -> bool:
+    """Whether a poor metric and a loss that is the same to half a percent make 5 to 7 epochs enough."""
+    best = _best_share(run)
+    return best is not None and best[1] < _POOR and float(np.ptp(loss.value)) < _SAME * abs(float(loss.value[0]))
 
 
 def _climbs(loss: Series, held: Series) -> bool:

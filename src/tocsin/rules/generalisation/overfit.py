@@ -100,9 +100,9 @@ def overfit(run: Run, *, rise: float = 0.05, confidence: float = 0.99) -> Iterat
       the evaluation, the 99 % interval of their gap lies above 0.15, the evaluation loss is past its best by `rise`,
       and `t` halved.
 
-    A smooth rise is a warning from `3 rise` and 7 evaluations on, a large one where something else says the same: the
-    loss of another evaluation set, or a score that training alone reaches. A note where a metric of the same split
-    (accuracy, F1, R2, error, ...) still improves over those evaluations and none gets worse.
+    A smooth rise is a warning from `3 rise` and 7 evaluations on, a large one where it is steady or something else
+    says the same: the loss of another evaluation set, or a score that training alone reaches. A note where a metric
+    of the same split (accuracy, F1, R2, error, ...) still improves over those evaluations and none gets worse.
 
     Where nothing is called a loss a metric that both splits have stands for it (logloss, RMSE, perplexity, ...); where
     two evaluation sets have one and the first ends below half of the second, the first is taken for training.
@@ -265,7 +265,8 @@ def _early_sign(run: Run, loss: Series, train: Series, rise: float) -> Iterator[
     if climbed or far or (early.steady and _fallen(train, risen, _CLEAR / 2)):
         better, worse = _metrics(run, risen)
         told = bool(learning.memorised(run))
-        loud = (climbed and early.share >= _SHORT_RISE * rise and len(loss) >= _SMOOTH) or (far and early.agree)
+        smooth = climbed and early.share >= _SHORT_RISE * rise and len(loss) >= _SMOOTH
+        loud = smooth or (far and (early.agree or early.steady))
         calm = not loud or (bool(better) and not worse and not told)
         yield _early_finding(early, train, better if calm else [], "note" if calm else None)
 

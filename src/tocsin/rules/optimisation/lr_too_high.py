@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from tocsin import learning, names, schedules, stats
+from tocsin import learning, names, nonfinite, schedules, stats
 from tocsin.findings import Evidence, Finding, NotChecked, Remedy, Severity, rule
 from tocsin.run import Floats, Ints, Run, Series
 
@@ -110,14 +110,17 @@ def lr_too_high(run: Run, *, lost: float = 0.5, rise: float = 0.2) -> Iterator[F
 
     Three plainer forms ring without that, and from fewer points:
 
-    - **by orders** (from 3 values): the last fifth, at least 2 values, stands at 10 times the median of the first: an
-      error from 10 values or 100 times on, else a warning; with the same exceptions for terms, evaluations and rates;
+    - **by orders** (from 3 values): the last fifth, at least 2 values, stands at 10 times the median of the first (5
+      times from 6 values on): an error from 100 times on, or from 10 values and 10 times, else a warning; with the same
+      exceptions for terms, evaluations and rates;
     - **absurd**: the last two values are above 1e18 in size: an error in every kind of run, since the square of such a
       gradient, which Adam keeps, is infinite in float32;
     - **thrown off at the start**: the evaluations' accuracy never leaves what a guess among 2 to 20 classes reaches
       (`a` between 0.05 and 0.6, all values within 0.1), a quarter of the losses lies above `10 ln(1/a)`, none below
       `0.9 ln(1/a)`, and the largest is 5 times the smallest: the loss of a guess is about `ln(1/a)`, the same for all
       batches, as a mean and as a sum. It comes down because the weights return, not because anything is learned.
+
+    All of these are a note where the loss ends in NaN: AMP003 tells that, and how it had grown.
 
     Spikes (above twice the median of the 50 points before and 10 times their scatter, in 2 points or more, as a single
     hard batch is not) that came down again are a note, from 3 on.
@@ -171,7 +174,7 @@ def lr_too_high(run: Run, *, lost: float = 0.5, rise: float = 0.2) -> Iterator[F
     if found is None and len(loss) >= 10:
         found = _risen(run, loss, lost, rise)
     if found is not None:
-        yield found
+        yield replace(found, severity="note") if nonfinite.stretch("", run.series["train/loss"]) else found
     elif len(loss) < 10:
         yield NotChecked(f"needs 10 finite values of train/loss, it has {len(loss)}")
     else:
@@ -194,12 +197,14 @@ def _by_orders(run: Run, loss: Series) -> Finding | None:
     start, last = float(np.median(loss.value[: max(1, n // 5)])), loss.value[-max(2, n // 5) :]
     factor = float(last.min()) / start if start > 0 else 0.0
     low = int(np.argmin(loss.value))
-    if factor < _ORDER or schedules.share_of_peak(run, int(loss.step[low])) < _HIGH:
+    if factor < (_ORDER if n < 6 else _ORDER / 2) or schedules.share_of_peak(run, int(loss.step[low])) < _HIGH:
         return None
     verdict, fell = _evaluations(run, int(loss.step[low])), _fallen_terms(run, int(loss.step[low]))
     if verdict == "improved":
         return None
-    return _grown(run, loss, "note" if fell else "error" if factor >= _ORDERS or n >= 10 else "warning", fell)
+    return _grown(
+        run, loss, "note" if fell else "error" if factor >= (_ORDERS if n < 10 else _ORDER) else "warning", fell
+    )
 
 
 def _grown(run: Run, loss: Series, severity: Severity, fell: Iterable[str] = ()) -> Finding:
