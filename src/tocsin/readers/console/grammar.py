@@ -27,8 +27,8 @@ _CODE = re.compile(
 _SETTINGS = words.listed(
     "batch_size hidden_size dropout num_layers optimizer seed epochs num_epochs momentum weight_decay betas beta1 "
     "beta2 n_layers n_heads hidden_dim num_workers max_steps num_train_epochs warmup_steps embed_dim d_model "
-    "nesterov eps lr0 lrf batch max_epochs batchsize adam_beta1 n_layer n_head n_embd vocab_size block_size learning_rate_decay "
-    "in_features out_features kernel_size stride padding"
+    "nesterov eps lr0 lrf batch max_epochs batchsize adam_beta1 n_layer n_head n_embd vocab_size block_size "
+    "learning_rate_decay in_features out_features kernel_size stride padding"
 )
 _KEYS = re.compile(r"[\"']?([A-Za-z_]\w{2,30})[\"']?\s?[=:]")
 _ASIDE = re.compile(

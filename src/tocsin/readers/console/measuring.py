@@ -6,7 +6,7 @@ import math
 from collections import deque
 from pathlib import Path
 
-from tocsin.readers.console import configs, tables
+from tocsin.readers.console import configs, results, tables
 from tocsin.readers.console.cleaning import LONG_BAR
 from tocsin.readers.console.draft import Frame
 from tocsin.readers.console.numbers import value, whole
@@ -52,6 +52,8 @@ class Measuring:
         self._trace: Trace | None = None
         self._tables = tables.OpenTables()
         self._report = ""
+        self._result: results.Result | None = None
+        self._copied = results.Copied()
         self._counted: tuple[int, str, int] | None = None
         self._bars: dict[int, int] = {}
         self._bar_done: tuple[float, int] = (NAN, -1)
@@ -136,6 +138,14 @@ class Measuring:
         elif points:
             self.metric_lines += 2
             self._add(frame or Frame(epoch=self._epoch), points)
+
+    def _end_result(self) -> None:
+        """A block of results of one trial of several is over."""
+        found, self._result = self._result, None
+        if found is not None and found.points:
+            self.metric_lines += 2
+            self.sure_lines += 1
+            self._add(Frame(NAN, found.step, "global" if found.step >= 0 else ""), found.points, found.trial)
 
     def _measured(self, plan: Plan, numbers: Numbers, line: str) -> None:
         if plan.rank >= 0 and not self._heard(plan):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tocsin.readers.console import reports, tables
+from tocsin.readers.console import reports, results, tables
 from tocsin.readers.console.cleaning import clean
 from tocsin.readers.console.measuring import NEAR
 from tocsin.readers.console.prefixes import prefix
@@ -31,6 +31,7 @@ class Console(Saying):
         self._end_trace()
         self._end_block()
         self._end_box()
+        self._end_result()
         self._release()
         self._runs.finish()
         yield from self.logs()
@@ -55,16 +56,12 @@ class Console(Saying):
 
     def _line(self, line: str) -> None:
         self._lines += 1
-        if self._trace is not None:
-            if self._trace.feed(line):
-                return
-            self._end_trace()
-        if self._open and self._continued(line):
+        if self._in_block(line):
             return
         if not line.strip():
-            self._blank()
+            self._end_box()
             return
-        if (self._tables or self._report) and self._row(line):
+        if (line[0] in "R[" and self._blocked(line)) or ((self._tables or self._report) and self._row(line)):
             return
         if self._boxed and line.lstrip()[0] not in "|+-│┃":
             self._end_box()
@@ -81,8 +78,27 @@ class Console(Saying):
         if ends:
             self._signed(said, line, plan)
 
-    def _blank(self) -> None:
-        self._end_box()
+    def _in_block(self, line: str) -> bool:
+        """Whether a line belongs to what is open: a traceback, a configuration, a block of results."""
+        if self._trace is not None:
+            if self._trace.feed(line):
+                return True
+            self._end_trace()
+        if self._open and self._continued(line):
+            return True
+        if self._result is not None and self._result.feed(line):
+            return True
+        self._end_result()
+        return False
+
+    def _blocked(self, line: str) -> bool:
+        """Whether a line begins a block of results or is one of the lines that detectron2 prints to be copied."""
+        self._result = results.result(line)
+        if self._result is not None or "copypaste: " not in line:
+            return self._result is not None
+        points = self._copied.read(line)
+        self._evaluated(points or [])
+        return points is not None
 
     def _text(self, line: str) -> None:
         """A line without numbers to read: a section, a header, a setting, a rule of a table."""

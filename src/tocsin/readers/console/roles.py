@@ -261,7 +261,9 @@ class Roles:
         """A bar beside a count that says the same is not needed; a single-number list is a value."""
         kinds = {place.kind for place in self.places}
         bars = [place.at for place in self.places if place.kind == "bar"]
-        if bars and any(place.kind == "epoch" and place.at > bars[0] and self._is_whole(place) for place in self.places):
+        if bars and any(
+            place.kind == "epoch" and place.at > bars[0] and self._is_whole(place) for place in self.places
+        ):
             kinds.add("batch")  # a bar of epochs, behind which a line on the epoch was printed
         if "bar" in kinds and kinds & {"global", "step", "batch"}:
             self.places = [place for place in self.places if place.kind != "bar"]
