@@ -9,6 +9,7 @@ from tocsin import identities, repetition
 from tocsin.run import Run, Series
 
 FALLING = np.linspace(2, 1, 12).round(4)
+ENTROPY = {"accuracy": [0.7981] * 6, "loss": [0.56, 0.53, 0.515, 0.508, 0.506, 0.505]}  # it ends at .5032
 
 
 def told(train=FALLING, split="val", epoch=None, **columns):
@@ -25,9 +26,11 @@ def what(**columns):
 
 
 def test_repetition_needs_digits_and_a_moving_loss():
-    assert what(accuracy=[0.7981] * 5) == "one class"
-    assert what(accuracy=[79.81] * 5) == "one class"
-    assert not what(accuracy=[0.7981] * 5, train=np.full(12, 0.5))
+    assert what(**ENTROPY) == "one class"
+    assert what(**ENTROPY | {"accuracy": [79.81] * 6}) == "one class"
+    assert not what(**ENTROPY | {"loss": [0.505] * 6}, train=np.full(12, 0.5))
+    assert not what(**ENTROPY | {"loss": [0.56, 0.52, 0.49, 0.46, 0.44, 0.42]})  # less than any constant costs
+    assert what(accuracy=[0.7981] * 6, train__acc=np.linspace(0.7, 0.9, 6).round(4)) == "one class"
     assert not what(accuracy=[0.85] * 5)  # 17 of 20 samples, again and again
     assert not what(accuracy=[0.9912] * 9)  # one error of 113
     assert not what(accuracy=[1.0] * 9)
@@ -44,9 +47,16 @@ def test_flips():
 
 def test_a_score_that_varies_contradicts():
     auc = np.linspace(0.7, 0.9, 6)
-    assert not what(accuracy=[0.7981] * 6, auc=auc)
-    assert not what(accuracy=[0.7981] * 6, f1=np.linspace(0.1, 0.3, 6))
-    assert what(accuracy=[0.7981] * 6, auc=0.5 + 0.1 * (auc - 0.8)) == "one class"
+    assert not what(**ENTROPY, auc=auc)
+    assert not what(**ENTROPY, f1=np.linspace(0.1, 0.3, 6))
+    assert what(**ENTROPY, auc=0.5 + 0.1 * (auc - 0.8)) == "one class"
+
+
+def test_a_score_that_stands_and_rules_a_constant_out():
+    assert not what(**ENTROPY, mcc=[0.41] * 6)
+    assert not what(**ENTROPY, f1_macro=[0.7012] * 6)
+    assert what(**ENTROPY, mcc=[0.0] * 6)
+    assert what(**ENTROPY, f1_micro=[0.7981] * 6)
 
 
 def test_scores_that_rank_nothing():
@@ -103,7 +113,7 @@ def test_a_share_that_accuracy_sank_to_while_the_loss_fell():
 
 
 def test_a_record_that_begins_when_training_is_far_ahead():
-    late = {"accuracy": [0.7981] * 6, "train__accuracy": [0.9912, 0.9931, 0.9934, 0.9941, 0.995, 0.9962]}
+    late = {**ENTROPY, "train__accuracy": [0.9912, 0.9931, 0.9934, 0.9941, 0.995, 0.9962]}
     assert not what(epoch=np.arange(40, 46), **late)
     assert what(epoch=np.arange(1, 7), **late)
 

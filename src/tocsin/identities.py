@@ -38,7 +38,7 @@ def identity(scores: Scores, error: float) -> str:
         (scores[key] for key in (("accuracy", ""), ("accuracy", "binary"), ("accuracy", "micro")) if key in scores),
         math.nan,
     )
-    if not 2 * error < p < 1 - 2 * error:
+    if not 2 * error < p < 1 - 2 * error or _agrees_beyond_chance(scores, error):
         return ""
     binary, weighted, macro = (_of(scores, average) for average in ("binary", "weighted", "macro"))
     if _is_positive(binary, p, error):
@@ -52,6 +52,34 @@ def identity(scores: Scores, error: float) -> str:
         macro.setdefault("recall", balanced)
     k = _classes(macro, p, error)
     return f"one of {k} classes" if k else ""
+
+
+def _agrees_beyond_chance(scores: Scores, error: float) -> bool:
+    """Whether a coefficient that is 0 for any constant is not."""
+    return any(abs(v) > error + 1e-3 for (measure, _), v in scores.items() if measure in ("mcc", "kappa"))
+
+
+def possible(scores: Scores, error: float) -> bool:
+    """Whether the scores of one evaluation can be those of a constant class: none of them rules it out.
+
+    Each score may be binary, macro (of any number of classes), micro or weighted where its name does not say.
+    """
+    key = next((k for k in scores if k[0] == "accuracy" and k[1] != "balanced"), None)
+    if _agrees_beyond_chance(scores, error):
+        return False
+    if key is None:
+        return True
+    p = scores[key]
+    whole = {"precision": p, "recall": 1.0, "f1": 2 * p / (1 + p)}
+    weighted = {"precision": p * p, "recall": p, "f1": 2 * p * p / (1 + p)}
+    for (measure, average), value in scores.items():
+        macro = [whole[measure] / k for k in range(1, MOST_CLASSES + 1)] if measure in whole else []
+        forms = [*macro, 0.0, p, weighted[measure]] if measure in whole else [value]
+        if (measure, average) == ("accuracy", "balanced"):
+            forms = [1 / k for k in range(2, MOST_CLASSES + 1)]
+        if all(abs(value - form) > 3 * error + 1e-6 for form in forms):
+            return False
+    return True
 
 
 def _of(scores: Scores, average: str) -> dict[str, float]:

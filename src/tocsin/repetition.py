@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tocsin import learning, metrics
-from tocsin.identities import Constant, Group, Key, as_fractions, betrayed, fewest_samples
+from tocsin.identities import Constant, Group, Key, as_fractions, betrayed, fewest_samples, possible
 from tocsin.run import Floats, Run, Series
 
 FEWEST = 4  # evaluations
@@ -54,6 +54,8 @@ def repeated(group: Group, run: Run) -> Constant | None:
         return None
     beside = _beside(run, group)
     columns, error = as_fractions(group)
+    if not possible({key: float(value[-1]) for key, value in columns.items() if np.isfinite(value[-1])}, error):
+        return None
     for key, value in columns.items():
         for what, start, proven in _forms(group, key, value, error, beside):
             if not _contradicted(columns, key, start, error):
@@ -94,7 +96,8 @@ def _share(group: Group, key: Key, value: Floats, error: float, beside: Beside) 
             yield "one class, or the other", 0, False
         if not whole and count >= 8 and enough and _sank(value, start) and _sees_nothing(beside, group, start, p):
             yield "one class", start, False
-    if whole and enough and moved and (key == group.accuracy or count >= 5) and not _memorised(beside, p):
+    told = (_settles(beside, p) or _learns(beside)) if key == group.accuracy else count >= 5
+    if whole and enough and moved and told and not _memorised(beside, p):
         yield "one class", 0, False
 
 
@@ -185,7 +188,30 @@ def _sees_nothing(beside: Beside, group: Group, start: int, p: float) -> bool:
     if beside.own is None or (beside.training is not None and _ahead(beside.training, p)):
         return False
     before, after = _thirds(_within(beside.own, group, start))
-    return after < 0.95 * before and _shifted(_within(beside.own, group, start))
+    return after < 0.95 * before and _shifted(_within(beside.own, group, start)) and _settles(beside, p)
+
+
+def _settles(beside: Beside, p: float) -> bool:
+    """Whether a loss ends where that of a constant does: at the entropy of its share, or above it, if it has settled.
+
+    The best constant output costs the entropy of the targets: that of p and 1 - p for two classes, up to (1 - p)
+    ln(K - 1) more for K. Logits that only grow repeat their decisions, too, but soon cost less.
+    """
+    if not beside.losses:
+        return False
+    loss = beside.own if beside.own is not None and len(beside.own) else beside.losses[0]
+    last = loss.value[-max(3, len(loss) // 3) :]
+    floor, level = -p * math.log(p) - (1 - p) * math.log(1 - p), float(np.median(last))
+    settled = len(loss) >= 6 and float(np.ptp(last[-3:])) < 0.02 * level
+    return 0.97 * floor <= level <= (floor + (1 - p) * math.log(9) if settled else 1.05 * floor)
+
+
+def _learns(beside: Beside) -> bool:
+    """Whether the training accuracy moves by .05 and more, so that decisions there do change."""
+    if beside.training is None or len(beside.training) < FEWEST:
+        return False
+    before, after = _thirds(beside.training)
+    return abs(after - before) > max(0.05, 3 * learning.scatter(beside.training.value))
 
 
 def _ahead(training: Series, p: float) -> bool:

@@ -140,7 +140,7 @@ def test_from_logs_by_the_identities_of_scores():
     assert "always negative" in found.message
     (found,) = findings(logged(accuracy=[0.9512] * 3, precision=[0.0] * 3, f1=[0.0] * 3))
     assert found.severity == "warning"  # a class that is most of the targets
-    (found,) = findings(logged(accuracy=[0.7981] * 5))
+    (found,) = findings(logged(accuracy=[0.7981] * 5, loss=[0.56, 0.53, 0.51, 0.506, 0.505]))
     assert (found.severity, found.healed_at) == ("warning", None)
 
 

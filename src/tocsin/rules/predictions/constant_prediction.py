@@ -73,12 +73,15 @@ def constant_prediction(
     and 5 % above the entropy of p and 1 - p (p <= .6, or the record begins by epoch 5: a calibrated model that has
     converged may cost as much).
 
-    Repetition alone, over >= 4 evaluations while a loss shifts by 5 % and 3 times its scatter, is a warning, where no
-    other score of the split varies: an accuracy, F1, precision, recall, IoU or Dice that stays the same (by its digits
-    of n > 30 samples, n min(p, 1 - p) times the evaluations >= 100); an accuracy that sank to its lowest value and has
-    stayed there for >= 8 evaluations while the loss of that split fell; 1/k, k <= 10, in >= 5 of them (then another
-    split at 1/k will do instead of the loss); p and 1 - p in turn; AUC exactly 1/2, MCC or kappa exactly 0; R2 about 0
-    with one and the same error. Scores of the training count where those of evaluations say nothing.
+    Repetition, over >= 4 evaluations while a loss shifts by 5 % and 3 times its scatter, is a warning, where no other
+    score of the split varies or rules a constant out (MCC beyond 0, an F1 that no averaging gives): an accuracy, F1,
+    precision, recall, IoU or Dice that stays the same (by its digits of n > 30 samples, n min(p, 1 - p) times the
+    evaluations >= 100), an accuracy only if the training accuracy moves meanwhile by .05, or the loss ends as that of a
+    constant: not 3 % below the entropy of p and 1 - p, nor 5 % above it unless it has settled; an accuracy that sank to
+    its lowest value and has stayed there for >= 8 evaluations while the loss of that split fell to such an end; 1/k,
+    k <= 10, in >= 5 of them (then another split at 1/k will do instead of the loss); p and 1 - p in turn; AUC exactly
+    1/2, MCC or kappa exactly 0; R2 about 0 with one and the same error. Scores of the training count where no others
+    were logged.
 
     ## Why is this bad?
     The input no longer reaches the output. Accuracy hides it: always "normal" scores .80 where 80 % are normal. The
@@ -118,7 +121,8 @@ def constant_prediction(
     A constant within `strays` of a huge set, on a task with very rare events, may be right. Says nothing about sets
     with fewer than 35 samples outside the constant class. From scores alone, always negative can also mean that the
     evaluated data hold nothing positive (EVL006). A score that repeats after it rose may be that of a model that has
-    converged, so only one that sank is judged from there on. Sets of 30 samples and fewer repeat their scores by right.
+    converged, so only one that sank is judged from there on. Sets of 30 samples and fewer repeat their scores by right,
+    and so do logits that only grow, as those of a linear model from zero.
 
     ## References
     Wilson 1927 (interval). A published evaluation with 5,358 of 5,358 predictions in class 0: accuracy .798, macro-F1
@@ -133,23 +137,21 @@ def constant_prediction(
         stuck, stretch = run.persisting(evaluations, in_each(proven), in_last(held))
         if stuck:
             yield _finding(key, stretch, told(stretch[-1]), stuck, dominant)
-    rung = False
     for group in _logged(run):
         judged |= group.step.size >= 3
         found = identities.constant(group) or repetition.repeated(group, run)
-        if found is not None and not (rung and group.split == "train"):
-            rung = True
+        if found is not None:
             yield _from_scores(found, _began(run, group, found), dominant)
     if not judged:
         yield NotChecked(f"needs {SETTLED} on targets that vary, enough of them to tell constant from chance")
 
 
 def _logged(run: Run) -> list[identities.Group]:
-    """Groups of logged scores of splits whose predictions were not recorded, training last; none of a run going on."""
+    """Groups of logged scores where no predictions were recorded, else of training; none while the run goes on."""
     if run.exit == "running":
         return []
     recorded = {evaluation.split for evaluation in run.evaluations}
-    found = [*identities.groups(run.series), *identities.groups(run.series, training=True)]
+    found = [*identities.groups(run.series)] or [*identities.groups(run.series, training=True)]
     return [g for g in found if not (g.split in recorded or (recorded and not g.split))]
 
 
