@@ -15,17 +15,24 @@ _COUNT = re.compile(r"(\d{1,15}) ?/ ?(\d{1,15})")
 _VARIABLE = re.compile(r"\d{1,15}\.\d{1,15}(?:e-?\d{1,5})?|=\s?-?\d{1,15}|\d{1,3}%.{0,500}|\s")
 LONG_BAR = 1000
 _STATES = 200
+_OF_MICROSOFT = re.compile(r"1\.#(INF|IND|[QS]?NAN)\d{0,9}|(?<=nan)\(ind\)", re.IGNORECASE)
+_OF_EPOCH = re.compile(r"\bep(?:och)?s?\W{0,3}\d|\d epoch", re.IGNORECASE)
+_TOLD = re.compile(r"loss|acc|reward|score", re.IGNORECASE)
 _HEAD = re.compile(r"\s*([A-Za-z]\w*)")
 
 
 def clean(line: str) -> Iterator[str]:
     """The readable lines of a raw line: no colours, bars squeezed, of an overwritten bar the last state only."""
-    if line.isascii() and line.isprintable() and line.count("%|") < 2:  # the most common case
+    if (
+        line.isascii() and line.isprintable() and line.count("%|") < 2 and "#I" not in line and "(ind)" not in line
+    ):  # the most common case
         yield _squeezed(line[:LONGEST])
         return
     if "\x1b" in line:
         line = _ANSI.sub("", line)
     line = line.rstrip("\r\n")
+    if "#" in line or "(ind)" in line:
+        line = _OF_MICROSOFT.sub(lambda found: {None: "", "INF": "inf"}.get(found.group(1), "nan"), line)
     if "\r" in line or "\x08" in line:
         yield from map(_squeezed, _last_states(_OVERWRITES.split(line)))
     elif line.count("%|") > 1:
@@ -75,12 +82,13 @@ def _last_states(segments: list[str]) -> Iterator[str]:
 
 
 def _worth(segment: str, bar: tuple[str, int, str] | None, given: int) -> bool:
-    """Whether a state that is overwritten says how far the loss is, in a long bar."""
+    """Whether a state that is overwritten counts: in a long bar, and in one that names no epoch."""
     total = int(bar[2]) if bar is not None else 0
-    if bar is None or total < LONG_BAR or bar[1] < given + total // _STATES:
+    if bar is None or bar[1] < given + max(total // _STATES, 1) or "%|" not in segment:
         return False
-    low = segment.lower()
-    return "loss" in low and "%|" in segment
+    if total < LONG_BAR and _OF_EPOCH.search(segment):
+        return False
+    return _TOLD.search(segment) is not None
 
 
 def _bar(segment: str) -> tuple[str, int, str] | None:

@@ -7,7 +7,7 @@ from collections import deque
 from pathlib import Path
 
 from tocsin.readers.console import configs, results, tables
-from tocsin.readers.console.cleaning import LONG_BAR
+from tocsin.readers.console.bars import Points, States, Turns, fractional, fresh
 from tocsin.readers.console.draft import Frame
 from tocsin.readers.console.numbers import value, whole
 from tocsin.readers.console.plan import Pair, Place, Plan
@@ -17,7 +17,6 @@ from tocsin.readers.console.shapes import Shapes
 from tocsin.readers.console.traces import Trace
 from tocsin.readers.log import NAN, Log
 
-Points = list[tuple[str, str, float]]
 Numbers = list[str] | tuple[str, ...]
 _SCALES = frozenset({"loss scale", "loss_scale", "Loss scale", "grad_scale", "Loss Scale"})
 _SCORES = frozenset({"precision", "recall", "f1", "f", "fscore", "f-score", "f1-score", "f1 score", "f1_score"})
@@ -27,7 +26,6 @@ _SKIPPED = frozenset({"number of skipped iterations"})
 _KEPT_LINES = 16
 _MOST_SETTINGS = 500
 _FEWEST_SETTINGS = 4
-_SHOWN = 50  # states of a long bar
 NEAR = 6  # lines: a heading speaks of the block right below it
 
 
@@ -57,9 +55,8 @@ class Measuring:
         self._counted: tuple[int, str, int] | None = None
         self._bars: dict[int, int] = {}
         self._bar_done: tuple[float, int] = (NAN, -1)
-        self._held: tuple[Frame, Points, int] | None = None
-        self._shown = -1
-        self._filled: tuple[float, int, Points] | None = None
+        self._states = States()
+        self._turns = Turns()
         self._recent: deque[tuple[object, ...]] = deque(maxlen=_KEPT_LINES)
         self._place: tuple[float, int] = (NAN, -1)
         self._block: list[tuple[int, str, str]] = []
@@ -86,11 +83,12 @@ class Measuring:
         self.metric_lines += 1
         self.sure_lines += row.epoch is not None or row.step is not None or evaluation
         frame = Frame(self._epoch, count, "step" if count >= 0 else "", train=not evaluation)
-        if self._held is not None and self._held[2] == _ROW and self._held[0].epoch == frame.epoch:
-            self._held = None
+        held = self._states.held
+        if held is not None and held[2] == _ROW and held[0].epoch == frame.epoch:
+            self._states.held = None
         self._release()
         if row.partial:
-            self._held = (frame, row.points, _ROW)
+            self._states.held = (frame, row.points, _ROW)
         else:
             self._add(frame, row.points)
 
@@ -251,20 +249,29 @@ class Measuring:
         frame.train = self._trains(plan, frame, told_epoch)
         if told_epoch:
             self._epoch = frame.epoch
+            self._turns.told(frame.epoch)
         if frame.kind == "bar":
-            frame.kind = "step" if math.isnan(frame.epoch) or _fractional(frame.epoch) else "batch"
-            self._after_bar(frame, told_epoch)
-        elif frame.count < 0 and frame.train and _fractional(frame.epoch) and self._bars:
+            self._on_bar(frame, told_epoch, numbers)
+        elif frame.count < 0 and frame.train and fractional(frame.epoch) and self._bars:
             frame.total = max(self._bars)  # the progress bar of transformers stands beside its dicts
             frame.count, frame.kind = self._bars[frame.total], "step"
         if (
             frame.kind in ("global", "step")
             and frame.total > 0
             and frame.train
-            and (math.isnan(frame.epoch) or _fractional(frame.epoch))
+            and not (plan.bar and self._turns.turn)
+            and (math.isnan(frame.epoch) or fractional(frame.epoch))
         ):
             self._runs.saying.log.planned(steps=frame.total)
         return frame
+
+    def _on_bar(self, frame: Frame, told_epoch: bool, numbers: Numbers) -> None:
+        if not told_epoch and (self._turns.turn or math.isnan(self._epoch)):
+            if self._turns.place(frame, tuple(numbers)):
+                self._runs.passed(frame.epoch - 1)
+            return
+        frame.kind = "step" if math.isnan(frame.epoch) or fractional(frame.epoch) else "batch"
+        self._after_bar(frame, told_epoch)
 
     def _after_bar(self, frame: Frame, told_epoch: bool) -> None:
         """A further bar when the one of the epoch is full is an evaluation's (Keras ``evaluate``)."""
@@ -298,7 +305,7 @@ class Measuring:
         return False
 
     def _points(self, plan: Plan, numbers: Numbers, frame: Frame) -> Points:
-        split = "" if frame.train else self._split
+        split = "" if frame.train else self._split or ("val" if plan.bar else "")
         averaged = not frame.train and frame.kind == "batch"
         points = [self._point(pair, split, _value(pair, numbers, averaged)) for pair in plan.pairs]
         if any(number == _UNDEFINED and name.lower() in _SCORES for name, _, number in points):
@@ -336,53 +343,32 @@ class Measuring:
         return False
 
     def _progress(self, plan: Plan, frame: Frame, points: Points) -> None:
-        """Of the batches of one evaluation, and of the states of one bar, the last counts; of long bars some more."""
+        """Of the batches of one evaluation, and of the states of one bar, the last counts."""
         self.metric_lines += 1 + (bool(plan.places) or not frame.train)
-        if frame.kind != "batch" or frame.total <= 0 or not (plan.bar or not frame.train):
+        bar = plan.bar and not (frame.train and self._turns.turn)
+        if frame.kind != "batch" or frame.total <= 0 or not (bar or not frame.train):
             self._release()
             self._add(frame, points, plan.tag)
             return
-        if plan.bar and frame.train and frame.count < frame.total:  # scores in it are those of the epoch before
-            points = [point for point in points if point[1] in ("", "train")] if frame.count else []
-        if not points or (frame.epoch, frame.count, points) == self._filled:
-            return
-        if self._held is not None and self._superseded(plan, frame, self._held):
-            self._held = None
-        self._release()
-        self._held = (frame, points, frame.total)
-
-    def _superseded(self, plan: Plan, frame: Frame, held: tuple[Frame, Points, int]) -> bool:
-        """Whether a state of a bar takes the place of the one before it."""
-        before, _, total = held
-        same = total == frame.total and before.count <= frame.count and before.train == frame.train
-        if not same or (frame.train and before.epoch != frame.epoch):
-            return False
-        if not frame.train or plan.running or total < LONG_BAR:
-            return True
-        if before.count < self._shown + total // _SHOWN and before.count > self._shown:
-            return True
-        self._shown = before.count
-        return False
+        held = self._states.take(frame, fresh(frame, points) if bar else points, plan.running)
+        if held is not None:
+            self._add(held[0], held[1])
 
     def _release(self) -> None:
-        held, self._held = self._held, None
+        held = self._states.release()
         if held is not None:
-            self._filled = (held[0].epoch, held[0].count, held[1])
             self._add(held[0], held[1])
 
     def _add(self, frame: Frame, points: Points, tag: str = "") -> None:
         began = self._runs.tracked(frame, tag)
         if began and not tag:
             self._counted = None if frame.count < 0 else self._counted
+            self._turns = Turns()
             self._scales, self._skipped, self._recent = 0, 0.0, deque(maxlen=_KEPT_LINES)
             if math.isfinite(frame.epoch) and not self._new_epoch and frame.epoch != self._epoch:
                 frame.epoch = NAN
         self._new_epoch = False
         self._runs.draft.add(frame, points)
-
-
-def _fractional(epoch: float) -> bool:
-    return math.isfinite(epoch) and epoch != math.floor(epoch)
 
 
 def _value(pair: Pair, numbers: Numbers, averaged: bool) -> float:

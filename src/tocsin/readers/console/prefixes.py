@@ -8,6 +8,7 @@ from dataclasses import dataclass
 _RANK = (
     r"\[(?:rank|default|gpu|rank\s|gpu\s|proc|process\s|local_rank\s?)[:=]?\s?(?P<rank1>\d{1,6})\]:?"
     r"|\[\d{1,4},(?P<rank2>\d{1,6})\]<std(?:out|err)>:|\[(?!epoch|iter|step|batch|loss|acc)[\w.\-]{1,60}:(?P<rank3>\d{1,5})(?:\]:|/\d{1,5}\]:?)"
+    r"|\(RayTrainWorker pid=(?P<rank6>\d{1,9})[^)]{0,40}\)|\[(?P<rank7>\d{1,3})\]:?(?= (?:epoch|step|iter|train)\b)"
     r"|\((?:[\w.:]{1,40} )?pid=\d{1,9}(?:, ip=[\d.]{7,15})?\)|(?P<rank4>\d{1,5}): (?=[\[\w(|*=])"
     r"|rank\s?=?\s?(?P<rank5>\d{1,5})\s?[:\]|-]"
 )
@@ -29,12 +30,13 @@ _LEVEL = (
 _OWN = r"(?!\d|(?:eval\w*|train\w{0,3}|val\w*|test\w{0,3}|epoch|iter\w*|step|batch|loss|acc\w*|lr)\b[\s\]|:])"
 _NAME = (
     r"[\w.\-]{2,60} [-|](?= (?:info|debug|warning|warn|error|critical) )"
-    rf"|\[{_OWN}[a-z_][\w.\-/ ]{{0,60}}(?::\d{{1,6}})?\](?::|(?=\s|\[))"
+    rf"|\[{_OWN}[a-z_][\w.\-/ ]{{0,60}}(?::\d{{1,6}})?(?::\w{{1,60}})?\](?::|(?=\s|\[))"
     r"|\([\w.\-]{2,40}:\d{1,6}\)(?=\s)|\[\d{3,9}\]:?(?=\s?[a-z])|[\w.\-/]{1,120}\.py(?:[: ]\s?\d{1,6})?\]?:?(?=\s)"
     r"|[\w.]{2,60}:[\w<>.]{1,60}:\d{1,6} -?|\w{1,40}(?:\.\w{1,40}){1,5}:\d{1,6}(?=\s)"
     rf"|{_OWN}[\w.]{{2,60}}:(?=[^\s\d:=/\\])|{_OWN}[\w.\-]{{2,60}} [-|](?=\s)|[\w.]{{2,60}}\]:?(?=\s)"
     r"|[a-z][\w.\-]{1,40}\s(?:info|warning|warn|error|debug):"
 )
+_COUNTS = ("rank4", "rank7")  # might as well be a count of steps
 _RANKS = re.compile(rf"\s*(?:{_RANK})", re.IGNORECASE)
 _DATES = re.compile(rf"\s*(?:{_DATE})", re.IGNORECASE)
 _LEVELS = re.compile(rf"\s*(?:{_LEVEL})", re.IGNORECASE)
@@ -62,8 +64,8 @@ def prefix(line: str) -> Prefix:
     """What stands before the message of a line."""
     end, rank, dated, logged, fallback = 0, -1, False, False, -1
     for _ in range(10):
-        if rank < 0 and (found := _RANKS.match(line, end)) is not None and (found.lastgroup != "rank4" or end == 0):
-            fallback = 0 if found.lastgroup == "rank4" else fallback
+        if rank < 0 and (found := _RANKS.match(line, end)) is not None and (found.lastgroup not in _COUNTS or end == 0):
+            fallback = 0 if found.lastgroup in _COUNTS else fallback
             rank = int(found.group(found.lastgroup)) if found.lastgroup else rank
         elif (found := _DATES.match(line, end)) is not None:
             dated = True

@@ -20,7 +20,7 @@ _VERBS = words.listed(
 _TAGGED = re.compile(
     r"\[(\w{2,12})\]|^\W*(\w{2,12})(?:[ _]\w{2,10})?\s?[:|>\-]|(?:^|[|,;]|\s-|\*)\s*(\w{2,12})(?: (?:set|on"
     r"|phase|results?|metrics?|stats|epoch|data)\b[^|]{0,40})?\s*[:|\-]|[\"'](\w{2,12})[\"']\s*:\s*\{|\b(?:mode"
-    r"|split|phase|stage|subset|set)\W{1,4}(\w{2,12})",
+    r"|split|phase|stage|subset|set)\W{1,4}(\w{2,12})|\bevaluat(?:ing|ion of|ed)(?: on)?(?: the)? (\w{2,12}):",
     re.IGNORECASE,
 )
 _OF_SPLIT = re.compile(r"^(?:val|valid|validation|test|eval|dev)[ _/]([A-Za-z]\w*)$", re.IGNORECASE)
@@ -145,7 +145,7 @@ class Roles:
                 self.pairs.append((Pair(f"{head}/{self._listed}", number.at, self._running), number))
                 self._listed += 1
             return True
-        return (
+        return number.after.startswith("%|") or (
             bool(number.unit)
             and not (words.metric(number.key) and number.after[:1] in (" ", ""))
             and not words.place(number.key)

@@ -84,6 +84,11 @@ class Runs:
         elif self._pending is None and (not self.draft.empty or self.draft.fatal or self.draft.over):
             self._pending = Draft(self._new())
 
+    def passed(self, epoch: float) -> None:
+        """Training is through with an epoch that no line named."""
+        if not self._track.epoch >= epoch:
+            self._track.epoch = epoch
+
     def tracked(self, frame: Frame, tag: str = "") -> bool:
         """Find the run of a line with points; True where a next run began with it."""
         track = self._track if frame.train else self._evaluated

@@ -105,7 +105,7 @@ class Saying(Measuring):
 
     def _on_best(self, message: str, plan: Plan) -> bool:
         notices.best(self._runs.saying, message)
-        return not (plan.places and plan.pairs) or "improved from" in message
+        return not (plan.places and plan.pairs) or _FROM_TO.search(message) is not None
 
     def _on_resume(self, message: str, plan: Plan) -> bool:
         self._runs.saying.event("resume", message[:300], once=message[:300])
@@ -204,6 +204,7 @@ class Saying(Measuring):
             draft.fatal = (text, kind, exit_)
 
 
+_FROM_TO = re.compile(r"improved from|(?:creased|improved) ?\(")
 _MOST_OPEN = 300
 _LONGEST_OPEN = 20_000
 _FRAMEWORK = re.compile(

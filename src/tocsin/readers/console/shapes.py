@@ -86,6 +86,8 @@ def _pattern(pieces: list[str], plan: Plan) -> tuple[str, dict[int, int]]:
     parts: list[str] = []
     for at in range(len(pieces) // 2):
         text, number = pieces[2 * at], _digits(pieces[2 * at + 1])
+        if not needed and at not in named and plan.rank >= 0 and pieces[2 * at + 1] == str(plan.rank):
+            number = re.escape(pieces[2 * at + 1])
         parts.append(re.escape(text) if at in named or plan.rank >= 0 else _digits(text))
         if at in wanted:
             needed[at] = len(needed)

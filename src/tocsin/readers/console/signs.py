@@ -47,7 +47,8 @@ _SIGNS = {
         r"|`Trainer\.fit` stopped|\d+ epochs completed in|训练完成|训练结束"
         r"|\btraining completed\b|\btraining took\b|\btrained for \d+ epochs\b|\bfinished fine-?tuning\b"
     ),
-    "best": r"improved from|\bnew best\b|\bbest (?:\w+ ){0,3}(?:model|checkpoint|epoch|acc\w*|loss|score|metric"
+    "best": r"improved from|\b(?:loss|acc\w*|score|f1|metric|dice|m?iou)\b.{0,20}\b(?:decreased|increased|improved) ?\("
+    r"|\bnew best\b|\bbest (?:\w+ ){0,3}(?:model|checkpoint|epoch|acc\w*|loss|score|metric"
     r"|f1|m?iou|dice|val\w*|result)\b|\*\*\* best|sav\w+ (?:the )?best|\bbest_\w+\s?[:=]",
     "resume": r"\bresum(?:e|ed|ing)\b.{0,40}\b(?:from|training|checkpoint|epoch|step|iter)|\b(?:loaded|restored"
     r"|restoring|restarting)\b.{0,30}\bcheckpoint\b.{0,200}\b(?:epoch|step|iter)",
@@ -80,7 +81,7 @@ _QUICK = tuple(
             "fault dumped exception exit terminate phrases precision train overflow scale stop optimi "
             "complete 训练 早停 best improved resum load restor restart python deepspeed accelerate mpirun yolo "
             "llamaf bash namespace args argu conf cfg opt param settings epochs steps iters warning finite "
-            "diverg nan infs file batch seed dropout "
+            "diverg nan infs creased file batch seed dropout "
             "momentum decay locating call override executing inf skipping sigterm sigint sighup"
         )
     )

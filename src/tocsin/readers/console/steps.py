@@ -59,13 +59,24 @@ def settle(frames: Frames, repeats: bool) -> Settled:
     if not _within(frames, counted):
         return Settled(_forward(np.where(own, frames.count, -1)), 0)
     per_epoch = _per_epoch(frames, counted)
-    epochs = frames.epoch[counted]
-    first = 0.0 if np.nanmin(epochs) < 1 else 1.0
-    placed = counted & np.isfinite(frames.epoch)
+    epoch = _led(frames, counted)
+    first = 0.0 if np.nanmin(epoch[counted]) < 1 else 1.0
+    placed = counted & np.isfinite(epoch)
     step = np.full(n, -1, np.int64)
-    whole = np.floor(frames.epoch[placed]) - first
+    whole = np.floor(epoch[placed]) - first
     step[placed] = np.clip(whole * per_epoch + frames.count[placed], 0, LARGEST_STEP).astype(np.int64)
     return Settled(_forward(step), per_epoch)
+
+
+def _led(frames: Frames, counted: Flags) -> Floats:
+    """Epochs; lines that count before any epoch is told are of the first one told, or of the one before it."""
+    known = np.flatnonzero(np.isfinite(frames.epoch))
+    if not known.size or not counted[: known[0]].any():
+        return frames.epoch
+    epoch, told = frames.epoch.copy(), known[0]
+    before = frames.count[:told][counted[:told]][-1]
+    epoch[:told] = epoch[told] - (counted[told] and frames.count[told] <= before)
+    return epoch
 
 
 def _within(frames: Frames, counted: Flags) -> bool:

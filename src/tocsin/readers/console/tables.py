@@ -10,8 +10,8 @@ from tocsin.readers.console.numbers import whole
 from tocsin.readers.values import number
 
 _BORDERS = re.compile(r"\s*[|│┃]\s*|\t+| {2,}")
-_BAR = re.compile(r":?\s*\d{1,3}%[|\s~━╸─█].*$|:?\s+~.*$")
-_PARTIAL = re.compile(r"(?<!\d)\d{1,2}%[|\s~━╸─█]")
+_BAR = re.compile(r":?\s*(?<![\d.])\d{1,3}%(?:\|| ?[~━╸─█]).*$|:?\s+~.*$")
+_PARTIAL = re.compile(r"(?<![\d.])\d{1,2}%(?:\|| ?[~━╸─█])")
 _RULE = re.compile(r"^[\s\-=+|│┃━─┄╇┡┩╪╞╡├┼┤┌┬┐└┴┘╒╤╕╘╧╛_:]*$")
 _COUNT = re.compile(r"^(\d+)\s?/\s?(\d+)$")
 _YOLO = {
