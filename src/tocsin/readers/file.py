@@ -121,11 +121,8 @@ class File:
         """
         if self.size > most:
             self.unread.append(f"only the first {most} of {self.size} bytes were read")
-        try:
-            with self.path.open("rb") as stream:
-                yield from self._split(stream, most)
-        except OSError as error:
-            raise ReadError(f"{self.path}: cannot be read ({error.strerror or error})") from error
+        with self._open() as stream:
+            yield from self._split(stream, most)
 
     @contextmanager
     def opened(self) -> Iterator[BinaryIO]:
@@ -136,11 +133,8 @@ class File:
         """
         if not self.size:
             raise ReadError(f"{self.path}: empty, or no regular file")
-        try:
-            with self.path.open("rb") as stream:
-                yield stream
-        except OSError as error:
-            raise ReadError(f"{self.path}: cannot be read ({error.strerror or error})") from error
+        with self._open() as stream:
+            yield stream
 
     def _split(self, stream: Any, most: int) -> Iterator[str]:
         decoder = codecs.getincrementaldecoder(self.encoding)("replace")
@@ -160,13 +154,24 @@ class File:
             self.unread.append(f"lines of more than {LONGEST_LINE} characters were split")
 
     def _bytes(self, most: int) -> bytes:
+        with self._open() as stream:
+            return stream.read(most)
+
+    @contextmanager
+    def _open(self) -> Iterator[BinaryIO]:
+        """The file as it is now; what has become a pipe or a device since it was listed is not waited for."""
         try:
-            with self.path.open("rb") as stream:
-                return stream.read(most)
+            with open(self.path, "rb", opener=_at_once) as stream:  # noqa: PTH123  Path.open takes no opener
+                if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
+                    raise ReadError(f"{self.path}: cannot be read (no regular file)")
+                yield stream
         except OSError as error:
-            raise ReadError(
-                f"{self.path}: cannot be read ({error.strerror or os.strerror(error.errno or 0)})"
-            ) from error
+            raise ReadError(f"{self.path}: cannot be read ({error.strerror or error})") from error
+
+
+def _at_once(path: str, flags: int) -> int:
+    """Open without waiting for the other end of a pipe."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def encoding_of(head: bytes, *, whole: bool) -> str:

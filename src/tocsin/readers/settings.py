@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import math
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,8 +15,10 @@ from tocsin.readers.file import File
 from tocsin.readers.labels import shown
 
 MOST_BYTES = 1_000_000
+_MOST_OF_TOML = 100_000  # bytes; the time of dotted keys grows with the square of their length
 MOST_VALUES = 10_000  # aliases multiply: a few lines of YAML can stand for billions of values
 MOST_DEPTH = 32
+_WIDEST = 1023  # bits
 _PYTHON_TAG = re.compile(r"!!python/[\w/]+(:[\w.]+)?")  # as Lightning writes; what it wraps is read as plain data
 
 
@@ -25,7 +28,9 @@ def read_settings(path: Path) -> dict[str, Any]:
     Raises:
         ReadError: It cannot be read, is malformed, too large, or no mapping.
     """
-    text = File(path).content(MOST_BYTES).decode("utf-8-sig", "replace")
+    most = _MOST_OF_TOML if path.suffix.lower() == ".toml" else MOST_BYTES
+    file = File(path)
+    text = file.content(most).decode(file.encoding, "replace")
     try:
         plain = _Plain().of(_parsed(path, text))
     except RecursionError as error:
@@ -45,12 +50,9 @@ def _parsed(path: Path, text: str) -> Any:
         import tomllib  # these parsers are loaded when one is met: `tocsin --help` starts without them
 
         return tomllib.loads(text)
-    import yaml
+    from tocsin.readers.bounded_yaml import parsed
 
-    try:
-        return yaml.safe_load(_PYTHON_TAG.sub("", text))
-    except yaml.YAMLError as error:
-        raise ValueError(str(error)) from error
+    return parsed(_PYTHON_TAG.sub("", text), 2 * MOST_VALUES)
 
 
 class _Plain:
@@ -69,6 +71,8 @@ class _Plain:
             return [self.of(inner, depth + 1) for inner in value]
         if isinstance(value, dt.date | dt.time | bytes):
             return str(value)
+        if isinstance(value, int) and value.bit_length() > _WIDEST:  # could neither be printed nor become a float
+            return math.inf if value > 0 else -math.inf
         return value
 
 

@@ -5,6 +5,7 @@ Without it, checksums and parsers keep nearly all damage away from what stands b
 
 from __future__ import annotations
 
+import copy
 import json
 import random
 import sqlite3
@@ -20,8 +21,8 @@ from tocsin.readers.tfevents.checksums import masked_crc32c
 
 _LEAVES: tuple[Any, ...] = (
     None, True, False, 0, -1, 1.5, 10**18, 10**30, -(10**30), 1e308, float("nan"), float("inf"), "", "x", "NaN",
-    "1e3", " 12 ", "9" * 5000, "\x1b[31m", "a\nb", "\ud800", [], {}, [[]], [None], {"": None}, {"a": {"a": {"a": 1}}}, [1, "x"],
-    {"_type": "x"}, {"value": 1}, "x" * 50_000, [0] * 3000,
+    "1e3", " 12 ", "9" * 5000, "\x1b[31m", "a\nb", "\ud800", [], {}, [[]], [None], {"": None}, {"a": {"a": {"a": 1}}},
+    [1, "x"], {"_type": "x"}, {"value": 1}, "x" * 50_000, [0] * 3000,
 )  # fmt: skip
 _CELLS: tuple[Any, ...] = (
     None, "", "x", -1, 2**62, -(2**63), 1e308, 1.5, b"\xff\xfe", b"{", "nan", '{"a": 1e999}', '{"a": {"b": [1]}}',
@@ -61,11 +62,11 @@ def _changed(data: Any, rng: random.Random) -> Any:
         elif kind == 2:
             other, place = rng.choice(places)
             if other is not top and holder is not top and key in _keys(holder):
-                holder[key] = json.loads(json.dumps(other[place])) if place in _keys(other) else None
+                holder[key] = copy.deepcopy(other[place]) if place in _keys(other) else None
         elif kind == 3 and isinstance(holder, list):
-            holder.extend(holder[:20])
+            holder.extend(copy.deepcopy(holder[:20]))
         else:
-            holder[key] = rng.choice(_LEAVES)
+            holder[key] = copy.deepcopy(rng.choice(_LEAVES))
     return top[0]
 
 

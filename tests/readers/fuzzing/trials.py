@@ -23,7 +23,7 @@ from tocsin.readers.file import File
 from tocsin.reports import json as json_report
 from tocsin.reports import terminal
 
-PATIENCE = 20.0  # seconds that one damaged file of some kilobytes may take
+PATIENCE = 20.0  # seconds of CPU that one damaged file of some kilobytes may take
 _HARMLESS = ("\n", "\t")
 
 
@@ -42,18 +42,18 @@ class _TooLong(BaseException):
 
 @contextmanager
 def patience(seconds: float) -> Iterator[None]:
-    """Stop what runs longer; only in the main thread, where the system has such an alarm."""
+    """Stop what takes more seconds of CPU; only in the main thread, where the system has such an alarm."""
 
     def ring(*_: object) -> None:
         raise _TooLong(f"more than {seconds} s")
 
-    before = signal.signal(signal.SIGALRM, ring)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
+    before = signal.signal(signal.SIGPROF, ring)
+    signal.setitimer(signal.ITIMER_PROF, seconds)
     try:
         yield
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.signal(signal.SIGPROF, before)
 
 
 def laid_out(folder: Path, sample: Sample, other: Sample, seed: int) -> Path:
@@ -71,7 +71,7 @@ def laid_out(folder: Path, sample: Sample, other: Sample, seed: int) -> Path:
 
 def trial(path: Path, source: str, *, whole: bool) -> Outcome:
     """Read one damaged file by its reader; with ``whole``, check its folder and write the report, too."""
-    begun = time.perf_counter()
+    begun = time.process_time()
     try:
         with patience(PATIENCE), warnings.catch_warnings():
             warnings.simplefilter("error")  # numpy's would stand among what the user reads
@@ -82,7 +82,7 @@ def trial(path: Path, source: str, *, whole: bool) -> Outcome:
         word, said = "crash", f"{error}: {_where(error)}"
     except Exception as error:  # that is what is looked for
         word, said = "crash", f"{type(error).__name__}: {str(error)[:200]} ({_where(error)})"
-    return Outcome(word, time.perf_counter() - begun, said)
+    return Outcome(word, time.process_time() - begun, said)
 
 
 def _read(path: Path, source: str) -> tuple[str, str]:

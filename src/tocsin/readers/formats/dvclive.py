@@ -6,8 +6,6 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-import yaml
-
 from tocsin.readers.clock import clock_of
 from tocsin.readers.csv_logs import table_of
 from tocsin.readers.errors import ReadError
@@ -16,6 +14,7 @@ from tocsin.readers.likeness import strongly
 from tocsin.readers.log import Log
 from tocsin.readers.reader import Reader
 from tocsin.readers.records import flat
+from tocsin.readers.settings import read_settings
 from tocsin.readers.tables import read_table
 from tocsin.readers.torn import json_of
 from tocsin.readers.values import whole
@@ -57,7 +56,7 @@ def _read(file: File) -> Iterator[Log]:
         log.claims.append(summary)
         _read_summary(log, File(summary))
     if params.is_file():
-        _read_params(log, File(params))
+        _read_params(log, params)
     log.claims = [path for path in log.claims if path != file.path]
     yield log
 
@@ -120,14 +119,11 @@ def _read_summary(log: Log, file: File) -> None:
             log.add(name, value, step=step)
 
 
-def _read_params(log: Log, file: File) -> None:
+def _read_params(log: Log, path: Path) -> None:
     try:
-        said = yaml.safe_load(file.content(_SMALL))
-    except (ReadError, yaml.YAMLError, ValueError, RecursionError):
-        log.miss("params.yaml cannot be read")
-        return
-    if isinstance(said, dict):
-        log.config.update({str(key): value for key, value in said.items()})
+        log.config.update(read_settings(path))
+    except ReadError as error:
+        log.miss(f"params.yaml cannot be read ({str(error).removeprefix(f'{path}: ')})")
 
 
 READER = Reader("dvclive", 20, _sniffs, _read)
