@@ -44,6 +44,11 @@ def test_evaluations_decide_in_between():
     assert ring(diverged(7.5, **{"val/loss": better})) == []
 
 
+def test_a_solved_task_makes_it_a_note():
+    solved = Series.of("", [0.985, 0.984, 0.985], step=[100, 300, 500])
+    assert [f.severity for f in ring(diverged(11, **{"val/accuracy": solved}))] == ["note"]
+
+
 def test_a_rate_that_had_come_down_is_not_the_cause():
     rate = np.r_[np.full(50, 1e-2), np.full(450, 1e-4)]
     assert ring(diverged(11, **{"lr/0": rate})) == []

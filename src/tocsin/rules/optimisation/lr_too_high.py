@@ -22,6 +22,7 @@ _ACCURACY = frozenset(("acc", "accuracy", "accu", "top1", "acc1"))
 _GUESSES = (0.05, 0.6)  # accuracies that a guess among 2 to 20 classes reaches
 _WANDERS = 0.1  # accuracy of a guess, by the sampling of a few hundred cases and the class it changes to
 _UNEVEN = 5.0  # largest over smallest loss: that of a guess is the same for all batches, as a mean and as a sum
+_GOOD = 0.9
 _HIGH = 0.3  # of the peak of the learning rate: below it the rate is not the cause
 _REMEDIES = (
     Remedy("Go back to the checkpoint before the turn", safe=True),
@@ -105,8 +106,9 @@ def lr_too_high(run: Run, *, lost: float = 0.5, rise: float = 0.2) -> Iterator[F
     the last third does not fall (Theil-Sen) by a tenth of that rise, at least a fifth of the run came after `i`, and
     the learning rate, where it is recorded, stood above 0.3 of its peak then. A warning where the loss ends a tenth
     above its start, or where the evaluations got worse since, too; an error where it ends at 10 times its start; else
-    a note. A note as well where one term of the loss fell meanwhile (another grew by design). Silent where the
-    evaluations improved since.
+    a note. A note as well where one term of the loss fell meanwhile (another grew by design), and where a metric out
+    of 1 ends at 0.9 and more (a solved task whose loss moves within next to nothing). Silent where the evaluations
+    improved since.
 
     Three plainer forms ring without that, and from fewer points:
 
@@ -307,7 +309,7 @@ def _diverged(run: Run, loss: Series, course: Course, verdict: str) -> Finding:
     return Finding(
         message,
         step=step,
-        severity=_severity(course, verdict, fell),
+        severity="note" if _solved(run) else _severity(course, verdict, fell),
         evidence=_points(loss, int(np.argmax(loss.value)), course.bottom),
         remedies=_REMEDIES,
     )
@@ -320,6 +322,12 @@ def _severity(course: Course, verdict: str, fell: list[str]) -> Severity:
         return "error"
     above = course.end > course.start + 0.1 * abs(course.start) + 3 * course.noise
     return "warning" if above or verdict == "got worse" else "note"
+
+
+def _solved(run: Run) -> bool:
+    """Whether a metric out of 1 ends at 0.9 and more: the loss then moves within next to nothing."""
+    shares = [learning.share(name, series) for name, series, sign in learning.eval_series(run) if sign > 0]
+    return any(float(np.median(s.value[-3:])) >= _GOOD for s in shares if s is not None)
 
 
 def _evaluations(run: Run, step: int) -> str:
