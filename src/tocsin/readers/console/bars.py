@@ -78,7 +78,8 @@ class States:
     def _superseded(self, frame: Frame, running: bool, held: Held) -> bool:
         before, _, total = held
         same = total == frame.total and before.count <= frame.count and before.train == frame.train
-        if not same or (frame.train and before.epoch != frame.epoch):
+        elsewhere = before.epoch != frame.epoch and not (math.isnan(before.epoch) and math.isnan(frame.epoch))
+        if not same or (frame.train and elsewhere):
             return False
         if not frame.train or running or total < LONG_BAR:
             return True

@@ -345,8 +345,9 @@ class Measuring:
     def _progress(self, plan: Plan, frame: Frame, points: Points) -> None:
         """Of the batches of one evaluation, and of the states of one bar, the last counts."""
         self.metric_lines += 1 + (bool(plan.places) or not frame.train)
-        bar = plan.bar and not (frame.train and self._turns.turn)
-        if frame.kind != "batch" or frame.total <= 0 or not (bar or not frame.train):
+        bar = plan.bar and (plan.running or not (frame.train and self._turns.turn))
+        placed = frame.total > 0 and (frame.kind == "batch" or plan.running)
+        if not placed or (frame.train and not bar):
             self._release()
             self._add(frame, points, plan.tag)
             return

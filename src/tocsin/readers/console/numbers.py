@@ -6,9 +6,12 @@ import re
 
 _DECIMAL = r"\d+(?:,\d{3})+(?:\.\d+)?(?!\d)|\d+\.?\d*(?:[eE][-+]?\d+)?|\.\d+(?:[eE][-+]?\d+)?"
 _WORD_BEFORE = "|".join(rf"(?<={word})" for word in ("[Ee]poch", "EPOCH", r"\b[Ee]p", r"\bE", "[Ii]ter", r"\b[Ss]tep"))
+_WORD_NUMBER = r"[-+]?(?:[Nn][Aa][Nn]|[Ii][Nn][Ff](?:inity)?)"
 _NO_NUMBER = r"(?![\w.]|\s(?:iter|val|or\b|in\b|loss|grad|found|detect|check|step|batch|is\b|and\b))"
+_SET = r"(?:(?<=[:=])|(?<=[:=]\s)|(?<=\bloss\s)|(?<=\bnorm\s))"
 NUMBER = re.compile(
-    rf"((?:(?<![A-Za-z0-9_.@])(?<!\d-)[-+]?|{_WORD_BEFORE})(?:{_DECIMAL})|(?<![\w.])[-+]?(?:[Nn][Aa][Nn]|[Ii][Nn][Ff](?:inity)?){_NO_NUMBER})"
+    rf"((?:(?<![A-Za-z0-9_.@])(?<!\d-)[-+]?|{_WORD_BEFORE})(?:{_DECIMAL})"
+    rf"|{_SET}{_WORD_NUMBER}(?![\w.])|(?<![\w.]){_WORD_NUMBER}{_NO_NUMBER})"
 )
 _DIGITS = re.compile(r"\d+")
 

@@ -9,7 +9,8 @@ _RANK = (
     r"\[(?:rank|default|gpu|rank\s|gpu\s|proc|process\s|local_rank\s?)[:=]?\s?(?P<rank1>\d{1,6})\]:?"
     r"|\[\d{1,4},(?P<rank2>\d{1,6})\]<std(?:out|err)>:|\[(?!epoch|iter|step|batch|loss|acc)[\w.\-]{1,60}:(?P<rank3>\d{1,5})(?:\]:|/\d{1,5}\]:?)"
     r"|\(RayTrainWorker pid=(?P<rank6>\d{1,9})[^)]{0,40}\)|\[(?P<rank7>\d{1,3})\]:?(?= (?:epoch|step|iter|train)\b)"
-    r"|\((?:[\w.:]{1,40} )?pid=\d{1,9}(?:, ip=[\d.]{7,15})?\)|(?P<rank4>\d{1,5}): (?=[\[\w(|*=])"
+    r"|\((?P<rank8>\d{1,4})/\d{1,4}\)(?= [a-z])|\((?:[\w.:]{1,40} )?pid=\d{1,9}(?:, ip=[\d.]{7,15})?\)"
+    r"|(?P<rank4>\d{1,5}): (?=[\[\w(|*=])"
     r"|rank\s?=?\s?(?P<rank5>\d{1,5})\s?[:\]|-]"
 )
 _DATE = (

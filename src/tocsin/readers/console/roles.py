@@ -15,12 +15,12 @@ _SLASH = re.compile(r"^\]?\s*(?:/|\bof\b|out of)\s*\[?$", re.IGNORECASE)
 _LIST = re.compile(r"^[\s,)]*(?:(?:np|numpy|torch)\.)?(?:\w{1,10}\()?$")
 _MEAN = re.compile(r"^\s*\((?:avg|mean|ave|average|μ)?[:=\s]*$", re.IGNORECASE)
 _VERBS = words.listed(
-    "from to than below above for with since by in on improved improve did saving was at of the and after every"
+    "from to than over below above for with since by in on improved improve did saving was at of the and after every"
 )
 _TAGGED = re.compile(
     r"\[(\w{2,12})\]|^\W*(\w{2,12})(?:[ _]\w{2,10})?\s?[:|>\-]|(?:^|[|,;]|\s-|\*)\s*(\w{2,12})(?: (?:set|on"
     r"|phase|results?|metrics?|stats|epoch|data)\b[^|]{0,40})?\s*[:|\-]|[\"'](\w{2,12})[\"']\s*:\s*\{|\b(?:mode"
-    r"|split|phase|stage|subset|set)\W{1,4}(\w{2,12})|\bevaluat(?:ing|ion of|ed)(?: on)?(?: the)? (\w{2,12}):",
+    r"|split|phase|stage|subset|set)\W{1,4}(\w{2,12})",
     re.IGNORECASE,
 )
 _OF_SPLIT = re.compile(r"^(?:val|valid|validation|test|eval|dev)[ _/]([A-Za-z]\w*)$", re.IGNORECASE)
@@ -72,8 +72,8 @@ class Roles:
         """Which split the quantities from here on are of, by what stands before the number."""
         said = "val" if _EVALUATED.search(number.before) else ""
         for found in _TAGGED.finditer(number.context[-120:]):
-            word = next((group for group in found.groups() if group), "").lower()
-            said = SPLITS.get(word, said)
+            told = (SPLITS[word] for word in re.findall(r"\w+", found.group().lower()) if word in SPLITS)
+            said = next(told, said)
         if said:
             self._running, self.split = said, self.split or said
         parts = words.parts(number.key)
@@ -242,6 +242,8 @@ class Roles:
         if any(pair.name == name and pair.split == split for pair, _ in self.pairs):
             split = self._joined or split
         name, split = _subset(name, split)
+        if any(pair.name == name and pair.split == split for pair, _ in self.pairs):
+            return  # icefall: loss[loss=1.1], tot_loss[loss=1.2]
         self.pairs.append((Pair(name, number.at, split, over, share=number.share and over < 0), number))
 
     def _is_whole(self, place: Place) -> bool:

@@ -17,10 +17,10 @@ def listed(text: str) -> frozenset[str]:
 _PARTS = re.compile(r"'s\b|[\s_/\-.@:'()%+²\[\]]+|(?<=[a-z])(?=[A-Z])")
 
 EPOCH = frozenset({"epoch", "ep", "epo", "epoc"})
-GLOBAL = frozenset({"up", "iteration", "updates", "update", "timesteps", "timestep", "frames", "kimg"})
+GLOBAL = frozenset({"up", "iteration", "updates", "update", "nupdates", "timesteps", "timestep", "frames", "kimg"})
 STEP = frozenset({"step", "iter", "it", "iters", "itr", "iterations", "round", "episode", "episodes", "steps", "tick"})
 BATCH = frozenset({"batch", "minibatch", "batches", "batchid"})
-_ROOMS = frozenset({"time", "train", "trainer", "val", "eval", "test", "global", "rollout", "charts", "progress"})
+_ROOMS = listed("time train trainer val eval test global rollout charts progress diagnostics misc")
 _PREPOSITIONS = frozenset({"at", "after", "for", "in", "on"})
 _TRAILERS = frozenset({"id", "idx", "index", "no", "num", "number", "i", "count"})
 _NO_PLACE = listed(
@@ -49,7 +49,8 @@ _BOOKKEEPING = listed(
     "duration remaining eps_time wall wallclock datetime date shape dim total_time sps tflops tflop flops mfu "
     "data_time cost_s version port pid job node host device cuda id bs bsz batchsize consumed utilization util "
     "runtime hours minutes train_runtime allocated reserved cached examples num number counter patience vocab "
-    "flos it/s wps ups wpb load latency overhead instances labels targets zeros bins v data gb mb cost_time skipped "
+    "flos it/s wps ups wpb load latency overhead instances labels targets zeros bins isz tsz hrs thrpt data gb mb "
+    "cost_time skipped "
     "nan"
 )
 _OF_CLASS = re.compile(r"(?:iou|acc|ap|f1|dice|precision|recall)[./]\w", re.IGNORECASE)
@@ -119,7 +120,7 @@ def bookkeeping(key: str) -> bool:
     words = parts(key)
     if not words or words == ("total", "loss"):
         return not words
-    if words == ("base", "lr"):  # mmengine's, beside lr
+    if words in (("base", "lr"), ("v",)):  # mmengine's, beside lr; a version
         return True
     if "cost" in words and {"batch", "reader", "time", "data", "avg"} & set(words):
         return True
