@@ -15,6 +15,7 @@ SPLITS = {
     **dict.fromkeys(("val", "valid", "validation", "validate", "dev", "eval", "evaluation", "vali", "heldout"), "val"),
     **dict.fromkeys(("test", "testing", "tst"), "test"),
 }
+_PLAIN = frozenset({"train", "training", "val", "valid", "validation"})
 _LONGEST = 160
 _BREAK = re.compile(r"[/_.\s:|-]+")
 _LR_LAST = re.compile(r"^lr\d*$|^lrs?$|^learningrate$")
@@ -117,11 +118,13 @@ def _lr_group(lower: list[str]) -> str | None:
 
 
 def _take_split(lower: list[str], words: list[str]) -> tuple[list[str], list[str], str]:
-    """Names without the word of the split, which stands first or last, and the split."""
+    """Names without the word of the split, and the split: first or last, in the middle only where it is spelled out."""
     last = len(lower) - 1
+    if last > 1 and lower[1] in _PLAIN and SPLITS.get(lower[0]) == "train":  # train/val_loss: the trainer's section
+        return _take_split(lower[1:], words[1:])
     after = lower[:1] and lower[0] in ("epoch", "batch", "avg", "average", "mean", "running", "final")
-    for at in (0, last, 1):
-        if 0 <= at <= last and last and lower[at] in SPLITS and (at in (0, last) or after):
+    for at in (0, last, *range(1, last)):
+        if last > 0 and lower[at] in SPLITS and (at in (0, last) or (at == 1 and after) or lower[at] in _PLAIN):
             return lower[:at] + lower[at + 1 :], words[:at] + words[at + 1 :], SPLITS[lower[at]]
     return lower, words, ""
 
