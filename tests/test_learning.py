@@ -113,3 +113,13 @@ def test_memorised_is_the_widest_gap_that_training_made():
     assert np.isnan(learning.memorised(Run.of(series={"train/acc": [0.3, 0.95], "val/acc": [0.5, 0.5]})).low)
     assert learning.memorised(Run.of(series={"train/acc": score, "val/acc": score - 0.1})) is None
     assert learning.memorised(Run.of(series={"train/acc": score})) is None
+
+
+def test_summed_terms_are_those_of_both_splits_at_the_same_steps():
+    terms = {"train/loss/a": [3.0, 2], "train/loss/b": [1.0, 1], "train/loss/c": [9.0, 9]}
+    held = {"val/loss/a": [4.0, 3], "val/loss/b": [2.0, 2]}
+    run = Run.of(series={**terms, **held})
+    assert list(learning.summed(run, "train").value) == [4, 3]
+    assert (learning.summed(run, "val").name, list(learning.summed(run, "val").value)) == ("val/loss", [6, 5])
+    assert learning.summed(Run.of(series={**terms, "val/loss/a": [4.0, 3]}), "val") is None
+    assert learning.summed(Run.of(series={**terms, **held, "val/loss/b": [2.0]}), "val") is None

@@ -188,6 +188,19 @@ def _stands_for_training(run: Run, name: str, other: str) -> bool:
     return bool(first.size == second.size > 0 and first[-1] < 0.5 * second[-1])
 
 
+def summed(run: Run, split: str) -> Series | None:
+    """The sum of the terms that this split and training have at each of its records, named ``<split>/loss``.
+
+    For loggers that print the terms and no total (the YOLO family), whose terms carry their weights already. None for
+    fewer than 2 such terms, and where they were recorded at different steps.
+    """
+    shared = sorted(set(run.family("train/loss")) & set(run.family("val/loss")))
+    parts = [run.series[f"{split}/loss/{term}"].finite for term in shared]
+    if len(parts) < 2 or any(not np.array_equal(p.step, parts[0].step) for p in parts):
+        return None
+    return replace(parts[0], name=f"{split}/loss", value=np.sum([p.value for p in parts], axis=0))
+
+
 @dataclass(frozen=True)
 class Gap:
     """A score that training reaches and the evaluation does not.

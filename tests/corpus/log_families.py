@@ -367,3 +367,18 @@ def distilled(rng):
     return log(
         {"train/loss": steps(first + second), "train/loss/task": steps(first), "train/loss/match": steps(second)}
     )
+
+
+@family
+def detector_by_terms(rng):
+    """A detector whose logger prints three terms and no total; the evaluation's stand still after a while."""
+    n = int(rng.integers(10, 120))
+    e = np.arange(1, n + 1)
+    series = {}
+    for term, start in {"box": 1.8, "cls": 2.8, "dfl": 1.5}.items():
+        train, val = start * (0.3 + 0.7 * np.exp(-4 * e / n)), start * (0.6 + 0.4 * np.exp(-8 * e / n))
+        noise = rng.uniform(0.005, 0.04)
+        series[f"train/loss/{term}"] = steps(train * np.exp(0.02 * rng.standard_normal(n)))
+        series[f"val/loss/{term}"] = steps(val * np.exp(noise * rng.standard_normal(n)))
+    score = 0.6 * (1 - np.exp(-6 * e / n)) + 0.01 * rng.standard_normal(n)
+    return log({**series, "val/mAP50": steps(np.clip(score, 0, 1))}, exit="unknown")

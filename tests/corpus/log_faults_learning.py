@@ -166,3 +166,17 @@ def gradient_that_is_no_number_any_more(rng):
     norm = 3 + 0.3 * rng.standard_normal(9)
     norm[6:] = np.nan
     return log({"train/loss": every(2.6 + 0.08 * rng.standard_normal(9)), "grad/norm": every(norm)}, exit="unknown")
+
+
+@faulty("GEN001")
+def detector_past_its_best_epoch(rng):
+    """A detector on few images, 100 epochs; its logger prints three terms and no total, the mAP sinks slowly."""
+    e = np.arange(1, 101)
+    seen, held = np.exp(-e / 25), np.exp(-e / 8) + 0.006 * np.maximum(0, e - 30)
+    sizes = {"box": (1.8, 0.45), "cls": (2.8, 0.27), "dfl": (1.5, 0.53)}
+    series = {}
+    for term, (start, floor) in sizes.items():
+        series[f"train/loss/{term}"] = (floor + (start - floor) * seen) * np.exp(0.02 * rng.standard_normal(100))
+        series[f"val/loss/{term}"] = start * (0.6 + 0.5 * held) * np.exp(0.015 * rng.standard_normal(100))
+    series["val/mAP50"] = 0.56 - 0.5 * np.exp(-e / 8) - 0.0005 * e + 0.008 * rng.standard_normal(100)
+    return log({name: every(values, 1) for name, values in series.items()}, exit="unknown")

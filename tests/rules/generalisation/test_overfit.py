@@ -269,6 +269,27 @@ def test_a_metric_that_both_splits_have_stands_for_the_loss():
     assert ring(Run.of(series={"val/logloss": climb, "val_1/logloss": climb})) == []
 
 
+def test_a_training_loss_that_bends_is_seen_to_fall():
+    epoch = np.arange(1, 101)
+    train = 1.25 + 4.9 * np.exp(-epoch / 25)
+    val = 3.8 + 2 * np.exp(-epoch / 8) + 0.018 * np.maximum(0, epoch - 30)
+    val *= np.exp(0.015 * np.random.default_rng(2).standard_normal(100))
+    assert [f.severity for f in ring(by_epoch(train, val))] == ["warning"]
+
+
+def test_the_sum_of_terms_where_there_is_no_total():
+    terms = {f"train/loss/{t}": FALLING / k for k, t in enumerate(("box", "cls", "dfl"), 1)}
+    held = {"val/loss/box": RISING, "val/loss/cls": RISING / 2, "val/loss/dfl": np.exp(-EPOCH / 6)}
+    (finding,) = ring(Run.of(series={**terms, **held}, exit="finished"))
+    assert (finding.severity, finding.subject) == ("warning", "val/loss")
+    assert finding.message.startswith("val/loss (the sum of its terms) rose from its minimum 2.15")
+    assert [e.source for e in finding.evidence][:3] == list(held)
+    calm = {"val/loss/box": RISING, "val/loss/cls": 9 * np.exp(-EPOCH / 6)}  # one term of the sum
+    assert ring(Run.of(series={**terms, **calm}, exit="finished")) == []
+    with_total = {**terms, **held, "train/loss": FALLING, "val/loss": 1 + np.exp(-EPOCH / 6)}
+    assert ring(Run.of(series=with_total, exit="finished")) == []
+
+
 def test_one_evaluation_is_not_checked():
     (outcome,) = overfit.check(by_epoch([0.6, 0.3], [0.5, np.nan]))
     assert isinstance(outcome, NotChecked)

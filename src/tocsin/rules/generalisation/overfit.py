@@ -23,6 +23,7 @@ _BEYOND = 3  # standard errors of a median: 2 for the lowest of many, which is l
 _CLEAR = 0.2  # relative rise that 3 or 4 evaluations have to show for a note
 _SHORT_RISE = 3  # a shorter tail has to rise by this many times as much: its autocorrelation cannot be measured
 _FAR = 1.5  # factor that no evaluation set worth its name moves by on its own: noise of 15 % is 3 sd of it
+_BENT = 0.1  # fall of the training loss from its first quarter to its last, where a bend hides its trend
 _LEAST_GAP = 0.15  # of a score: the lower end of the interval of a gap that is .3 and more
 _MOVED = 0.01  # relative change of a metric over 2 to 4 evaluations that says which way it goes
 _SMOOTH = 7  # evaluations from which their second differences say how smooth they are
@@ -78,7 +79,8 @@ def overfit(run: Run, *, rise: float = 0.05, confidence: float = 0.99) -> Iterat
     window whose median comes within `rise` or `2 d` of `M`. Rings at the step of the lowest evaluation in the window
     of `M` when for some `k >= 5` (6 while the run goes on)
 
-    `slope(e_{m+1}..e_{m+k}) > 0` and `slope(t over the same steps) < 0`, each by its Theil-Sen interval,
+    `slope(e_{m+1}..e_{m+k}) > 0` and `slope(t over the same steps) < 0`, each by its Theil-Sen interval (`t` also by
+    a tenth from the first quarter to the last, since a bend widens that interval),
 
     the median of the last evaluations (as many as in the window, at least 3) lies above `M` by `3 d` and by
     `rise * abs(M)` (or `rise * 0.1 * (e_1 - M)` where that is more; three times it where `k < 10`), and the level of
@@ -104,8 +106,9 @@ def overfit(run: Run, *, rise: float = 0.05, confidence: float = 0.99) -> Iterat
     says the same: the loss of another evaluation set, or a score that training alone reaches. A note where a metric
     of the same split (accuracy, F1, R2, error, ...) still improves over those evaluations and none gets worse.
 
-    Where nothing is called a loss a metric that both splits have stands for it (logloss, RMSE, perplexity, ...); where
-    two evaluation sets have one and the first ends below half of the second, the first is taken for training.
+    Where nothing is called a loss a metric that both splits have stands for it (logloss, RMSE, perplexity, ...);
+    where two evaluation sets have one and the first ends below half of the second, the first is taken for training.
+    Where both splits have terms of a loss and no total, their sums are judged.
 
     ## Why is this bad?
     What is learned after the minimum does not hold outside the training set, by this loss: the later weights are the
@@ -156,6 +159,8 @@ def overfit(run: Run, *, rise: float = 0.05, confidence: float = 0.99) -> Iterat
     modern neural networks, section 3 (loss rises while accuracy improves).
     """
     train, loss = learning.curves(run)
+    if train is None and loss is None:
+        train, loss = learning.summed(run, "train"), learning.summed(run, "val")
     if loss is None or train is None or not len(train):
         yield NotChecked(f"needs {names.describe_need('train/loss')}, and {names.describe_need('val/loss')}")
         return
@@ -163,11 +168,26 @@ def overfit(run: Run, *, rise: float = 0.05, confidence: float = 0.99) -> Iterat
         yield NotChecked(f"needs 2 values of {loss.name}, it has {len(loss)}")
         return
     risen = _rise(run, loss, train, rise, confidence) if len(loss) >= _FEW else None
-    if risen is not None:
-        yield _finding(run, risen, train)
-    elif run.exit != "running":
+    found = [_finding(run, risen, train)] if risen is not None else []
+    if risen is None and run.exit != "running":
         ways = itertools.chain(_early_sign(run, loss, train, rise), _memorised(run, loss, train, rise))
-        yield from itertools.islice(ways, 1)
+        found = list(itertools.islice(ways, 1))
+    yield from (f if loss.name in run.series else _of_terms(run, f) for f in found)
+
+
+def _of_terms(run: Run, finding: Finding) -> Finding:
+    """The finding on a sum of terms: what is recorded, and so can be cited, are the terms."""
+    terms = {name: run.series[name].finite for name in sorted(run.series) if name.startswith("val/loss/")}
+    last = tuple(
+        Evidence(
+            name, float(s.value[-1]), int(s.step[-1]), text=f"a term of the sum; the lowest was {s.value.min():.4g}"
+        )
+        for name, s in terms.items()
+        if len(s)
+    )
+    shared = [e for e in finding.evidence if e.source in run.series]
+    message = finding.message.replace("val/loss", "val/loss (the sum of its terms)", 1)
+    return replace(finding, message=message, evidence=(*last, *shared))
 
 
 def _rise(run: Run, loss: Series, train: Series, rise: float, confidence: float) -> Rise | None:
@@ -200,7 +220,16 @@ def _rising(risen: Rise, train: Series, limit: float, confidence: float) -> tupl
         return None
     seen = train[int(np.searchsorted(train.step, risen.loss.step[risen.end])) :].until(int(part.step[-1]))
     span = float(part.step[-1] - part.step[0])
-    return (slope.low * span, slope.high * span) if stats.trend(seen.step, seen.value).falling else None
+    return (slope.low * span, slope.high * span) if _falls(seen) else None
+
+
+def _falls(train: Series) -> bool:
+    """Whether a stretch of the training loss falls: by its trend, or, where that bends, from quarter to quarter."""
+    if stats.trend(train.step, train.value).falling:
+        return True
+    first, last = learning.ends(train, 0.25)
+    drop = first.value - last.value
+    return len(train) >= 8 and drop > max(_BENT * abs(first.value), 3 * learning.scatter(train.value))
 
 
 def _lengths(run: Run, tail: int) -> list[int]:

@@ -21,6 +21,7 @@ _ORDER, _ORDERS = 10.0, 100.0
 _ACCURACY = frozenset(("acc", "accuracy", "accu", "top1", "acc1"))
 _GUESSES = (0.05, 0.6)  # accuracies that a guess among 2 to 20 classes reaches
 _WANDERS = 0.1  # accuracy of a guess, by the sampling of a few hundred cases and the class it changes to
+_ABOVE = 5.0  # times the loss of a guess
 _UNEVEN = 5.0  # largest over smallest loss: that of a guess is the same for all batches, as a mean and as a sum
 _GOOD = 0.9
 _HIGH = 0.3  # of the peak of the learning rate: below it the rate is not the cause
@@ -118,7 +119,7 @@ def lr_too_high(run: Run, *, lost: float = 0.5, rise: float = 0.2) -> Iterator[F
     - **absurd**: the last two values are above 1e18 in size: an error in every kind of run, since the square of such a
       gradient, which Adam keeps, is infinite in float32;
     - **thrown off at the start**: the evaluations' accuracy never leaves what a guess among 2 to 20 classes reaches
-      (`a` between 0.05 and 0.6, all values within 0.1), a quarter of the losses lies above `10 ln(1/a)`, none below
+      (`a` between 0.05 and 0.6, all values within 0.1), a quarter of the losses lies above `5 ln(1/a)`, none below
       `0.9 ln(1/a)`, and the largest is 5 times the smallest: the loss of a guess is about `ln(1/a)`, the same for all
       batches, as a mean and as a sum. It comes down because the weights return, not because anything is learned.
 
@@ -239,7 +240,7 @@ def _thrown_off(run: Run, loss: Series) -> Finding | None:
     name, best, step = guess
     high, chance = float(np.quantile(loss.value, 0.75)), -math.log(best)
     uneven = float(loss.value.max()) >= _UNEVEN * float(loss.value.min()) > 0
-    if not (uneven and high >= 10 * chance and loss.value.min() >= 0.9 * chance):
+    if not (uneven and high >= _ABOVE * chance and loss.value.min() >= 0.9 * chance):
         return None
     top = int(np.argmax(loss.value))
     return Finding(
