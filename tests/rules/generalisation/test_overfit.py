@@ -80,6 +80,14 @@ def test_a_metric_that_still_improves_makes_it_a_note():
     assert finding.severity == "warning"
 
 
+def test_a_solved_task_makes_it_a_note():
+    (finding,) = ring(made(FALLING, RISING, acc=0.985 + 0 * EPOCH))
+    assert finding.severity == "note"
+    assert finding.message.endswith("; val/acc stands at 0.97 and more: the loss, not the decisions, gets worse")
+    (finding,) = ring(made(FALLING, RISING, acc=0.985 + 0 * EPOCH, f1=0.9 - 0.01 * EPOCH))
+    assert finding.severity == "warning"
+
+
 @pytest.mark.parametrize("curve", real_curves.HEALTHY)
 def test_silent_on_real_healthy_curves(curve):
     assert every_look(real_curves.HEALTHY[curve]()) == []

@@ -23,6 +23,7 @@ _BEYOND = 3  # standard errors of a median: 2 for the lowest of many, which is l
 _CLEAR = 0.2  # relative rise that 3 or 4 evaluations have to show for a note
 _SHORT_RISE = 3  # a shorter tail has to rise by this many times as much: its autocorrelation cannot be measured
 _FAR = 1.5  # factor that no evaluation set worth its name moves by on its own: noise of 15 % is 3 sd of it
+_SOLVED = 0.97  # of a metric out of 1: what is left to lose is less than seeds differ by
 _BENT = 0.1  # fall of the training loss from its first quarter to its last, where a bend hides its trend
 _LEAST_GAP = 0.15  # of a score: the lower end of the interval of a gap that is .3 and more
 _MOVED = 0.01  # relative change of a metric over 2 to 4 evaluations that says which way it goes
@@ -104,7 +105,8 @@ def overfit(run: Run, *, rise: float = 0.05, confidence: float = 0.99) -> Iterat
 
     A smooth rise is a warning from `3 rise` and 7 evaluations on, a large one where it is steady or something else
     says the same: the loss of another evaluation set, or a score that training alone reaches. A note where a metric
-    of the same split (accuracy, F1, R2, error, ...) still improves over those evaluations and none gets worse.
+    of the same split (accuracy, F1, R2, error, ...) still improves over those evaluations and none gets worse, or
+    stands at 0.97 and more.
 
     Where nothing is called a loss a metric that both splits have stands for it (logloss, RMSE, perplexity, ...);
     where two evaluation sets have one and the first ends below half of the second, the first is taken for training.
@@ -394,7 +396,8 @@ def _fallen(train: Series, risen: Rise, rise: float) -> bool:
 def _finding(run: Run, risen: Rise, train: Series) -> Finding:
     n, main = len(risen.loss), risen.loss.name
     better, worse = _metrics(run, risen)
-    calm = bool(better) and not worse
+    solved = "" if better else _solved(run, main)
+    calm = bool(better or solved) and not worse
     before, after = _around(train, risen)
     share = 100 * (risen.now - risen.minimum) / abs(risen.minimum) if risen.minimum else float("inf")
     message = (
@@ -402,8 +405,10 @@ def _finding(run: Run, risen: Rise, train: Series) -> Finding:
         f"to {risen.now:.3g} ({share:+.0f} %) while {train.name} went from {before:.3g} to {after:.3g}; "
         f"beyond noise since step {risen.proven_at}"
     )
-    if calm:
+    if calm and better:
         message += f"; {', '.join(better)} still improves: the loss, not the decisions, gets worse"
+    elif calm:
+        message += f"; {solved} stands at {_SOLVED} and more: the loss, not the decisions, gets worse"
     return Finding(
         message,
         subject=main,
@@ -415,6 +420,17 @@ def _finding(run: Run, risen: Rise, train: Series) -> Finding:
             Remedy("More data or augmentation, weight decay, dropout, or a smaller model"),
         ),
     )
+
+
+def _solved(run: Run, main: str) -> str:
+    """A metric out of 1 of the same split that ends at 0.97 and more, "" where there is none."""
+    for name, series, sign in learning.eval_series(run):
+        fraction = (
+            learning.share(name, series) if sign > 0 and name.partition("/")[0] == main.partition("/")[0] else None
+        )
+        if fraction is not None and float(np.median(fraction.value[-3:])) >= _SOLVED:
+            return name
+    return ""
 
 
 def _around(train: Series, risen: Rise) -> tuple[float, float]:
