@@ -168,6 +168,8 @@ def _believed(pair: Pair, number: Number, placed: bool) -> bool:
         return True
     if words.bookkeeping(pair.name) or words.place(pair.name) or pair.name in _SETTINGS:
         return False
+    if not number.text[-1].isdigit() and number.text[-1] != ".":  # nan, of what tells of no learning
+        return False
     if number.explicit:
         return placed or number.decimal
     return placed and number.decimal and len(words.parts(pair.name)) <= 2

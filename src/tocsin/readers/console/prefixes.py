@@ -24,13 +24,14 @@ _DATE = (
 )
 _LEVEL = (
     r"\[?(?:info|debug|warning|warn|error|critical|notice|trace|success)(?:\s{0,3}\d?\]|\s{0,5}\||\s{0,3}:"
-    r"|\s{1,5}-|\s{2,9}|\s(?=\[|\d{4}-))"
+    r"|\s{1,5}-|\t|\s{2,9}|\s(?=\[|\d{4}-))"
     r"|[iwef]\d{4} \d{2}:\d{2}:\d{2}\.\d{1,9}\s{1,9}\d{1,20} [\w.\-/<>]{1,200}:\d{1,6}\]"
     r"|[iwe] (?=[a-z_/]{1,100}\.cc:\d)"
 )
 _OWN = r"(?!\d|(?:eval\w*|train\w{0,3}|val\w*|test\w{0,3}|epoch|iter\w*|step|batch|loss|acc\w*|lr)\b[\s\]|:])"
 _NAME = (
     r"[\w.\-]{2,60} [-|](?= (?:info|debug|warning|warn|error|critical) )"
+    r"|[\w.\-]{2,60}\t(?=(?:info|debug|warning|warn|error|critical)\t)"
     rf"|\[{_OWN}[a-z_][\w.\-/ ]{{0,60}}(?::\d{{1,6}})?(?::\w{{1,60}})?\](?::|(?=\s|\[))"
     r"|\([\w.\-]{2,40}:\d{1,6}\)(?=\s)|\[\d{3,9}\]:?(?=\s?[a-z])|[\w.\-/]{1,120}\.py(?:[: ]\s?\d{1,6})?\]?:?(?=\s)"
     r"|[\w.]{2,60}:[\w<>.]{1,60}:\d{1,6} -?|\w{1,40}(?:\.\w{1,40}){1,5}:\d{1,6}(?=\s)"

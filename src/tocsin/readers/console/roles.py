@@ -24,6 +24,7 @@ _TAGGED = re.compile(
     re.IGNORECASE,
 )
 _OF_SPLIT = re.compile(r"^(?:val|valid|validation|test|eval|dev)[ _/]([A-Za-z]\w*)$", re.IGNORECASE)
+_WHOLE_RUN = re.compile(r"\s*(?:total )?steps\b", re.IGNORECASE)  # the name of a bar
 _EVALUATED = re.compile(r"Saving dict for|\bcur(?:rent)? metrics?\b")
 _BEST = frozenset({"best", "lowest", "highest", "previous", "prev"})
 _MOST_LISTED = 16
@@ -61,7 +62,7 @@ class Roles:
         self._follow_split(number)
         if self._worked_out(i):
             return 3
-        if self._ratio(i):
+        if self._ratio(i) or self._counted(i):
             return 2
         if self._detail(i) or self._place(i):
             return 1
@@ -96,6 +97,18 @@ class Roles:
         self._keep(replace(quotient, key=number.key, explicit=True))
         return True
 
+    def _counted(self, i: int) -> bool:
+        """``Train loss 7 0.52``: at 7 the loss is 0.52."""
+        if i + 1 >= len(self.numbers):
+            return False
+        number, value = self.numbers[i], self.numbers[i + 1]
+        counts = whole(number.text) is not None and not number.explicit and words.losses(number.key)
+        if not counts or not value.decimal or value.key or value.before.strip() not in ("", ":"):
+            return False
+        self.places.append(Place("step", number.at))
+        self._keep(replace(value, key=number.key))
+        return True
+
     def _ratio(self, i: int) -> bool:
         """``n/N``: a position with its total, or a share of hits."""
         number = self.numbers[i]
@@ -123,6 +136,8 @@ class Roles:
         if total.noun:
             return _NOUNS.get(total.noun[0], "step")
         before, after = number.before.rstrip(" "), total.after
+        if _WHOLE_RUN.match(self.numbers[0].before):
+            return "global"
         if before.endswith(("|", "~", "%", "~]")) or after.lstrip().startswith(("[~", "~", "[>", "[.", "[=")):
             return "bar"
         if before.endswith("[") or (
@@ -175,7 +190,7 @@ class Roles:
         ):
             self.places.append(Place("step", number.at))
             return True
-        if i == 0 and opening == "[" and number.after.strip() == "," and self.numbers[1].after.startswith("]"):
+        if i == 0 and opening == "[" and number.after.strip() == "," and self._closes(1):
             self.places.append(Place("epoch", number.at))  # [1,  2000] loss: 2.2
             return True
         if i == 1 and opening == "," and self.places and number.after.startswith("]"):
@@ -185,6 +200,10 @@ class Roles:
             self.places.append(Place("batch", number.at))
             return True
         return False
+
+    def _closes(self, i: int) -> bool:
+        """Whether the ``i``-th number is a count that ends a bracket."""
+        return self.numbers[i].after.startswith("]") and whole(self.numbers[i].text) is not None
 
     def _numbered_split(self, i: int) -> bool:
         """``Train: 0 [ 50/312``: the epoch of a split."""
@@ -225,7 +244,7 @@ class Roles:
         elif name.lower() in SPLITS:
             if not number.decimal:
                 return
-            name, split = f"{name} loss", SPLITS[name.lower()]
+            name, split = f"{name} {self._alone(number)}", SPLITS[name.lower()]
         if self._listed:
             name += "/0"
         head, _, last = name.rpartition(" ")
@@ -248,6 +267,13 @@ class Roles:
 
     def _is_whole(self, place: Place) -> bool:
         return any(number.at == place.at and not number.decimal for number in self.numbers)
+
+    def _alone(self, number: Number) -> str:
+        """What a number is that only a split names: a score where it is a share or a loss stands beside it."""
+        share = number.share or any(words.losses(pair.name) and not pair.split for pair, _ in self.pairs)
+        others = [n for n in self.numbers if n.key.lower() in SPLITS]
+        tested = any(SPLITS[n.key.lower()] == "test" for n in others) and len(others) > 2
+        return "acc" if share or (tested and all(n.text.startswith(("0.", "1.0")) for n in others)) else "loss"
 
     def _main_loss(self) -> None:
         """Megatron's ``lm loss`` is the loss where no other is."""

@@ -13,7 +13,8 @@ _ORNAMENT = re.compile(r"^[\s*#=>\-~+|\[:]+|[\s*#=<\-~+|\]:.…]+$")
 _REST = words.listed(
     "results result metrics set phase stage report performance model running the on summary stats scores data"
     " dataset mode "
-    "of final epoch end start starting begin step for now and loop started dataloader subset overall per class"
+    "of final epoch end start starting begin step for now and loop started dataloader subset overall per class error "
+    "errors"
 )
 
 

@@ -33,10 +33,10 @@ _TESTS = re.compile(
     r"= test session starts =|^(?:PASSED|FAILED|ok \d+|not ok \d+)\b|^collected \d+ items", re.MULTILINE
 )
 _ABOUT = re.compile(
-    r"epoch|train|loss|\blearn\b|\biter\b|\bstep\b|accuracy|torch|tensorflow|keras|cuda|optimizer|traceback|hydra|overflow|gradient|\biou\b|训练|損失|손실",
+    r"epoch|train|loss|\blearn\b|\biter\b|\bstep\b|accuracy|torch|tensorflow|keras|cuda|optimizer|traceback|hydra|overflow|gradient|\bcost\b|perplexity|\biou\b|训练|損失|손실",
     re.IGNORECASE,
 )
-_TITLE = re.compile(r"^[ \t]*([A-Za-z][\w ()'/-]{2,60})\n[ \t]*([=\-~^]{3,62})[ \t]*$", re.MULTILINE)
+_TITLE = re.compile(r"^[ \t]*([A-Za-z][A-Za-z ()'-]{2,60})\n[ \t]*([=\-~^]{3,62})[ \t]*$", re.MULTILINE)
 _PERSON = re.compile(
     r"(?:^|[\s(])(?:I(?:'m|'ve|'d)?|we)\s(?:\w+\s)?[a-z]{2,}|\b[Mm]y\s[a-z]|\b(?:[Tt]hanks|[Tt]hank you)\b"
     r"|^(?:Hi|Hello|Hey|Dear)\b|^[QA]: |\banyone\b|\?\s*$"

@@ -22,6 +22,7 @@ STEP = frozenset({"step", "iter", "it", "iters", "itr", "iterations", "round", "
 BATCH = frozenset({"batch", "minibatch", "batches", "batchid"})
 _ROOMS = listed("time train trainer val eval test global rollout charts progress diagnostics misc")
 _PREPOSITIONS = frozenset({"at", "after", "for", "in", "on"})
+_TOTALS = frozenset({"total", "max", "all"})
 _TRAILERS = frozenset({"id", "idx", "index", "no", "num", "number", "i", "count"})
 _NO_PLACE = listed(
     "best last start starting resume resumed warmup warm from max min total num number per every patience "
@@ -68,7 +69,8 @@ def parts(key: str) -> tuple[str, ...]:
 def place(key: str) -> str:
     """What position a key names: ``epoch``, ``step``, ``global``, ``batch``, or "" for none."""
     if "/" in key and parts(key)[:1] and parts(key)[0] not in _ROOMS:  # tokens/iter, ms/batch
-        return ""
+        head, _, rest = key.partition("/")
+        return place(head) if _TOTALS & set(parts(rest)) else ""  # step/total_step
     words = list(parts(key))
     if words in (["num", "updates"], ["global", "step"], ["total", "timesteps"], ["cur", "nimg"], ["total", "steps"]):
         return "global"
@@ -120,7 +122,7 @@ def bookkeeping(key: str) -> bool:
     words = parts(key)
     if not words or words == ("total", "loss"):
         return not words
-    if words in (("base", "lr"), ("v",)):  # mmengine's, beside lr; a version
+    if words in (("base", "lr"), ("v",), ("run",), ("fold",), ("trial",)):  # mmengine's, beside lr; a version
         return True
     if "cost" in words and {"batch", "reader", "time", "data", "avg"} & set(words):
         return True
