@@ -167,13 +167,17 @@ class Constant:
 
 @dataclass(frozen=True)
 class Group:
-    """The plain scores of one split and task at the evaluations that they share; values as logged."""
+    """The plain scores of one split and task at the evaluations that they share; values as logged.
+
+    ``loss`` names the loss that they answer to: of the split, or of the one task of several.
+    """
 
     name: str
     split: str
     step: Ints
     series: Mapping[Key, str]
     columns: Mapping[Key, Floats]
+    loss: str
 
     @property
     def accuracy(self) -> Key | None:
@@ -182,17 +186,33 @@ class Group:
 
 
 def groups(series: Mapping[str, Series], *, training: bool = False) -> Iterator[Group]:
-    """The groups of plain metrics of evaluations, or of training; of series of very different lengths the long ones."""
-    found: dict[str, list[metrics.Metric]] = {}
+    """The groups of plain metrics of evaluations, or of training; of series of very different lengths the long ones.
+
+    Metrics that name one of several tasks whose loss is logged (``val/kind_accuracy`` beside ``val/loss/kind``) form a
+    group of their own.
+    """
+    found: dict[tuple[str, str], list[metrics.Metric]] = {}
     for metric in metrics.of_training(series) if training else metrics.of_evaluations(series):
-        if metric.plain:
-            found.setdefault(metric.group, []).append(metric)
-    for name, members in found.items():
+        task = task_of(metric, series)
+        if metric.plain or task:
+            found.setdefault((metric.group, task), []).append(metric)
+    for (name, task), members in found.items():
         most = max(len(series[m.name]) for m in members)
         kept = {(m.measure, m.average): m.name for m in members if 2 * len(series[m.name]) > most}
         step, columns = metrics.aligned(*(series[n] for n in kept.values()))
         if step.size:
-            yield Group(name, members[0].split, step, kept, dict(zip(kept, columns, strict=True)))
+            split = members[0].split
+            loss = f"{split or 'train'}/loss" + (f"/{task}" if task else "")
+            label = f"{name}/{task}".strip("/") if task else name
+            yield Group(label, split, step, kept, dict(zip(kept, columns, strict=True)), loss)
+
+
+def task_of(metric: metrics.Metric, series: Mapping[str, Series]) -> str:
+    """The task that a metric's name says beside its measure, if a loss of the split is of that name; else ""."""
+    if len(metric.rest) != 1:
+        return ""
+    (task,) = metric.rest
+    return task if f"{metric.split or 'train'}/loss/{task}" in series else ""
 
 
 def constant(group: Group) -> Constant | None:
@@ -205,6 +225,8 @@ def constant(group: Group) -> Constant | None:
     p = columns[group.accuracy]
     start = _stretch(forms, p, error)
     count = len(forms) - start
+    if count < 3 and _falls_back(forms, columns, p):
+        return betrayed(group, f"{NEGATIVE}, or nearly always positive, in turn", float(p[-1]), 0, False)
     few = count == len(forms) < 3 and forms[-1] != NEGATIVE and error <= 0.0005
     if not forms[-1] or not (count >= 3 or few):
         return None
@@ -218,6 +240,17 @@ def _stretch(forms: Sequence[str], p: Floats, error: float) -> int:
     while start and forms[start - 1] and _same(forms, p, start - 1, error):
         start -= 1
     return start
+
+
+def _falls_back(forms: Sequence[str], columns: Mapping[Key, Floats], p: Floats) -> bool:
+    """Whether at least half of 6 evaluations and more, the last 2 among them, say always negative with one accuracy,
+    and another says that nearly all are called positive: every positive is found, at a lower accuracy.
+    """
+    negative = np.array([form == NEGATIVE for form in forms])
+    recall = next((c for (measure, _), c in columns.items() if measure == "recall"), None)
+    if recall is None or negative.size < 6 or 2 * negative.sum() < negative.size or not negative[-2:].all():
+        return False
+    return bool(np.ptp(p[negative]) == 0 and np.any((recall >= 0.999) & (p < p[-1] - 0.05)))
 
 
 def _same(forms: Sequence[str], p: Floats, i: int, error: float) -> bool:

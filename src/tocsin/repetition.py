@@ -94,6 +94,8 @@ def _share(group: Group, key: Key, value: Floats, error: float, beside: Beside) 
                 yield "one of equally frequent classes, or guesses", 0, False
         if fine and _flips(value, error) and _moved(beside, group, 0):
             yield "one class, or the other", 0, False
+        if fine and not whole and _mostly(value, error) and _settles(beside, p) and not _ahead_or_memorised(beside, p):
+            yield f"one class, but in {np.count_nonzero(value != p)} of {value.size} evaluations", 0, False
         if not whole and count >= 8 and enough and _sank(value, start) and _sees_nothing(beside, group, start, p):
             yield "one class", start, False
     told = (_settles(beside, p) or _learns(beside)) if key == group.accuracy else count >= 5
@@ -170,6 +172,18 @@ def _flips(value: Floats, error: float) -> bool:
     seen, times = np.unique(value, return_counts=True)
     two = seen.size == 2 and seen[0] > 0 and times.min() >= 2 and seen[1] - seen[0] > 10 * error
     return bool(two) and abs(float(seen.sum()) - 1) <= 2 * error + 1e-9
+
+
+def _mostly(value: Floats, error: float) -> bool:
+    """Whether nine in ten of 10 evaluations and more give one and the same accuracy, of enough samples, to the last."""
+    same = np.count_nonzero(value == value[-1])
+    fewest = fewest_samples(value[-1:], error)
+    rarer = fewest * min(value[-1], 1 - value[-1])
+    return bool(value.size >= 10 and 10 * same >= 9 * value.size and fewest > 30 and rarer * same >= DECISIONS)
+
+
+def _ahead_or_memorised(beside: Beside, p: float) -> bool:
+    return _memorised(beside, p) or (beside.training is not None and _ahead(beside.training, p))
 
 
 def _sank(value: Floats, start: int) -> bool:
@@ -260,15 +274,20 @@ def _jumps(loss: Series) -> bool:
 
 
 def _beside(run: Run, group: Group) -> Beside:
-    found = {n: run.series[n].finite for n in (f"{group.split}/loss", "train/loss", "val/loss") if run.get(n)}
+    wanted = (group.loss, "train/" + group.loss.partition("/")[2], "val/loss")
+    found = {n: run.series[n].finite for n in wanted if run.get(n)}
+    tasks = group.loss.partition("/loss/")[2]
     accuracies = {
         m.split: _as_fraction(run.series[name].finite)
         for name in run.series
-        if (m := metrics.read(name)) is not None and m.measure == "accuracy" and m.plain and m.split != group.split
+        if (m := metrics.read(name)) is not None
+        and m.measure == "accuracy"
+        and (m.rest == {tasks} if tasks else m.plain)
+        and m.split != group.split
     }
     return Beside(
         tuple(loss for loss in found.values() if len(loss)),
-        found.get(f"{group.split}/loss"),
+        found.get(group.loss) if group.split else None,
         training if (training := accuracies.get("train")) is not None and len(training) else None,
         tuple(other for split, other in accuracies.items() if split and len(other)),
         _precise(run, list(found.values())),

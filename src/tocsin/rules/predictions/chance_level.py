@@ -3,29 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
-from tocsin import learning, metrics, names, stats
+from tocsin import guessing, learning, metrics, names, stats
 from tocsin.findings import Evidence, Finding, NotChecked, Remedy, rule
 from tocsin.run import Floats, Run, Series
 
-_CLASS_KEYS = frozenset(
-    (
-        "num_classes",
-        "n_classes",
-        "nclasses",
-        "num_class",
-        "nb_classes",
-        "num_labels",
-        "n_class",
-        "classes",
-        "vocab_size",
-    )
-)
 _REMEDIES = (
     Remedy("Overfit one small batch: if that fails, the path from input to loss is broken", True),
     Remedy("Check that inputs and labels still belong together after shuffling, filtering and sorting", True),
@@ -33,31 +19,15 @@ _REMEDIES = (
 )
 
 
-@dataclass(frozen=True)
-class Chance:
-    """A loss that stands where knowing nothing stands.
-
-    Attributes:
-        loss: The judged points, the last half.
-        first: Step from which the loss stood there.
-        classes: Number of classes k with ln k the level.
-        level, error: Mean of the points, half the width of its interval plus rounding.
-        known: Evidence of k, None where only the level says it.
-        accuracy: The last accuracy, if it is at 1/k.
-    """
-
-    loss: Series
-    first: int
-    classes: int
-    level: float
-    error: float
-    known: Evidence | None
-    accuracy: Evidence | None
-
-
 @rule("PRD009", needs=(), severity="error", explains=("GEN002", "GEN004", "EVL002", "OBJ009", "RUN004"), when="end")
 def chance_level(
-    run: Run, *, evaluations: int = 5, steps: int = 40, window: float = 0.02, coincidence: float = 0.1
+    run: Run,
+    *,
+    evaluations: int = 5,
+    steps: int = 40,
+    window: float = 0.02,
+    coincidence: float = 0.1,
+    luck: float = 0.02,
 ) -> Iterator[Finding | NotChecked]:
     """After training, the model predicts no better than guessing.
 
@@ -83,6 +53,15 @@ def chance_level(
     Where predictions were recorded, instead: in each of the last 3 evaluations of n >= 200 the accuracy's 99 % Wilson
     interval contains the agreement expected from the margins, sum_c support_c predicted_c / n^2, and does not reach .05
     above it.
+
+    A few values are enough where they are ln k to their digits: in the last 3 epochs or evaluations and more, or in the
+    last 4 batch losses, the record's first left out, none is further from ln k than e with 2 e / ln((k + 1) / k) <=
+    `luck` (2.3026, 2.3027, 2.3026). Holds for the losses of single tasks whose accuracy is logged, too; not for k = 2
+    in the first 2 epochs. A warning, unless a second sign says the same.
+
+    Speech and writing: word (else character, token) error rates of .99 and more in every value, what an empty
+    transcript scores, with no rate and no evaluation loss 3 % below where it began: a warning after 5 values and more
+    beyond epoch 5 or step 1000, or beyond epoch 20.
 
     For a regression: R2 stays within .02 of 0 in the last half of at least `evaluations` evaluations, the loss is flat.
 
@@ -115,6 +94,7 @@ def chance_level(
     ## Options
     - `evaluations` (5), `steps` (40): a trend of five points spans all pairwise slopes; batch losses vary more.
     - `window` (.02): ln 10 and ln 11 differ by 4 %; half of it keeps one k apart from the next up to about 25.
+    - `luck` (.02): the chance that a level anywhere between two neighbouring ln k lies so near to one.
     - `coincidence` (.1): between ln 2 and ln 3, a level known to .01 lies so near to either in 5 % of cases.
 
     ## Known limits
@@ -131,19 +111,28 @@ def chance_level(
         finding = _no_agreement(key, recent)
         if finding is not None:
             yield finding
+    empty = guessing.empty_transcripts(run)
+    if empty:
+        judged = True
+        yield _no_word(empty)
     loss = _main_loss(run, evaluations, steps)
-    guessing = None if judged else _guessing(run, window)
+    digits = None if judged else guessing.to_the_digits(run, luck)
+    guesses = None if judged else _guessing(run, window)
     if loss is None:
-        if guessing is not None:
-            yield guessing
+        if guesses is not None:
+            yield guesses
+        elif digits is not None:
+            yield _pinned(digits)
         elif not judged:
             yield NotChecked(f"needs {evaluations} evaluation losses, or {steps} training losses")
         return
-    chance = None if judged else _at_chance(run, loss, window, coincidence)
+    chance = None if judged else guessing.at_chance(run, loss, window, coincidence)
     if chance is not None:
         yield _pinned(chance)
-    elif guessing is not None:
-        yield guessing
+    elif guesses is not None:
+        yield guesses
+    elif digits is not None:
+        yield _pinned(digits)
     elif not judged and (skill := _no_skill(run, loss, window, evaluations)) is not None:
         yield _unexplained(loss, skill)
 
@@ -156,88 +145,7 @@ def _main_loss(run: Run, evaluations: int, steps: int) -> Series | None:
     return None
 
 
-def _flat(loss: Series, window: float) -> tuple[Series, float, float] | None:
-    """The last half of a loss that no longer moves and never was lower, its mean and half the mean's interval."""
-    tail = loss[len(loss) // 2 :] if len(loss) >= 10 else loss[-5:]
-    level, sd, third = float(tail.value.mean()), float(tail.value.std()), max(1, len(tail) // 3)
-    slope = stats.trend(tail.step, tail.value)
-    moved = abs(float(np.median(tail.value[:third]) - np.median(tail.value[-third:])))
-    best = float(np.quantile(loss.value, 0.1))
-    if not (slope.flat and moved < window * abs(level) and best >= level - window * abs(level) - 3 * sd):
-        return None
-    low, high = stats.mean_interval(tail.value)
-    half = (high - low) / 2 if math.isfinite(low) else 2 * sd
-    return tail, level, half + metrics.half_unit([loss.value])
-
-
-def _at_chance(run: Run, loss: Series, window: float, coincidence: float) -> Chance | None:
-    flat = _flat(loss, window)
-    if flat is None:
-        return None
-    tail, level, error = flat
-    known = _known_classes(run)
-    classes = min((k for k in known), key=lambda k: abs(math.log(k) - level), default=0)
-    if not classes or abs(math.log(classes) - level) > error + 0.002:
-        classes = round(math.exp(level)) if 0 < level < 7 else 0
-    if classes < 2 or error > window * level / 2 or abs(math.log(classes) - level) > error + 0.002:
-        return None
-    above, accuracy = _accuracy(run, tail, classes)
-    odds = 2 * (error + 0.002) / (math.log(classes + 1) - math.log(classes))
-    named = known.get(classes)
-    alone = classes <= 10 and odds < coincidence and _from_the_start(loss, level, window)
-    if above or not (named or accuracy or alone):
-        return None
-    first = int((loss if _from_the_start(loss, level, window) else tail).step[0])
-    return Chance(tail, first, classes, level, error, named, accuracy)
-
-
-def _from_the_start(loss: Series, level: float, window: float) -> bool:
-    """Whether the loss stood there already in the first third, the first tenth left out, and began near by."""
-    early = loss.value[len(loss) // 10 : max(len(loss) // 3, 2)]
-    return abs(float(np.median(early)) - level) < window * level and float(loss.value[0]) < 1.5 * level
-
-
-def _known_classes(run: Run) -> dict[int, Evidence]:
-    """Numbers of classes that the configuration states."""
-    found: dict[int, Evidence] = {}
-    for key, value in _leaves(run.config):
-        if key.rpartition(".")[2].lower() in _CLASS_KEYS:
-            count = len(value) if isinstance(value, list | tuple) else _whole(value)
-            if count >= 2:
-                found[count] = Evidence(f"config:{key}", None, text=f"{count} classes")
-    return found
-
-
-def _whole(value: Any) -> int:
-    text = str(value)
-    return int(text) if text.isdecimal() and text.isascii() and len(text) < 9 else 0
-
-
-def _leaves(config: Any, head: str = "", depth: int = 5) -> Iterator[tuple[str, Any]]:
-    for key, value in list(config.items())[:500] if isinstance(config, Mapping) and depth else ():
-        name = f"{head}.{key}" if head else str(key)
-        yield name, value
-        yield from _leaves(value, name, depth - 1)
-
-
-def _accuracy(run: Run, tail: Series, classes: int) -> tuple[bool, Evidence | None]:
-    """Whether a plain accuracy of the loss's split contradicts chance, and the evidence where it confirms it."""
-    split, base = names.split_of(tail.name), 1 / classes
-    for name, series in run.series.items():
-        metric = metrics.read(name)
-        if metric is None or metric.measure != "accuracy" or not metric.plain or metric.split not in (split, ""):
-            continue
-        seen = series.finite.until(int(tail.step[-1]))
-        values = (seen.value / 100 if metrics.is_percent(series.value) else seen.value)[-max(1, len(seen) // 2) :]
-        above = values.size and np.median(values) > base + max(0.02, min(base / 3, 0.05))
-        if above and (np.ptp(values) > 0 or values.size < 3):
-            return True, None
-        if values.size >= 3 and np.all(np.abs(values - base) <= 0.02) and np.all(values < base * 4 / 3):
-            return False, Evidence(name, float(seen.value[-1]), int(seen.step[-1]), base, text="at 1/k")
-    return False, None
-
-
-def _pinned(found: Chance) -> Finding:
+def _pinned(found: guessing.Chance) -> Finding:
     loss, sure = found.loss, found.known or found.accuracy
     extra = [e for e in (found.known, found.accuracy) if e is not None]
     beside = "".join(f"; {e.source} {e.value if e.value is not None else ''} {e.text}".rstrip() for e in extra)
@@ -262,9 +170,25 @@ def _pinned(found: Chance) -> Finding:
     )
 
 
+def _no_word(rates: list[Series]) -> Finding:
+    first = max(rates, key=len)
+    listed = ", ".join(f"{r.name} {r.value[-1]:.3g}" for r in rates[:4])
+    return Finding(
+        f"error rates are those of an empty transcript, or worse, in all of {len(first)} values: {listed}",
+        subject=first.name,
+        step=int(first.step[0]),
+        evidence=tuple(
+            Evidence(r.name, float(r.value[-1]), int(r.step[-1]), 1.0, text=f"as a fraction, {len(r)} values")
+            for r in rates[:5]
+        ),
+        remedies=_REMEDIES,
+        severity="warning",
+    )
+
+
 def _no_skill(run: Run, loss: Series, window: float, evaluations: int) -> Series | None:
     """An R2 of the loss's split that stays at 0 while the loss is flat."""
-    if _flat(loss, window) is None:
+    if guessing.flat(loss, window) is None:
         return None
     for metric in metrics.of_evaluations(run.series):
         seen = run.series[metric.name].finite
@@ -299,7 +223,7 @@ def _guessing(run: Run, window: float) -> Finding | None:
             continue
         values = seen.value / 100 if metrics.is_percent(seen.value) else seen.value
         loss = run.get(f"{metric.split}/loss") or run.get("train/loss")
-        classes = _guessed(values, [*_known_classes(run), *range(2, 11)])
+        classes = _guessed(values, [*guessing.known_classes(run), *range(2, 11)])
         if classes and loss is not None and _at_or_above(loss.finite, math.log(classes), window):
             low, high = stats.mean_interval(values)
             return Finding(

@@ -8,7 +8,7 @@ from functools import partial
 
 import numpy as np
 
-from tocsin import learning, metrics, names, stats
+from tocsin import learning, metrics, names, stats, tallies
 from tocsin.findings import SETTLED, Evidence, Finding, NotChecked, Remedy, rule, since
 from tocsin.run import Confusion, Evaluation, Run, Series, in_each, in_last
 
@@ -70,7 +70,8 @@ def class_never_predicted(
     exactly 0 in at least the last `evaluations` evaluations and in half of them, while the best class has .5 and more
     and the mean over the classes rose by less than .02 in the last third. A note where it is too early to say, and at
     least a third of the classes were 0 in all of 2 evaluations or more. A class whose logged support is below 35 is
-    left out.
+    left out. Where recall and support of each class were reported, the only report (of more, the last 3) is judged as
+    recorded predictions are: recall 0 of m targets. All classes but one at 0 is a constant (PRD002).
 
     ## Why is this bad?
     The question about this class cannot be answered by this run, and an accuracy or a weighted mean hides it.
@@ -118,8 +119,44 @@ def class_never_predicted(
             finding = _from_scores(run, scores, evaluations)
             if finding is not None:
                 yield finding
+        for report in tallies.reports(run):
+            judged = True
+            finding = _from_report(report, recall, share)
+            if finding is not None:
+                yield finding
     if not judged:
         yield NotChecked(f"needs {SETTLED}, or a score by class")
+
+
+def _from_report(report: tallies.Report, recall: float, share: float) -> Finding | None:
+    """Classes with targets enough in the only report, or the last 3, of which not one was found; not all but one."""
+    least = min(3, len(report.step))
+    dead = {
+        c: m
+        for c, (m, count) in tallies.unseen(report).items()
+        if count >= least and stats.wilson(0, float(m))[1] < recall
+    }
+    kinds, n = len(report.classes), float(report.support[-1].sum())
+    if not dead or len(tallies.unseen(report)) >= kinds - 1:
+        return None
+    common = any(m >= share * n / kinds for m in dead.values())
+    listed = ", ".join(f"{c} ({m} targets)" for c, m in list(dead.items())[:4])
+    more = f" and {len(dead) - 4} more" if len(dead) > 4 else ""
+    step, first = int(report.step[-1]), int(report.step[len(report.step) - least])
+    return Finding(
+        f"{report.split}: {len(dead)} of {kinds} classes are never found, by the report of {n:.0f} targets: "
+        f"{listed}{more}",
+        subject=report.split,
+        step=first,
+        evidence=tuple(
+            Evidence(
+                f"{report.split}/recall/{c}", 0.0, step, interval=stats.wilson(0, float(m)), text=f"of {m} targets"
+            )
+            for c, m in list(dead.items())[:5]
+        ),
+        remedies=_REMEDIES,
+        severity=None if common else "note",
+    )
 
 
 def _unseen(evaluation: Evaluation, *, recall: float) -> dict[int, int]:

@@ -9,7 +9,7 @@ from functools import cache, partial
 
 import numpy as np
 
-from tocsin import identities, repetition, stats
+from tocsin import identities, repetition, stats, tallies
 from tocsin.findings import SETTLED, Evidence, Finding, NotChecked, Remedy, rule, since
 from tocsin.run import Confusion, Evaluation, Moments, Run, in_each, in_last
 
@@ -17,6 +17,9 @@ _REMEDIES = (
     Remedy("Compare the logits of two different inputs; where they are equal, find the layer that made them so", True),
     Remedy("Look at what evaluation does to the logits: masks, thresholds, temperature", True),
 )
+
+_FEWEST_OTHERS = 10  # of which a model that finds a quarter would miss all in 6 of 100 evaluations
+_FEWEST_TARGETS = 35
 
 
 @dataclass(frozen=True)
@@ -80,8 +83,15 @@ def constant_prediction(
     constant: not 3 % below the entropy of p and 1 - p, nor 5 % above it unless it has settled; an accuracy that sank to
     its lowest value and has stayed there for >= 8 evaluations while the loss of that split fell to such an end; 1/k,
     k <= 10, in >= 5 of them (then another split at 1/k will do instead of the loss); p and 1 - p in turn; AUC exactly
-    1/2, MCC or kappa exactly 0; R2 about 0 with one and the same error. Scores of the training count where no others
-    were logged.
+    1/2, MCC or kappa exactly 0; R2 about 0 with one and the same error; the same accuracy in nine of ten, of 10 and
+    more, with such a loss; always negative in half of 6 evaluations and more, and in the last 2, with nearly all called
+    positive in another. Scores of the training count where no others were logged; scores that name one of several
+    tasks are held against the loss of that name.
+
+    A report by class tells in one evaluation (in the last 3, if there are so many): recall 1 of one class and 0 of
+    all others, of m targets. An error if the Wilson bound of 0 of m is below `recall`, a warning from m = 10 on, a note
+    if the class holds more than `dominant`. Counts that are 0 of predictions of 35 targets and more in every evaluation
+    are a warning, a note where they are fewer than 3 and none is of the training.
 
     ## Why is this bad?
     The input no longer reaches the output. Accuracy hides it: always "normal" scores .80 where 80 % are normal. The
@@ -137,10 +147,15 @@ def constant_prediction(
         stuck, stretch = run.persisting(evaluations, in_each(proven), in_last(held))
         if stuck:
             yield _finding(key, stretch, told(stretch[-1]), stuck, dominant)
+    told_by_class = set[str]()
+    for finding in _by_class(run, recall, dominant) if run.exit != "running" else ():
+        judged = True
+        told_by_class.add(finding.subject)
+        yield finding
     for group in _logged(run):
         judged |= group.step.size >= 3
         found = identities.constant(group) or repetition.repeated(group, run)
-        if found is not None:
+        if found is not None and group.name not in told_by_class:
             yield _from_scores(found, _began(run, group, found), dominant)
     if not judged:
         yield NotChecked(f"needs {SETTLED} on targets that vary, enough of them to tell constant from chance")
@@ -153,6 +168,57 @@ def _logged(run: Run) -> list[identities.Group]:
     recorded = {evaluation.split for evaluation in run.evaluations}
     found = [*identities.groups(run.series)] or [*identities.groups(run.series, training=True)]
     return [g for g in found if not (g.split in recorded or (recorded and not g.split))]
+
+
+def _by_class(run: Run, recall: float, dominant: float) -> Iterator[Finding]:
+    """Reports of scores by class in which every prediction is one class, and counts of predictions that are all 0."""
+    for report in tallies.reports(run):
+        told = tallies.one_class(report)
+        if told is not None and told.others >= _FEWEST_OTHERS and told.count >= min(3, len(report.step)):
+            yield _of_one_class(told, recall, dominant)
+    nothing = tallies.nothing_predicted(run, _FEWEST_TARGETS)
+    if nothing is not None:
+        yield _of_nothing(nothing)
+
+
+def _of_one_class(told: tallies.OneClass, recall: float, dominant: float) -> Finding:
+    report, name = told.report, told.report.classes[told.index]
+    share, bound = float(report.share[told.index]), stats.wilson(0, told.others)[1]
+    sure, step = bound < recall and share <= dominant, int(report.step[-1])
+    times = "in the only evaluation" if len(report.step) == 1 else f"in each of the last {told.count} evaluations"
+    return Finding(
+        f"{report.split}: every prediction is {name} ({100 * share:.3g} % of the targets) {times}: its recall is 1, "
+        f"and none of {told.others} targets of {len(report.classes) - 1} other classes was found",
+        subject=report.split,
+        step=int(report.step[len(report.step) - told.count]),
+        evidence=(
+            Evidence(f"{report.split}/recall/{name}", float(report.recall[-1, told.index]), step, text="all found"),
+            *(
+                Evidence(f"{report.split}/recall/{c}", 0.0, step, interval=stats.wilson(0, float(m)), text="none found")
+                for c, m in [(c, m) for c, (m, _) in tallies.unseen(report).items()][:4]
+            ),
+        ),
+        remedies=_REMEDIES,
+        severity=None if sure else "warning" if share <= dominant else "note",
+    )
+
+
+def _of_nothing(nothing: tallies.Nothing) -> Finding:
+    count, targets = nothing.predicted, nothing.support
+    trained = any(split.startswith("train") for split in (nothing.split, *nothing.also))
+    also = f", and so of {', '.join(nothing.also)}" if nothing.also else ""
+    return Finding(
+        f"{nothing.split}: nothing is predicted in any of {len(count)} evaluations (0 predictions, "
+        f"{targets.value[-1]:.0f} targets){also}",
+        subject=nothing.split,
+        step=int(count.step[0]),
+        evidence=(
+            Evidence(count.name, 0.0, int(count.step[-1]), text="predictions"),
+            Evidence(targets.name, float(targets.value[-1]), int(targets.step[-1]), text="targets"),
+        ),
+        remedies=_REMEDIES,
+        severity="warning" if len(count) >= 3 or trained else "note",
+    )
 
 
 def _began(run: Run, group: identities.Group, found: identities.Constant) -> int:
