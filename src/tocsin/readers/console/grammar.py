@@ -9,7 +9,7 @@ from tocsin.readers.console import words
 from tocsin.readers.console.plan import Pair, Plan
 from tocsin.readers.console.prefixes import Prefix, prefix
 from tocsin.readers.console.roles import Roles
-from tocsin.readers.console.scanning import Number, scan
+from tocsin.readers.console.scanning import Number, in_paths, scan
 
 MAYBE = re.compile(
     r"\w\)?[\"'\]]?\s*(?:[:=|：＝]|->|\[[\d.n-])|epoch|iter|step|loss|acc|\d/\d+ |lr|\[\d+[\],]|轮|步"
@@ -74,7 +74,8 @@ def _after(start: Prefix, line: str, pieces: list[str]) -> Plan | None:
     if _CODE.search(message) is not None or _OF_ONE_SCALE.search(message) is not None:
         return None
     first, cut = _first(pieces, start.end)
-    numbers = scan(cut, first)
+    inside = in_paths(pieces)
+    numbers = [number for number in scan(cut, first) if number.at not in inside]
     if not numbers:
         return None
     roles = Roles(numbers)
@@ -107,7 +108,8 @@ def _sure(message: str, numbers: list[Number], roles: Roles, pairs: list[Pair]) 
     """Whether hardly anything but a training log prints such a line: a position, quantities, and no other words."""
     known = {pair.at for pair in pairs if words.metric(pair.name) and not _setting(pair.name)}
     stated = [number for number in numbers if number.at in known and number.decimal]
-    if not any(words.losses(pair.name) for pair in pairs) or not stated:
+    of_a_run = any(words.losses(pair.name) for pair in pairs) or any(place.kind == "global" for place in roles.places)
+    if not of_a_run or not stated:
         return False
     named = sum(
         len(_WORDS.findall(number.key)) + bool(number.unit) + bool(_WORDS.match(number.text)) for number in numbers
@@ -197,12 +199,12 @@ def _heads(message: str, numbers: list[Number], roles: Roles) -> bool:
     place = roles.places[0]
     if _BOXED.match(message):
         return True
-    if place.kind == "batch" or (place.total < 0 and numbers[place.at - numbers[0].at].key.lower().endswith("s")):
+    counted = next(number for number in numbers if number.at == place.at)
+    if place.kind == "batch" or (place.total < 0 and counted.key.lower().endswith("s")):
         return False
     if place.kind == "bar" or _ASIDE.search(message):
         return place.kind == "bar"
-    before = numbers[place.at - numbers[0].at]
-    return len(_WORDS.findall(before.context)) <= 2 and len(_WORDS.findall(message)) <= 8
+    return len(_WORDS.findall(counted.context)) <= 2 and len(_WORDS.findall(message)) <= 8
 
 
 def _tag(numbers: list[Number], roles: Roles) -> str:

@@ -15,7 +15,8 @@ _SLASH = re.compile(r"^\]?\s*(?:/|\bof\b|out of)\s*\[?$", re.IGNORECASE)
 _LIST = re.compile(r"^[\s,)]*(?:(?:np|numpy|torch)\.)?(?:\w{1,10}\()?$")
 _MEAN = re.compile(r"^\s*\((?:avg|mean|ave|average|μ)?[:=\s]*$", re.IGNORECASE)
 _VERBS = words.listed(
-    "from to than over below above for with since by in on improved improve did saving was at of the and after every"
+    "from to than over below above for with since by in on improved improve did saving was at of the and after every "
+    "top"
 )
 _TAGGED = re.compile(
     r"\[(\w{2,12})\]|^\W*(\w{2,12})(?:[ _]\w{2,10})?\s?[:|>\-]|(?:^|[|,;]|\s-|\*)\s*(\w{2,12})(?: (?:set|on"
@@ -23,6 +24,7 @@ _TAGGED = re.compile(
     r"|split|phase|stage|subset|set)\W{1,4}(\w{2,12})",
     re.IGNORECASE,
 )
+_COPULA = re.compile(r"'? (?:is|are|of|reached)$")
 _OF_SPLIT = re.compile(r"^(?:val|valid|validation|test|eval|dev)[ _/]([A-Za-z]\w*)$", re.IGNORECASE)
 _WHOLE_RUN = re.compile(r"\s*(?:total )?steps\b", re.IGNORECASE)  # the name of a bar
 _EVALUATED = re.compile(r"Saving dict for|\bcur(?:rent)? metrics?\b")
@@ -231,11 +233,7 @@ class Roles:
         self._keep(number)
 
     def _keep(self, number: Number, over: int = -1) -> None:
-        name = (
-            "lr"
-            if number.key in ("L.r.", "L.r")
-            else number.key.removesuffix(" is").removesuffix(" are").removesuffix(" of")
-        )
+        name = "lr" if number.key in ("L.r.", "L.r") else _COPULA.sub("", number.key)
         if not name.isascii():
             name = " ".join(words.parts(name))
         split = self._running

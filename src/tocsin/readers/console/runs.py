@@ -27,6 +27,8 @@ class _Track:
 
     def verdict(self, frame: Frame) -> str:
         """``on``, ``again`` (the next run) or ``back`` (the run was resumed) for a line at ``frame``."""
+        if math.isnan(self.epoch) and frame.epoch > 1:  # the start of the log is cut off
+            return "on"
         grew = frame.epoch > self.epoch
         fell = frame.epoch < self.epoch
         at_start = not frame.epoch > self.first_epoch

@@ -31,6 +31,13 @@ _MOOD = re.compile(r"\b(epoch|iter|step|loss|acc)\((train|val|valid|test)\)", re
 _SAID_AFTER = re.compile(r"\s((?:avg )?loss|avg|rate|accuracy|acc)\b\s*(?=,)", re.IGNORECASE)
 
 
+_PATH = re.compile(
+    r"(?:(?<=[\s'\"=(:>])|^)(?:~|\.{0,2})/[A-Za-z_.~][^\s'\",;)]*|[A-Za-z]:\\[^\s'\",;)]+"
+    r"|[^\s'\",;()]+\.(?:pth?|ckpt|h5|hdf5|keras|pkl|npz?|tar|onnx|bin|safetensors|weights|json|png|jpe?g|txt|csv"
+    r"|log|model|meta|index|caffemodel|solverstate|pdparams|params|zip|gif|mp4|wav)\b"
+)
+
+
 @dataclass(slots=True)
 class Number:
     """One number of a line.
@@ -92,6 +99,22 @@ def scan(pieces: list[str], first: int) -> list[Number]:
         key, context, explicit = _key(_ABBREVIATED.sub(r"\1 ", _MOOD.sub(r"\2 \1", before[-400:])))
         found.append(Number(at, text, key, explicit, before, context, after))
     return found
+
+
+def in_paths(pieces: list[str]) -> set[int]:
+    """Which numbers of a line stand in the names of files."""
+    line = "".join(pieces)
+    if "/" not in line and "\\" not in line and "." not in line:
+        return set()
+    spans = [found.span() for found in _PATH.finditer(line)]
+    if not spans:
+        return set()
+    inside, offset = set(), len(pieces[0])
+    for at in range(len(pieces) // 2):
+        if any(start <= offset < end for start, end in spans):
+            inside.add(at)
+        offset += len(pieces[2 * at + 1]) + len(pieces[2 * at + 2])
+    return inside
 
 
 def _key(before: str) -> tuple[str, str, bool]:

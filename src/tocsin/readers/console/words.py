@@ -80,6 +80,8 @@ def place(key: str) -> str:
     if not words or len(words) > 4 or (_NO_PLACE | METRICS) & set(words):
         return ""
     last = words[-1]
+    if words[:-1] == ["episode"] and last in STEP:  # how long it was
+        return ""
     for kind, vocabulary in (("epoch", EPOCH), ("global", GLOBAL), ("step", STEP), ("batch", BATCH)):
         if last in vocabulary:
             return "global" if "global" in words else kind
