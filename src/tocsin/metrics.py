@@ -31,6 +31,7 @@ _MEASURES = {
     **dict.fromkeys(("kappa", "qwk"), "kappa"),
     **dict.fromkeys(("pearson", "spearman", "pearsonr", "spearmanr", "correlation"), "correlation"),
     **dict.fromkeys(("ppl", "perplexity"), "perplexity"),
+    **{word: word for word in ("nmi", "ari", "ami")},  # of clusterings
     **{word: word for word in ("r2", "rmse", "mse", "mae", "bleu", "wer", "cer", "ssim", "psnr")},
 }
 _SPELLED = (  # capitals within an abbreviation, the first of k guesses, two words for one measure
@@ -57,8 +58,8 @@ _OTHER_QUANTITY = frozenset(
     )
 )
 BOUNDED = frozenset(_WORD.findall("accuracy precision recall specificity f1 auc iou dice map"))  # within [0, 1]
-SIGNED = frozenset(_WORD.findall("mcc kappa correlation"))  # within [-1, 1]
-SUMMARY = frozenset(_WORD.findall("accuracy f1 auc iou dice map mcc kappa correlation r2 bleu wer cer"))
+SIGNED = frozenset(_WORD.findall("mcc kappa correlation nmi ari ami"))  # within [-1, 1]
+SUMMARY = frozenset(_WORD.findall("accuracy f1 auc iou dice map mcc kappa correlation r2 bleu wer cer nmi ari ami"))
 
 
 @dataclass(frozen=True)
@@ -133,8 +134,10 @@ def _letter(name: str, series: Mapping[str, Series]) -> Metric | None:
     """A score called p, r or f: only where all three stand side by side."""
     group, slash, last = name.rpartition("/")
     measure = _LETTERS.get(last.lower())
+    if measure is None:
+        return None
     kin = {other.rpartition("/")[2].lower() for other in series if other.rpartition("/")[:2] == (group, slash)}
-    if measure is None or not kin >= set("prf"):
+    if not kin >= set("prf"):
         return None
     return Metric(name, names.split_of(name), group, measure, "", frozenset())
 

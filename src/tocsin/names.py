@@ -152,14 +152,14 @@ def eval_losses(recorded: Iterable[str]) -> list[str]:
 _WORD = re.compile(r"[a-z0-9]+")
 _BETTER_HIGH = frozenset(
     _WORD.findall(
-        "acc accuracy ap auc auroc bleu corr dice f1 iou kappa map mcc miou pearson precision psnr r2 recall rouge "
-        "spearman ssim top1 top5"
+        "acc accuracy ami ap ari auc auroc bleu corr dice f1 iou kappa map mcc miou nmi pearson precision psnr r2 recall "
+        "rouge spearman ssim top1 top5"
     )
 )
 _BETTER_LOW = frozenset(
     _WORD.findall(
-        "bpb bpc bpd cer deviance err error fid logloss loss lpips mae mape merror mlogloss mse nll nmse perplexity ppl "
-        "rmse rmsle wer"
+        "bpb bpc bpd cer deviance err error fid logloss loss lpips mae mape merror mlogloss mse nll nmse perplexity "
+        "ppl rmse rmsle wer"
     )
 )
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tocsin import metrics, names, stats
+from tocsin import learning, metrics, names, stats
 from tocsin.findings import Evidence, Finding, NotChecked, Remedy, rule
 from tocsin.run import Floats, Ints, Run
 
@@ -49,6 +49,10 @@ def loss_blind_to_quality(
     - the interval of their rank correlation lies below 0 where l falls beyond noise (agreement would be +1);
     - no other score of the split improves beyond noise.
 
+    Where no evaluation loss was logged, the training loss stands for it: rings when two summary scores of one split and
+    more all get worse beyond noise, one of them by `drop`, while the training loss ends lower. What is minimised is
+    then not what is wanted, from the start on.
+
     The reverse, a loss that rises while the score improves, is a note: over-confident, yet better, decisions.
 
     ## Why is this bad?
@@ -85,6 +89,11 @@ def loss_blind_to_quality(
     from -.02 to -.20.
     """
     pairs = list(_pairs(run, evaluations))
+    if not pairs and (unwatched := _beside_training(run, evaluations)):
+        worse = _all_worse(unwatched, drop, confidence)
+        if worse is not None:
+            yield _finding(worse, stats.trend(worse.step, worse.quality, confidence), None)
+        return
     if not pairs:
         yield NotChecked(f"needs {evaluations} evaluations with a loss and a score of the same split")
     for whole in (True, False):
@@ -117,6 +126,33 @@ def _pairs(run: Run, evaluations: int) -> Iterator[Pair]:
         if found:
             yield from found
             return
+
+
+def _beside_training(run: Run, evaluations: int) -> list[Pair]:
+    """The summary scores of the first split that has some, each with the training loss at its evaluations."""
+    loss = run.get("train/loss")
+    if loss is None or learning.unlike_progress(run):
+        return []
+    found: dict[str, list[Pair]] = {}
+    for metric in metrics.of_evaluations(run.series):
+        score, sign = run.series[metric.name].finite, names.direction(metric.name)
+        if metric.measure in metrics.SUMMARY and metric.plain and sign and len(score) >= evaluations:
+            at = np.clip(np.searchsorted(loss.finite.step, score.step, side="right") - 1, 0, None)
+            if len(loss.finite):
+                own = loss.finite.value[at]
+                pair = Pair("train/loss", metric.name, score.step, own, score.value, sign * score.value)
+                found.setdefault(metric.split, []).append(pair)
+    return next(iter(found.values()), [])
+
+
+def _all_worse(pairs: list[Pair], drop: float, confidence: float) -> Pair | None:
+    """The score that lost most where two and more all get worse beyond noise while the training loss falls."""
+    slopes = [stats.trend(pair.step, pair.quality, confidence) for pair in pairs]
+    lost = [pair for pair in pairs if _lost(pair, drop)]
+    before, after = _ends(pairs[0].loss)
+    if len(pairs) < 2 or not lost or not all(s.falling for s in slopes) or not after < before:
+        return None
+    return max(lost, key=lambda pair: _ends(pair.quality)[0] - _ends(pair.quality)[1])
 
 
 def _part(pair: Pair, start: int) -> Pair:

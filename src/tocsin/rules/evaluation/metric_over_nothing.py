@@ -19,6 +19,9 @@ _UNDEFINED = {
 }
 _REWARD = re.compile(r"ep(?:isode)?_?(?:rew(?:ard)?|return)_?mean", re.IGNORECASE)
 _ENDED = re.compile(r"(?:num_)?episodes(?:_this)?(?:_iter)?$", re.IGNORECASE)
+_BOX = re.compile(r"(?:^|[._/])(?:(?:loss_)?(?:[gdc]?iou|bbox|box|dfl|bbox_reg|box_reg|rpn_bbox|loc)(?:_loss)?)$")
+_KIND = re.compile(r"(?:^|[._/])(?:loss_)?(?:cls|class|classes|obj|objectness|conf|rpn_cls)(?:_loss)?$")
+_FEWEST = 3
 _REMEDIES = (
     Remedy("Count the targets that the evaluation sees: samples, positives, entities or boxes, by class", True),
     Remedy(
@@ -42,6 +45,13 @@ def metric_over_nothing(run: Run, *, repeats: int = 2) -> Iterator[Finding | Not
       not logged the training loss, is finite; of metrics of one class or one size (`val/f1/boat`) only if all are;
     - mAP or recall is -1 in every one of at least `repeats` evaluations: what COCO's code and taggers of the NCRF++
       family say when there is no ground truth (one finding for all metrics of a split);
+    - a metric of training is NaN in every one of 3 values and more, while the training loss and the same metric of
+      another split are finite: a warning;
+    - the box terms of a detector's loss, two and more (`box` and `dfl`, `iou`, ...), are exactly 0 in every record
+      beside a term of classes that never is: in training and evaluation alike, an error; in the evaluations with every
+      score 0, or in 3 records of training and more, a warning. Only matched boxes feed these terms;
+    - an accuracy is exactly 1 in 2 evaluations and more and later exactly 0 in 3 and more, the last among them: the
+      evaluated data hold one class, on which a constant scores all or nothing. A warning;
     - the mean reward of the episodes is NaN in every record while the number of episodes that ended is 0: a warning
       from the fifth record on, before that a note;
     - the evaluation loss is exactly 0 in every one of at least `repeats` evaluations while the training loss never is
@@ -83,6 +93,10 @@ def metric_over_nothing(run: Run, *, repeats: int = 2) -> Iterator[Finding | Not
         judged |= run.get(f"{split}/support") is not None
         if finding is not None:
             yield finding
+    for finding in (_no_box(run), _one_class(run)):
+        if finding is not None:
+            judged = True
+            yield finding
     if (unended := _no_episode(run)) is not None:
         judged = True
         yield unended
@@ -95,6 +109,11 @@ def metric_over_nothing(run: Run, *, repeats: int = 2) -> Iterator[Finding | Not
             if finding is not None:
                 told.add(metric.group)
                 yield finding
+    for metric in metrics.of_training(run.series):
+        judged |= len(run.series[metric.name]) >= _FEWEST
+        if metric.group not in told and (finding := _undefined_in_training(run, metric)) is not None:
+            told.add(metric.group)
+            yield finding
     if not judged:
         yield NotChecked(f"needs metrics of at least {repeats} evaluations, or their support")
 
@@ -174,6 +193,88 @@ def _undefined(run: Run, metric: metrics.Metric, series: Series) -> Finding | No
         remedies=_REMEDIES,
         severity="warning",
     )
+
+
+def _undefined_in_training(run: Run, metric: metrics.Metric) -> Finding | None:
+    """A metric of training that is NaN in every value although the same metric of another split is known."""
+    series, tail = run.series[metric.name], metric.name.removeprefix(f"{metric.split}/")
+    loss = run.get("train/loss")
+    if len(series) < _FEWEST or not np.isnan(series.value).all() or loss is None or not np.isfinite(loss.value).all():
+        return None
+    others = [s for split in ("val/", "test/", "") if (s := run.get(split + tail)) is not None and len(s.finite)]
+    if not others:
+        return None
+    return Finding(
+        f"{metric.name} is NaN in all {len(series)} values while {loss.name} is finite ({loss.value[-1]:.4g}), and "
+        f"{others[0].name} too ({others[0].finite.value[-1]:.4g}): 0/0, a root or a logarithm in one batch of an epoch",
+        subject=metric.name,
+        step=int(series.step[0]),
+        evidence=(
+            Evidence(metric.name, float("nan"), int(series.step[-1]), text="undefined throughout"),
+            Evidence(others[0].name, float(others[0].finite.value[-1]), int(others[0].finite.step[-1]), text="defined"),
+            Evidence(loss.name, float(loss.value[-1]), int(loss.step[-1]), text="finite"),
+        ),
+        remedies=_REMEDIES,
+        severity="warning",
+    )
+
+
+def _no_box(run: Run) -> Finding | None:
+    """Terms of a detector that only matched boxes feed, exactly 0 in every record beside a term of classes that is not.
+
+    In the evaluations, with scores that are all 0; or in training and evaluation alike; or in 3 epochs of training.
+    """
+    empty = {split: terms for split in ("val", "train") if (terms := _empty_boxes(run, split))}
+    scores = [m for m in metrics.of_evaluations(run.series) if m.measure in _OF_HITS]
+    found = [m.name for m in scores if m.measure != "iou" and np.nanmax(run.series[m.name].value, initial=0) > 0]
+    long = all(len(term) >= _FEWEST for terms in empty.values() for term in terms)
+    if not empty or (found and "val" in empty) or not ("val" in empty or long):
+        return None
+    terms = [term for each in empty.values() for term in each]
+    named, times = ", ".join(term.name for term in terms), max(len(term) for term in terms)
+    none = f", and {', '.join(m.name.rpartition('/')[2] for m in scores[:4])} are 0" if scores and not found else ""
+    return Finding(
+        f"{named} are exactly 0 in all {times} records{none}: no box was matched, as without labels",
+        subject=terms[0].name,
+        step=int(terms[0].step[0]),
+        evidence=tuple(Evidence(t.name, 0.0, int(t.step[-1]), text="exactly 0 throughout") for t in terms[:6]),
+        remedies=_REMEDIES,
+        severity="error" if len(empty) == 2 and not found else "warning",
+    )
+
+
+def _empty_boxes(run: Run, split: str) -> list[Series]:
+    """The box terms of a split's loss if there are two and more, all 0 throughout, and a term of classes is not."""
+    terms = {name: term for name, term in run.family(f"{split}/loss").items() if len(term)}
+    boxes = [term for name, term in terms.items() if _BOX.search(name)]
+    kinds = [term for name, term in terms.items() if _KIND.search(name)]
+    nothing = len(boxes) >= 2 and not any(np.any(term.value) for term in boxes)
+    return boxes if nothing and any(np.all(term.value != 0) for term in kinds) else []
+
+
+def _one_class(run: Run) -> Finding | None:
+    """An accuracy that goes from exactly 1 to exactly 0 and stays: what a constant scores on data of one class."""
+    for metric in metrics.of_evaluations(run.series):
+        series = run.series[metric.name].finite
+        if metric.measure != "accuracy" or not metric.plain or len(series) < 5:
+            continue
+        value = series.value / (100 if metrics.is_percent(series.value) else 1)
+        ones, zeros = np.flatnonzero(value == 1), np.flatnonzero(value == 0)
+        between = np.any((value > 0) & (value < 1))
+        if ones.size >= 2 and zeros.size >= 3 and zeros[-1] == value.size - 1 and between and ones[-1] < zeros[0]:
+            return Finding(
+                f"{metric.name} is exactly 1 in {ones.size} evaluations, then exactly 0 in the last {zeros.size}: all "
+                "right and all wrong at once is what data of one class score",
+                subject=metric.name,
+                step=int(series.step[ones[0]]),
+                evidence=(
+                    Evidence(metric.name, float(series.value[ones[-1]]), int(series.step[ones[-1]]), text="all right"),
+                    Evidence(metric.name, 0.0, int(series.step[-1]), text="all wrong"),
+                ),
+                remedies=_REMEDIES,
+                severity="warning",
+            )
+    return None
 
 
 def _no_episode(run: Run) -> Finding | None:
