@@ -152,8 +152,8 @@ def eval_losses(recorded: Iterable[str]) -> list[str]:
 _WORD = re.compile(r"[a-z0-9]+")
 _BETTER_HIGH = frozenset(
     _WORD.findall(
-        "acc accuracy ami ap ari auc auroc bleu corr dice f1 iou kappa map mcc miou nmi pearson precision psnr r2 recall "
-        "rouge spearman ssim top1 top5"
+        "acc accuracy ami ap ari auc auroc bleu corr dice f1 iou kappa map mcc miou nmi pearson precision psnr r2 "
+        "recall rouge spearman ssim top1 top5"
     )
 )
 _BETTER_LOW = frozenset(
