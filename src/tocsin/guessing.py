@@ -28,6 +28,8 @@ _CLASS_KEYS = frozenset(
     )
 )
 
+_DIGITS = 5e-4  # a loss that converges comes as near as .004 to ln 2 by luck
+
 
 @dataclass(frozen=True)
 class Chance:
@@ -140,7 +142,7 @@ def to_the_digits(run: Run, coincidence: float) -> Chance | None:
 
     The last 3 epochs or evaluations, of batch losses the last 4 values, the first of the record left out. No model that
     still learns repeats a level so. The chance that a level lies so near to some ln k is below ``coincidence``; k = 2
-    has to be reached beyond epoch 2, since preferences and twin inputs begin there.
+    has to be reached beyond epoch 2, since preferences and twin inputs begin there. Never far from ln k before, either.
     """
     if learning.unlike_progress(run) or _rate_at_rest(run):
         return None
@@ -177,7 +179,8 @@ def _digits(run: Run, loss: Series, coincidence: float) -> Chance | None:
     known = known_classes(run).get(classes)
     above, accuracy = _accuracy(run, tail, classes)
     begun = float(np.nan_to_num(tail.epoch[-1])) > 2 or known is not None or accuracy is not None
-    if above or luck > coincidence or (classes == 2 and not begun):
+    left = np.any(np.abs(loss.value[1:] - math.log(classes)) > 0.01 * math.log(classes))
+    if above or luck > coincidence or error > _DIGITS or left or (classes == 2 and not begun):
         return None
     return Chance(tail, int(tail.step[0]), classes, float(tail.value.mean()), error, known, accuracy)
 

@@ -3,61 +3,25 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import lru_cache
+from dataclasses import dataclass
 from itertools import chain, islice, takewhile
 
 import numpy as np
 
-from tocsin import metrics, names, stats
+from tocsin import stats, stuck_scores
 from tocsin.findings import Evidence, Finding, NotChecked, Remedy, rule
-from tocsin.run import Evaluation, Ints, Moments, Run, Series
+from tocsin.run import Evaluation, Moments, Run, Series
 
-_WORD = re.compile(r"[A-Z]?[a-z]+\d*|[A-Z]+\d*(?![a-z])|\d+")
-_MEASURES = {
-    "accuracy": "accuracy",
-    "acc": "accuracy",
-    "acc1": "accuracy",
-    "f1": "f1",
-    "fscore": "f1",
-    "precision": "precision",
-    "recall": "recall",
-    "r2": "r2",
-    "rmse": "rmse",
-    "mse": "mse",
-    "mae": "mae",
-}
-_SCORES = ("accuracy", "f1", "precision", "recall")
 _SCALES = ("rmse", "mse", "mae")
-_WAYS = frozenset(("macro", "micro", "weighted", "avg", "average", "mean", "balanced", "overall", "score")) | frozenset(
-    ("multiclass", "binary", "pct", "percent", "epoch", "top1")
-)
-_SPLITS = tuple(map(frozenset, (("train", "training"), ("val", "valid", "validation", "dev"), ("test", "testing"))))
-_HELD_OUT = frozenset(("eval", "evaluation"))  # said of any split that is not trained on
-_DEFAULTS = (0.0, -1.0)
-_OF_ODDS = "(?:ctc|ce|nll|bce|softmax|cross_?entropy)"  # losses that are 0 only where the model is perfect
-_LIKELIHOOD = re.compile(rf"(?<![a-z]){_OF_ODDS}[_ ]?loss$|loss[_/ ]{_OF_ODDS}$", re.IGNORECASE)
-_LEAST_EPOCHS = 5
 _LEAST_N = 20
 _LEAST_SCALE = 4
-_SURE = 0.99  # of each look at the loss: there are about four in each doubling of the evaluations
-_LOOKS = [4, 5, 6, 7, 8, 10, 12, 14, 17, 20, 24, 28] + [round(32 * 2 ** (k / 4)) for k in range(30)]
 _REMEDIES = (
     Remedy(
         "Recompute the metric by hand from one batch of logits and targets; compare keys, shapes and agreement", True
     ),
     Remedy("Look for a default value: a missing key, a swallowed exception, a fast-validation switch", True),
 )
-
-
-@dataclass(frozen=True)
-class Name:
-    """A metric's name, understood: its measure, and the words in it that say neither measure nor averaging."""
-
-    measure: str
-    rest: frozenset[str]
 
 
 @dataclass(frozen=True)
@@ -108,7 +72,10 @@ def metric_disconnected(
     (1 - accuracy) ln 2. Rings when an accuracy stays at one value of at most 1/2 over the last 5 or more epochs while
     its loss lies, above 0, below a twentieth of that each time (focal losses reach a sixteenth); and when an accuracy
     of 0 stands beside a term that is named a likelihood (`ctc`, `ce`, `nll`, ...) and is exactly 0, the loss of a
-    perfect model, in all of `zeros` values or more.
+    perfect model, in all of `zeros` values or more. Fewer zeros do where an accuracy is never anything else: beside an
+    evaluation loss that ends below (ln 2) / 2 if training, too, scored 0 each time, 2 values of each and more; and in 4
+    values beside a cross-entropy that began at ln k (k of 3 to 12, within .02) and lost a tenth: guesses among k
+    classes score more.
 
     ## Why is this bad?
     The number that the run is judged by says nothing about it. A macro-F1 of exactly 0 needs not one correct
@@ -159,49 +126,34 @@ def metric_disconnected(
             yield _mismatch(run, name, stretch)
         elif stretch:
             yield NotChecked(f"{name} differs in {len(stretch)} evaluations, too few to tell: needs {least}")
-    for series in _unattended(run):
-        judged, stuck = True, _trailing_default(series)
-        enough = _evaluations(stuck) >= zeros
-        loss = _fallen_loss(run, series, stuck) if enough else None
-        perfect = _perfect_term(run, stuck) if len(stuck) >= zeros else None
+    for series in stuck_scores.unattended(run):
+        judged, stuck = True, stuck_scores.trailing_default(series)
+        enough = stuck_scores.evaluations(stuck) >= zeros
+        loss = stuck_scores.fallen_loss(run, series, stuck) if enough else None
+        perfect = stuck_scores.perfect_term(run, stuck) if len(stuck) >= zeros else None
         if loss is not None:
             yield _default(stuck, loss)
         elif perfect is not None:
             yield _opposed(stuck, perfect)
-        elif (cheap := _cheap_loss(run, series)) is not None:
+        elif (cheap := stuck_scores.cheap_loss(run, series)) is not None:
             yield _unaffordable(*cheap)
+        elif (better := stuck_scores.hopeless(run, stuck)) is not None:
+            yield _never_right(stuck, better)
         elif 0 < len(stuck) < zeros:
             yield NotChecked(f"{series.name} is {stuck.value[0]:g} in {len(stuck)} evaluations: needs {zeros} to tell")
     if not judged:
         yield NotChecked("needs an accuracy, F1, precision, recall, R2 or error of the predictions (run.metrics)")
 
 
-def _words(text: str) -> list[str]:
-    return [word.lower() for word in _WORD.findall(text)]
-
-
-@lru_cache(maxsize=4096)
-def _read(name: str) -> Name | None:
-    """The one measure that a metric's name says, or None."""
-    words = _words(name)
-    measures = {_MEASURES[word] for word in words if word in _MEASURES}
-    rest = frozenset(word for word in words if word not in _MEASURES and word not in _WAYS)
-    return Name(measures.pop(), rest) if len(measures) == 1 else None
-
-
-def _beyond_split(rest: frozenset[str], split: str) -> frozenset[str]:
-    """The words that do not just say ``split``; those of another split stay."""
-    own = frozenset(_words(split))
-    for synonyms in _SPLITS:
-        own |= synonyms if own & synonyms else frozenset()
-    return rest - own - (frozenset() if "train" in own else _HELD_OUT)
-
-
 def _says_task(rest: frozenset[str], tasks: set[str]) -> bool:
     """Whether ``rest`` points at one of the tasks: its words or their beginnings, or nothing where there is one."""
     if not rest:
         return len(tasks) == 1
-    hits = [t for t in tasks if all(any(w == r or (len(r) > 2 and w.startswith(r)) for w in _words(t)) for r in rest)]
+    hits = [
+        t
+        for t in tasks
+        if all(any(w == r or (len(r) > 2 and w.startswith(r)) for w in stuck_scores.words(t)) for r in rest)
+    ]
     return len(hits) == 1
 
 
@@ -214,10 +166,10 @@ def _comparable(run: Run) -> Iterator[tuple[str, str, Iterator[Point]]]:
         tasks = {(bool(e.moments), e.task) for group in groups.values() for e in group}
         logged = dict.fromkeys(name for group in groups.values() for e in group for name in e.metrics)
         for name in logged | dict.fromkeys(run.series):
-            read = _read(name)
+            read = stuck_scores.read(name)
             if read is None:
                 continue
-            rest, regression = _beyond_split(read.rest, split), read.measure not in _SCORES
+            rest, regression = stuck_scores.beyond_split(read.rest, split), read.measure not in stuck_scores.SCORES
             placed = rest != read.rest or len(looks) == 1
             if placed and _says_task(rest, {task for kind, task in tasks if kind == regression}):
                 points = _points(run.get(name), name, read.measure, groups)
@@ -232,7 +184,7 @@ def _points(series: Series | None, name: str, measure: str, groups: dict[int, li
         if math.isnan(logged) and series is not None:
             at = np.searchsorted(series.step, step, side="right") - 1
             logged = float(series.value[at]) if at >= 0 and series.step[at] == step else math.nan
-        kin = [e for e in group if e.n >= _LEAST_N and bool(e.moments) == (measure not in _SCORES)]
+        kin = [e for e in group if e.n >= _LEAST_N and bool(e.moments) == (measure not in stuck_scores.SCORES)]
         recomputed = {f"{d} of {e.key}": v for e in kin for d, v in _definitions(e, measure).items()}
         if recomputed and math.isfinite(logged):
             own_threshold = any(e.kind in ("binary", "multilabel") for e in kin)
@@ -241,10 +193,10 @@ def _points(series: Series | None, name: str, measure: str, groups: dict[int, li
 
 def _definitions(evaluation: Evaluation, measure: str) -> dict[str, float]:
     """The measure by every standard definition, from the recorded predictions; finite ones."""
-    if measure in _SCORES and evaluation.confusion is not None:
+    if measure in stuck_scores.SCORES and evaluation.confusion is not None:
         c = evaluation.confusion
         found = stats.class_scores(c.support, c.predicted, c.correct).get(measure, {})
-    elif measure in _SCORES and evaluation.labels_confusion is not None and measure != "accuracy":
+    elif measure in stuck_scores.SCORES and evaluation.labels_confusion is not None and measure != "accuracy":
         tp, fp, fn, _ = np.asarray(evaluation.labels_confusion).T
         found = stats.class_scores(tp + fn, tp + fp, tp).get(measure, {})
     else:
@@ -271,7 +223,7 @@ def _off(points: Iterator[Point], tolerance: float) -> list[Point]:
 
 def _is_off(point: Point, tolerance: float) -> bool:
     slack, values = tolerance + 1.5 / math.sqrt(point.n), point.recomputed.values()
-    if point.logged in _DEFAULTS:
+    if point.logged in stuck_scores.DEFAULTS:
         return all(abs(v) > 0.01 for v in values)
     if point.own_threshold:
         return min(values) - (point.logged / 100 if point.logged > 1 else point.logged) > slack
@@ -295,90 +247,6 @@ def _off_scale(points: Iterator[Point]) -> list[Point]:
         if middle > 0 and ratios.max() <= 1.25 * middle and ratios.min() >= middle / 1.25:
             return []
     return last
-
-
-def _unattended(run: Run) -> Iterator[Series]:
-    """Series of scores of splits whose predictions of classes were not recorded."""
-    splits = {e.split for e in run.evaluations if not e.moments}
-    for name, series in run.series.items():
-        read = _read(name)
-        if read is None or read.measure not in _SCORES or not len(series.finite):
-            continue
-        known = read.rest <= _HELD_OUT.union(*_SPLITS)
-        recorded = any(not read.rest or _beyond_split(read.rest, split) != read.rest for split in splits)
-        if known and not recorded:
-            yield series.finite
-
-
-def _trailing_default(series: Series) -> Series:
-    """The points at the end that all hold one default value; none where the last is no default."""
-    last = series.value[-1]
-    if last not in _DEFAULTS:
-        return series[:0]
-    others = np.flatnonzero(series.value != last)
-    return series[int(others[-1]) + 1 :] if len(others) else series
-
-
-def _fallen_loss(run: Run, series: Series, stuck: Series) -> Series | None:
-    """A loss that has fallen beyond noise since the metric is stuck: of its split, or of the training."""
-    head = series.name.rpartition("/")[0]
-    since = 0 if len(stuck) == len(series) else int(stuck.step[0])
-    for name in dict.fromkeys((f"{head}/loss", "val/loss", "train/loss")):
-        loss = run.get(name)
-        if loss is not None:
-            part = loss.finite.until(int(stuck.step[-1]))
-            part = part[int(np.searchsorted(part.step, since)) :]
-            if _has_fallen(part, stuck.step):
-                return part
-    return None
-
-
-def _has_fallen(loss: Series, looks: Ints) -> bool:
-    """Whether the loss fell beyond noise up to one of the looks, and has kept more than half of that fall."""
-    for step in (looks[k - 1] for k in _LOOKS if k <= len(looks)):
-        then = loss.until(int(step))
-        if stats.trend(then.step, then.value, _SURE).falling:
-            start, low, now = (float(np.median(v)) for v in (then.value[:3], then.value[-3:], loss.value[-3:]))
-            if now < (start + low) / 2:
-                return True
-    return False
-
-
-def _evaluations(stuck: Series) -> int:
-    """How many evaluations points are: as many, but those of a training of known epochs one an epoch."""
-    held_out = names.split_of(stuck.name) not in ("", "train")
-    whole = np.ceil(stuck.epoch[np.isfinite(stuck.epoch)])
-    return len(stuck) if held_out or whole.size < len(stuck) else np.unique(whole).size
-
-
-def _perfect_term(run: Run, stuck: Series) -> Series | None:
-    """A likelihood that is exactly 0, as of a perfect model, wherever an accuracy is exactly 0."""
-    read = _read(stuck.name)
-    if not len(stuck) or stuck.value[-1] != 0 or read is None or read.measure != "accuracy":
-        return None
-    for name, term in run.series.items():
-        if _LIKELIHOOD.search(name) and names.split_of(name) in ("train", names.split_of(stuck.name)):
-            at = term.value[np.isin(term.step, stuck.step)]
-            if at.size >= len(stuck) and not np.any(at):
-                return replace(term, name=name)
-    return None
-
-
-def _cheap_loss(run: Run, series: Series) -> tuple[Series, Series] | None:
-    """The last values of an accuracy that never varies, and a loss far below what so many errors cost."""
-    read = _read(series.name)
-    loss = run.get(f"{names.split_of(series.name) or 'train'}/loss")
-    if read is None or read.measure != "accuracy" or loss is None:
-        return None
-    other = np.flatnonzero(series.value != series.value[-1])
-    stuck = series[int(other[-1]) + 1 :] if other.size else series
-    share = float(stuck.value[-1]) / (100 if metrics.is_percent(series.value) else 1)
-    step, (_, beside) = metrics.aligned(stuck, loss.finite)
-    if not 0 <= share <= 0.5 or min(_evaluations(stuck), step.size) < _LEAST_EPOCHS:
-        return None
-    if not np.all((beside > 0) & (beside < 0.05 * math.log(2) * (1 - share))):
-        return None
-    return stuck, Series.of(loss.name or f"{names.split_of(series.name) or 'train'}/loss", beside, step)
 
 
 def _mismatch(run: Run, name: str, stretch: Sequence[Point]) -> Finding:
@@ -449,6 +317,21 @@ def _unaffordable(stuck: Series, loss: Series) -> Finding:
         evidence=(
             Evidence(stuck.name, value, int(stuck.step[-1]), text=f"the same in {len(stuck)} evaluations"),
             Evidence(loss.name, float(loss.value[-1]), int(loss.step[-1]), math.log(2), text="far below ln 2 an error"),
+        ),
+        remedies=_REMEDIES,
+    )
+
+
+def _never_right(stuck: Series, loss: Series) -> Finding:
+    return Finding(
+        f"{stuck.name} is exactly 0 in all {len(stuck)} values, yet {loss.name} goes from {loss.value[0]:.4g} to "
+        f"{loss.value[-1]:.4g}, which needs answers that are right: a division of integers, labels in another form, or "
+        "another output than the loss sees",
+        subject=stuck.name,
+        step=int(stuck.step[0]),
+        evidence=(
+            Evidence(stuck.name, 0.0, int(stuck.step[-1]), text=f"the same in {len(stuck)} values"),
+            Evidence(loss.name, float(loss.value[-1]), int(loss.step[-1]), float(loss.value[0]), text="has learned"),
         ),
         remedies=_REMEDIES,
     )

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
 
-from tocsin import learning, metrics, names
+from tocsin import learning, metrics, names, tallies
 from tocsin.findings import Evidence, Finding, NotChecked, Remedy, rule
 from tocsin.run import Run, Series
 
 _BOUNDED = frozenset(("accuracy", "f1", "auc", "map", "iou", "dice", "mcc", "kappa", "r2", "correlation"))
+_BEST_ROUND = re.compile(
+    r"best iteration(?: is)?:?\s*\[?(?P<round>\d+)\]?\s+(?P<name>\S*?'?s? ?(?:auc|accuracy|f1))\s*[:=]\s*"
+    r"(?P<value>\d+(?:\.\d+)?)(?![\d.])",
+    re.IGNORECASE,
+)
+_ROUNDS, _MANY = 3, 1000
 _REMEDIES = (
     Remedy(
         "Look for the answer among the inputs: target columns, file names, ids, padding, an unshifted sequence", True
@@ -42,6 +49,8 @@ def too_good(
     - a score that is exactly 1 (100 %) in every one of at least 3 evaluations from the first on, and an evaluation
       loss below a fiftieth of the training loss of the same time in each of them, which is itself above .1: a warning;
     - such a score alone: a note; so is an R2 or correlation of .9999 and more. Easy tasks exist;
+    - boosting that stops early with an AUC, accuracy or F1 of 1 within 3 rounds: a warning. A report by class with
+      every recall 1 over 1000 targets and more: a note;
     - a training loss that began at `scratch` nats or more and is exactly 0, with a training score of 100 %, within 100
       steps and the first twentieth of an epoch (where its length is known), and in at least 3 values from there to the
       end: a warning. All targets seen are one class, or stand in the input;
@@ -90,6 +99,10 @@ def too_good(
     if train is not None and (first := _nothing(run, train) or _solved(run, train, scratch)) is not None:
         yield first
         return
+    at_once = _in_a_few_rounds(run) or _perfect_report(run)
+    if at_once is not None:
+        yield at_once
+        return
     losses = [run.series[n].finite for n in names.eval_losses(run.series) if len(run.series[n].finite)]
     if train is None or not len(train) or not (losses or metrics.of_evaluations(run.series)):
         yield NotChecked("needs train/loss and the loss or a score of an evaluation")
@@ -130,6 +143,42 @@ def _nothing(run: Run, train: Series) -> Finding | None:
         ),
         remedies=(Remedy("Count the targets of one training batch as the loss sees them", True), *_REMEDIES),
     )
+
+
+def _in_a_few_rounds(run: Run) -> Finding | None:
+    """Boosting that stops early because a score was perfect within its first rounds."""
+    for event in run.events:
+        best = _BEST_ROUND.search(event.text) if event.kind in ("early-stop", "best") else None
+        if best is not None and int(best["round"]) <= _ROUNDS and float(best["value"]) == 1:
+            return Finding(
+                f"{best['name']} is 1 after {best['round']} rounds, and training stops: trees as few as that solve "
+                "nothing unless an input holds the answer",
+                subject=best["name"],
+                step=event.step,
+                evidence=(Evidence(f"event:{event.kind}", 1.0, event.step, text=event.text.strip()[:120]),),
+                remedies=_REMEDIES,
+                severity="warning",
+            )
+    return None
+
+
+def _perfect_report(run: Run) -> Finding | None:
+    """A report by class that is perfect in its only, or each, evaluation, over a thousand targets and more."""
+    for report in tallies.reports(run):
+        total = float(report.support[-1].sum())
+        if total >= _MANY and np.all(report.recall >= 1):
+            return Finding(
+                f"{report.split}: every one of {total:.0f} targets of {len(report.classes)} classes is found",
+                subject=report.split,
+                step=int(report.step[0]),
+                evidence=tuple(
+                    Evidence(f"{report.split}/recall/{c}", 1.0, int(report.step[-1]), text="perfect")
+                    for c in report.classes[:5]
+                ),
+                remedies=_REMEDIES,
+                severity="note",
+            )
+    return None
 
 
 def _solved(run: Run, train: Series, scratch: float) -> Finding | None:

@@ -55,9 +55,10 @@ def chance_level(
     above it.
 
     A few values are enough where they are ln k to their digits: in the last 3 epochs or evaluations and more, or in the
-    last 4 batch losses, the record's first left out, none is further from ln k than e with 2 e / ln((k + 1) / k) <=
-    `luck` (2.3026, 2.3027, 2.3026). Holds for the losses of single tasks whose accuracy is logged, too; not for k = 2
-    in the first 2 epochs. A warning, unless a second sign says the same.
+    last 4 batch losses, the record's first left out, none is further from ln k than e <= .0005 with
+    2 e / ln((k + 1) / k) <= `luck` (2.3026, 2.3027, 2.3026), and none but the very first by 1 %. Holds for the losses
+    of single tasks whose accuracy is logged, too; not for k = 2 in the first 2 epochs. A warning, unless a second sign
+    says the same.
 
     Speech and writing: word (else character, token) error rates of .99 and more in every value, what an empty
     transcript scores, with no rate and no evaluation loss 3 % below where it began: a warning after 5 values and more
