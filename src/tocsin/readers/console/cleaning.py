@@ -15,6 +15,7 @@ _COUNT = re.compile(r"(\d{1,15}) ?/ ?(\d{1,15})")
 _VARIABLE = re.compile(r"\d{1,15}\.\d{1,15}(?:e-?\d{1,5})?|=\s?-?\d{1,15}|\d{1,3}%.{0,500}|\s")
 LONG_BAR = 1000
 _STATES = 200
+_RARE = re.compile(r"1\.#|\(ind\)|%\|.*%\|")
 _OF_MICROSOFT = re.compile(r"1\.#(INF|IND|[QS]?NAN)\d{0,9}|(?<=nan)\(ind\)", re.IGNORECASE)
 _OF_EPOCH = re.compile(r"\bep(?:och)?s?\W{0,3}\d|\d epoch", re.IGNORECASE)
 _TOLD = re.compile(r"loss|acc|reward|score", re.IGNORECASE)
@@ -23,15 +24,13 @@ _HEAD = re.compile(r"\s*([A-Za-z]\w*)")
 
 def clean(line: str) -> Iterator[str]:
     """The readable lines of a raw line: no colours, bars squeezed, of an overwritten bar the last state only."""
-    if (
-        line.isascii() and line.isprintable() and line.count("%|") < 2 and "#I" not in line and "(ind)" not in line
-    ):  # the most common case
+    if line.isascii() and line.isprintable() and not _RARE.search(line):  # the most common case
         yield _squeezed(line[:LONGEST])
         return
     if "\x1b" in line:
         line = _ANSI.sub("", line)
     line = line.rstrip("\r\n")
-    if "#" in line or "(ind)" in line:
+    if "1.#" in line or "(ind)" in line:
         line = _OF_MICROSOFT.sub(lambda found: {None: "", "INF": "inf"}.get(found.group(1), "nan"), line)
     if "\r" in line or "\x08" in line:
         yield from map(_squeezed, _last_states(_OVERWRITES.split(line)))

@@ -9,17 +9,17 @@ from tocsin.readers.console import words
 from tocsin.readers.console.plan import Pair, Plan
 from tocsin.readers.console.prefixes import Prefix, prefix
 from tocsin.readers.console.roles import Roles
-from tocsin.readers.console.scanning import Number, in_paths, scan
+from tocsin.readers.console.scanning import Number, in_paths, scan, without_paths
 
 MAYBE = re.compile(
-    r"\w\)?[\"'\]]?\s*(?:[:=|：＝]|->|\[[\d.n-])|epoch|iter|step|loss|acc|\d/\d+ |lr|\[\d+[\],]|轮|步"
+    r"\w\)?[\"'\]]?\s*(?:[:=|：＝]|->|\[[\d.n-])|epoch|iter|step|loss|acc|\d/\d+ |lr|rate |\[\d+[\],]|轮|步"
     r"|\b(?:dice|m?iou|psnr|ssim|ppl|auc|map|f1|reward|return|bleu|score|error|mse|mae|rmse|r2)\b",
     re.IGNORECASE,
 )
 _CODE = re.compile(
     r"^\s*(?:def |class |import |from \S+ import |return\b|elif |raise |with |assert |print\(|#include|@\w|//|/\*|"
     r"(?:if|for|while|else|try|except)\b.*:$|(?:const|let|var|public|static|void|int|float) \w)"
-    r"|\bself\.\w|\bprint\(|\{:?[.,]?\d*[fdegs]?\}|\{\w+(?:\.\w+\(?\)?)?:[.\d]*[fdeg]?\}|\bf[\"']|[^=]==[^=]"
+    r"|\bself\.\w|\bprint\(|\{:?[.,]?\d*[fdegs]?\}|\{\w+(?:\.\w+\(?\)?)?:[.\d]*[fdeg]?\}|\bf[\"']|[\w)\]'\"]\s?==\s?[\w('\"]"
     r"| \+= |\bshape\s?=|\blambda\b|</?\w+>"
     r"|^\s*>>> |^[\w.]+\([A-Za-z_]\w*\s*,|(?:^|\s)--[a-z][\w\-]*[ =]\S"
     r"|\w\s?= ?(?!tensor|np\.|torch\.tensor|tf\.Tensor|float|array|int|dict)[A-Za-z_][\w.]*\((?!tensor)"
@@ -114,7 +114,7 @@ def _sure(message: str, numbers: list[Number], roles: Roles, pairs: list[Pair]) 
     named = sum(
         len(_WORDS.findall(number.key)) + bool(number.unit) + bool(_WORDS.match(number.text)) for number in numbers
     )
-    loose = len(_WORDS.findall(message)) - named
+    loose = len(_WORDS.findall(without_paths(message))) - named
     return loose <= (4 if roles.places else 3) and (bool(roles.places) or len(stated) >= 2)
 
 

@@ -117,6 +117,11 @@ def in_paths(pieces: list[str]) -> set[int]:
     return inside
 
 
+def without_paths(text: str) -> str:
+    """A text without the names of files."""
+    return _PATH.sub("", text)
+
+
 def _key(before: str) -> tuple[str, str, bool]:
     """The key at the end of the text before a number, what stands before the key, whether a separator says so."""
     wrapped = _WRAPPED.search(before)
