@@ -69,13 +69,16 @@ class File:
 
     @cached_property
     def binary(self) -> bool:
-        """Whether it cannot be text: zero bytes, or many control characters."""
-        return looks_binary(self.head, self.encoding)
+        """Whether it cannot be text: zero bytes, or many control characters.
+
+        Zeros before and after everything else are holes that a power cut or a file emptied under its writer left.
+        """
+        return looks_binary(self.head.strip(b"\0"), self.encoding)
 
     @cached_property
     def start(self) -> str:
         """The head as text, carriage returns kept; undecodable bytes become U+FFFD."""
-        return self.head.decode(self.encoding, "replace")
+        return self.head.decode(self.encoding, "replace").replace("\0", "")
 
     def content(self, most: int = MOST_AT_ONCE) -> bytes:
         """The whole file.
@@ -93,7 +96,7 @@ class File:
         Raises:
             ReadError: It is too large, or cannot be read.
         """
-        return self.content().decode(self.encoding, "replace")
+        return self.content().decode(self.encoding, "replace").strip("\0")
 
     def json(self) -> Any:
         """The whole file as JSON; bare NaN and infinities are taken, as trainers write them.
@@ -138,10 +141,14 @@ class File:
 
     def _split(self, stream: Any, most: int) -> Iterator[str]:
         decoder = codecs.getincrementaldecoder(self.encoding)("replace")
-        rest, read, long = "", 0, 0
+        rest, read, long, holes = "", 0, 0, 0
         while read < min(self.size, most) and (block := stream.read(min(1 << 20, most - read))):
             read += len(block)
-            *whole, rest = (rest + decoder.decode(block)).split("\n")
+            text = decoder.decode(block)
+            if "\0" in text:
+                holes += text.count("\0")
+                text = text.replace("\0", "")
+            *whole, rest = (rest + text).split("\n")
             yield from whole
             if len(rest) > LONGEST_LINE:
                 long += 1
@@ -152,6 +159,8 @@ class File:
             yield rest
         if long:
             self.unread.append(f"lines of more than {LONGEST_LINE} characters were split")
+        if holes:
+            self.unread.append(f"{holes} zeros stand in the text, as a power cut leaves them: they were left out")
 
     def _bytes(self, most: int) -> bytes:
         with self._open() as stream:
@@ -161,7 +170,7 @@ class File:
     def _open(self) -> Iterator[BinaryIO]:
         """The file as it is now; what has become a pipe or a device since it was listed is not waited for."""
         try:
-            with open(self.path, "rb", opener=_at_once) as stream:  # noqa: PTH123  Path.open takes no opener
+            with open(self.path, "rb", opener=_at_once) as stream:
                 if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
                     raise ReadError(f"{self.path}: cannot be read (no regular file)")
                 yield stream

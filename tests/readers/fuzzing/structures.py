@@ -144,7 +144,7 @@ def sqlite_damaged(content: bytes, other: bytes, rng: random.Random) -> bytes:
             connection.execute("PRAGMA foreign_keys = OFF")
             for _ in range(rng.randint(1, 5)):
                 _change_database(connection, rng)
-        except sqlite3.Error:
+        except (sqlite3.Error, UnicodeError):  # damage before this one left no database
             return content
         finally:
             connection.close()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from html.parser import HTMLParser
+from html import unescape
 from typing import Any
 
 from tocsin.readers.console.reading import Console
@@ -21,6 +21,8 @@ _MOST_CELLS = 100_000
 _MOST_ROWS = 200_000
 _MOST_HTML = 20_000_000
 _LONGEST_LINE = 1_000_000
+_TAG = re.compile(r"<(?P<ends>/?)(?P<name>table|tr|td|th)\b[^<>]*>", re.IGNORECASE)
+_MARKUP = re.compile(r"<[^<>]*>")
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -109,42 +111,30 @@ def _text(said: Any) -> str:
     return said if isinstance(said, str) else ""
 
 
-class _Tables(HTMLParser):
-    """The tables of a piece of HTML: rows of cells, those of ``th`` alone first where there is a header."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.rows: list[list[str]] = []
-        self._cell: list[str] | None = None
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:  # noqa: ARG002
-        if tag == "table" or (tag == "tr" and len(self.rows) < _MOST_ROWS):
-            self.rows.append([])
-        elif tag in ("td", "th"):
-            self._cell = []
-
-    def handle_endtag(self, tag: str) -> None:
-        if tag in ("td", "th") and self._cell is not None and self.rows:
-            self.rows[-1].append(" ".join("".join(self._cell).split()))
-            self._cell = None
-
-    def handle_data(self, data: str) -> None:
-        if self._cell is not None:
-            self._cell.append(data)
-
-
 def _tables(console: Console, html: str) -> None:
-    parser = _Tables()
-    parser.feed(html[:_MOST_HTML])
-    parser.close()
     header: list[str] = []
-    for row in parser.rows:
+    for row in _rows(html[:_MOST_HTML]):
         if not row:
             header = []
         elif not header:
             header = row
         else:
             console.cells(header, row)
+
+
+def _rows(html: str) -> list[list[str]]:
+    """The rows of its tables, an empty one before each table; in one pass, whatever tags are left open."""
+    rows: list[list[str]] = []
+    cell: int | None = None
+    for tag in _TAG.finditer(html):
+        name, ends = tag["name"].lower(), bool(tag["ends"])
+        if name in ("td", "th"):
+            if ends and cell is not None and rows:
+                rows[-1].append(" ".join(unescape(_MARKUP.sub("", html[cell : tag.start()])).split()))
+            cell = None if ends else tag.end()
+        elif not ends and (name == "table" or len(rows) < _MOST_ROWS):
+            rows.append([])
+    return rows
 
 
 READER = Reader(SOURCE, 20, _sniffs, _read)

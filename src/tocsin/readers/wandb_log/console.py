@@ -20,25 +20,33 @@ class Console:
 
     def __init__(self, hear: Callable[[str], None]) -> None:
         self.hear = hear
-        self.tail = ""
+        self._pieces: list[str] = []
+        self._kept = 0  # characters in the pieces
         self._line = ""
         self._heard: set[str] = set()
 
     def take(self, piece: str) -> None:
         """Add the next piece."""
-        self.tail += piece
-        if len(self.tail) > 2 * LONGEST_TAIL:
-            self.tail = self.tail[-LONGEST_TAIL:]
+        self._pieces.append(piece)
+        self._kept += len(piece)
+        if self._kept > 2 * LONGEST_TAIL:
+            self._pieces = [self.tail]
+            self._kept = len(self._pieces[0])
         *whole, rest = (self._line + piece[-LONGEST_TAIL:]).replace("\r", "\n").split("\n")
-        self._line = rest[-LONGEST_TAIL:]
+        self._line = rest[: _LONGEST_LINE + 1]
         for line in whole:
             quoted = line.startswith("  ")  # code in a traceback
             if line and not quoted and len(self._heard) < _MOST_MESSAGES and _ALARM.search(line[:_LONGEST_LINE]):
                 self._say(line.strip()[:_LONGEST_LINE])
 
+    @property
+    def tail(self) -> str:
+        """The end of what was said so far."""
+        return "".join(self._pieces)[-LONGEST_TAIL:]
+
     def failure(self) -> tuple[str, str]:
         """The text of the failure that the console tells of, from its first traceback on, and its type; else ""."""
-        text = self.tail[-LONGEST_TAIL:]
+        text = self.tail
         told = tracebacks.parse(text)
         if told is None:
             return "", ""
