@@ -144,7 +144,8 @@ class Measuring:
         if found is not None and found.points:
             self.metric_lines += 2
             self.sure_lines += 1
-            self._add(Frame(NAN, found.step, "global" if found.step >= 0 else ""), found.points, found.trial)
+            self._runs.of(found.trial)
+            self._add(Frame(NAN, found.step, "global" if found.step >= 0 else ""), found.points)
 
     def _measured(self, plan: Plan, numbers: Numbers, line: str) -> None:
         if plan.rank >= 0 and not self._heard(plan):

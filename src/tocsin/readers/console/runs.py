@@ -91,6 +91,22 @@ class Runs:
         if not self._track.epoch >= epoch:
             self._track.epoch = epoch
 
+    def of(self, name: str) -> None:
+        """What follows is of the run of this name: the log keeps several apart itself."""
+        if name != self._tag and not self.draft.empty:
+            self._turn_to(name)
+        self._tag = self.draft.log.name = name
+
+    def _turn_to(self, tag: str) -> None:
+        """Put the run being read aside and take up that of another tag, a new one where it has none yet."""
+        self._tags[self._tag] = (self.draft, self._track, self._evaluated)
+        if tag not in self._tags:
+            draft = Draft(self._new())
+            draft.log.name = tag
+            self._tags[tag] = (draft, _Track(), _Track())
+        self.draft, self._track, self._evaluated = self._tags[tag]
+        self._tag = tag
+
     def tracked(self, frame: Frame, tag: str = "") -> bool:
         """Find the run of a line with points; True where a next run began with it."""
         track = self._track if frame.train else self._evaluated
@@ -134,14 +150,7 @@ class Runs:
             if self.draft.empty:
                 self._tag, self.draft.log.name = tag, tag
             return False
-        self._tags[self._tag] = (self.draft, self._track, self._evaluated)
-        if known is None:
-            draft = Draft(self._new())
-            draft.log.name = tag
-            known = (draft, _Track(), _Track())
-        self._tags[tag] = known
-        self.draft, self._track, self._evaluated = known
-        self._tag = tag
+        self._turn_to(tag)
         (self._track if frame.train else self._evaluated).move(frame)
         return True
 

@@ -33,7 +33,8 @@ _TESTS = re.compile(
     r"= test session starts =|^(?:PASSED|FAILED|ok \d+|not ok \d+)\b|^collected \d+ items", re.MULTILINE
 )
 _ABOUT = re.compile(
-    r"epoch|train|loss|\blearn\b|\biter\b|\bstep\b|accuracy|torch|tensorflow|keras|cuda|optimizer|traceback|hydra|overflow|gradient|\bcost\b|perplexity|\biou\b|训练|損失|손실",
+    r"epoch|train|loss|\blearn\b|\biter\b|\bstep\b|accuracy|torch|tensorflow|keras|cuda|optimizer|traceback|hydra"
+    r"|with overrides|overflow|gradient|\bcost\b|perplexity|\biou\b|训练|損失|손실",
     re.IGNORECASE,
 )
 _TITLE = re.compile(r"^[ \t]*([A-Za-z][A-Za-z ()'-]{2,60})\n[ \t]*([=\-~^]{3,62})[ \t]*$", re.MULTILINE)
