@@ -1,5 +1,6 @@
 """Every function of ``tocsin.stats`` against scipy, sklearn or a slow twin, and its intervals against simulation."""
 
+import itertools
 import math
 
 import numpy as np
@@ -311,17 +312,17 @@ def test_class_scores_of_the_published_majority_classifier():
     assert scores["recall"]["macro over 5 classes"] == pytest.approx(0.2)
 
 
-def test_climb_against_its_definition_and_the_random_walks_that_its_limit_is_for(record_property):
+def test_order_p_against_scipy_and_all_orders():
     rng = np.random.default_rng(4)
-    y = [0.56, 0.52, 0.5, 0.46, 0.47, 0.5, 0.53]
-    second = sorted(((np.array(y)[2:] - 2 * np.array(y)[1:-1] + np.array(y)[:-2]) ** 2).tolist())[:-1]
-    plain = (0.515 - 0.46) / (np.sqrt(np.mean(second) / 2) * np.sqrt(6))
-    assert stats.climb(y) == pytest.approx(plain)
-    assert stats.climb(1e-200 * np.array(y)) == pytest.approx(plain)
-    assert np.isnan(stats.climb(y[:4]))
-    assert (stats.climb([1, 1, 1, 1, 1]), stats.climb([0, 1, 2, 3, 4])) == (0.0, np.inf)
-    rows = {"walks": rng.standard_normal((2000, 7)).cumsum(1), "noise": rng.standard_normal((2000, 7))}
-    share = {k: np.mean([stats.climb(r) > 2.5 and r.argmin() < 4 for r in v]) for k, v in rows.items()}
-    record_property("figure", f"climb: {share['walks']:.1%} of walks and {share['noise']:.1%} of noise above 2.5")
-    assert share["walks"] < 0.1
-    assert share["noise"] < 0.01
+    for n in (2, 3, 6, 12, 30):
+        y = np.arange(n) + 0.4 * n * rng.standard_normal(n)
+        wanted = sps.kendalltau(np.arange(n), y, alternative="greater", method="exact").pvalue
+        assert stats.order_p(y) == pytest.approx(wanted)
+    y = np.arange(60) + 60 * rng.standard_normal(60)
+    wanted = sps.kendalltau(np.arange(60), y, alternative="greater", method="exact").pvalue
+    assert stats.order_p(y) == pytest.approx(wanted, rel=0.1)
+    orders = [stats.order_p(o) for o in itertools.permutations(range(5))]
+    assert stats.order_p(range(5)) == pytest.approx(1 / 120) == min(orders)
+    assert np.mean(np.array(orders) <= 0.05) <= 0.05
+    assert stats.order_p([1, 1, 1, 1]) == pytest.approx(1.0)
+    assert (stats.order_p([]), stats.order_p([1.0])) == (1.0, 1.0)

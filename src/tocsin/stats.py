@@ -263,24 +263,24 @@ def running_medians(x: ArrayLike, half: int) -> Floats:
     return np.array(medians)
 
 
-def climb(y: ArrayLike) -> float:
-    """How far the last two values stand above the smallest, in sds of a random walk of as many steps.
+def order_p(y: ArrayLike) -> float:
+    """One-sided p value of a rising order: Kendall's S of all pairs, against all orders of as many values (Mann 1945).
 
-    With i the rms of the second differences, without the largest of them (the turn), over sqrt(2): the mean of the
-    last two values less the minimum, over i sqrt(n - 1). Of 40,000 random walks of 7, 10 and 20 values 8, 5 and 3 %
-    come above 2.5 with 3 values or more after the minimum; of as many rows of independent noise at most .4 %. NaN
-    below 5 values, inf for a row without second differences.
+    Exact up to 40 values (from the numbers of orders with k inversions), normal with the correction for continuity
+    beyond; ties count as pairs out of order. 1 below 2 values.
     """
     values = np.asarray(y, np.float64)
-    if values.size < 5:
-        return math.nan
-    values = values / (float(np.abs(values).max()) or 1.0)
-    squares = np.sort(np.diff(values, 2) ** 2)[:-1]
-    innovation = math.sqrt(float(squares.mean()) / 2)
-    height = float(values[-2:].mean() - values.min())
-    if innovation <= 0:
-        return math.inf if height > 0 else 0.0
-    return height / (innovation * math.sqrt(values.size - 1))
+    n = values.size
+    if n < 2:
+        return 1.0
+    wrong = n * (n - 1) // 2 - sum(int(np.count_nonzero(values[k + 1 :] > values[k])) for k in range(n - 1))
+    if n > 40:
+        score = n * (n - 1) / 2 - 2 * wrong
+        return 0.5 * math.erfc((score - 1) / math.sqrt(n * (n - 1) * (2 * n + 5) / 18) / math.sqrt(2))
+    share = np.ones(1)  # of the orders of m values, by their number of inversions
+    for m in range(2, n + 1):
+        share = np.convolve(share, np.full(m, 1 / m))
+    return min(1.0, float(share[: wrong + 1].sum()))
 
 
 def change_point(y: ArrayLike, margin: int = 3) -> tuple[int, float]:

@@ -20,6 +20,7 @@ DATA = {
     "identities",
     "repetition",
     "learning",
+    "rises",
     "schedules",
     "nonfinite",
     "declared",

@@ -3,70 +3,21 @@
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
-from tocsin import learning, names, stats
+from tocsin import learning, names, rises, stats
 from tocsin.findings import Evidence, Finding, NotChecked, Remedy, Severity, rule
+from tocsin.rises import FEW, LONG, SHORT_RISE, Rise, around, metrics_since
 from tocsin.run import Run, Series
 
-# Tail lengths at which the rise is judged: about four in each doubling, so that few looks spend the level.
-_LENGTHS = [5, 6, 7, 8, 10, 12, 14, 17, 20, 24, 28] + [round(32 * 2 ** (k / 4)) for k in range(30)]
-
-
-_FEW = 5  # evaluations from which noise can be measured
-_LONG = 10  # from here on one side of the interval is enough: the other is no fault
-_BEYOND = 3  # standard errors of a median: 2 for the lowest of many, which is low by selection, 2 for the level now
-_CLEAR = 0.2  # relative rise that 3 or 4 evaluations have to show for a note
-_SHORT_RISE = 3  # a shorter tail has to rise by this many times as much: its autocorrelation cannot be measured
-_FAR = 1.5  # factor that no evaluation set worth its name moves by on its own: noise of 15 % is 3 sd of it
-_SOLVED = 0.97  # of a metric out of 1: what is left to lose is less than seeds differ by
-_BENT = 0.1  # fall of the training loss from its first quarter to its last, where a bend hides its trend
+_SURE = 0.01  # p value of an order, times the places where the lowest evaluation might have been
+_CLEAR, _WITH_METRIC = 0.2, 0.1  # relative rise of a warning, and where a metric gets worse with it
+_ORDERED, _STEADY = 0.01, 0.05  # p values of a note, at a rise that matters and at a clear one
 _LEAST_GAP = 0.15  # of a score: the lower end of the interval of a gap that is .3 and more
-_MOVED = 0.01  # relative change of a metric over 2 to 4 evaluations that says which way it goes
-_SMOOTH = 7  # evaluations from which their second differences say how smooth they are
-_WALK, _SHORT_WALK = 2.5, 4.0  # sds of a random walk, from 7 evaluations on and below: 8 % of walks come above them
-
-
-@dataclass(frozen=True)
-class Rise:
-    """The evaluation losses after their minimum, and the first stretch of them that is a rise beyond noise.
-
-    Attributes:
-        loss: The evaluation loss.
-        end: The last evaluation of the first window whose median comes near the lowest.
-        lowest: The lowest evaluation of the window whose median is lowest.
-        minimum: That median.
-        length: Evaluations after the window up to which the rise is proven, ``low`` to ``high`` its interval.
-    """
-
-    loss: Series
-    end: int
-    lowest: int
-    minimum: float
-    length: int
-    low: float
-    high: float
-
-    @property
-    def step(self) -> int:
-        return int(self.loss.step[self.lowest])
-
-    @property
-    def last(self) -> int:
-        """How many evaluations the level now is the median of: as many as the minimum is, and at least 3."""
-        return max(3, 2 * (len(self.loss) // 20) + 1)
-
-    @property
-    def now(self) -> float:
-        return float(np.median(self.loss.value[-self.last :]))
-
-    @property
-    def proven_at(self) -> int:
-        return int(self.loss.step[self.end + self.length])
+_SOLVED = 0.97  # of a metric out of 1: what is left to lose is less than seeds differ by
 
 
 @rule("GEN001", needs=(), severity="warning", explains=("RUN004",))
@@ -93,20 +44,22 @@ def overfit(run: Run, *, rise: float = 0.05, confidence: float = 0.99) -> Iterat
     doubling, and once the rise is proven it stays so until the loss comes back. When the run is over all that follows
     the lowest window is tried as well, if these are 10 evaluations or more, at a fifth of the level.
 
-    Fewer evaluations after the lowest say less. At the end of a run one of these rings, too:
+    Fewer evaluations say less. At the end of a run one of these rings, too; `p` is the chance of an order as much
+    rising among the evaluations from the lowest on (Mann-Kendall, exact), and `t` has to have fallen by as large a
+    share as the evaluation loss rose at least:
 
-    - **a smooth rise**: from the third evaluation after the lowest on, where the last two stand higher than a random
-      walk of as many evaluations does (`stats.climb` above 2.5; above 4 below 7 evaluations) and `2 rise` above it;
-    - **a large one**: by half and more (and by 4 times the scatter, from 5 evaluations on), while `t` halved;
-    - **a steady one**: 3 or 4 evaluations that rise one after another, by a fifth in all: a note;
+    - **an ordered rise**: `p * n < 0.01` (the lowest might have stood at any of `n` places) and a rise by a fifth.
+      Where a metric of the split gets worse in order, too (`p < 0.05`), a tenth is enough, or `p < 0.01` with a fifth.
+      A note with less than 10 evaluations after the lowest at `p < 0.01` and `rise`, or `p < 0.05` and `3 rise`;
+    - **a large one**: by half and more (and by 4 times the scatter, from 5 evaluations on), while `t` halved. A
+      warning where its order has `p < 0.05` or something else says the same: the loss of another evaluation set, a
+      score that training alone reaches; else a note;
     - **memorised**: a score (accuracy, F1, ...) rose by 0.3 and more in training and by less than a tenth of that in
       the evaluation, the 99 % interval of their gap lies above 0.15, the evaluation loss is past its best by `rise`,
       and `t` halved.
 
-    A smooth rise is a warning from `3 rise` and 7 evaluations on, a large one where it is steady or something else
-    says the same: the loss of another evaluation set, or a score that training alone reaches. A note where a metric
-    of the same split (accuracy, F1, R2, error, ...) still improves over those evaluations and none gets worse, or
-    stands at 0.97 and more.
+    A note where a metric of the same split (accuracy, F1, R2, error, ...) still improves over those evaluations and
+    none gets worse, or stands at 0.97 and more.
 
     Where nothing is called a loss a metric that both splits have stands for it (logloss, RMSE, perplexity, ...);
     where two evaluation sets have one and the first ends below half of the second, the first is taken for training.
@@ -148,16 +101,17 @@ def overfit(run: Run, *, rise: float = 0.05, confidence: float = 0.99) -> Iterat
     Needs 2 evaluations, and 5 after the minimum for the main test. Silent where the training loss is flat, too
     (nothing more to memorise), or not recorded. A second descent heals it. A rise as small as the noise of the
     evaluations needs many of them. Of 100 synthetic runs each, rang: 55 of 8 evaluations with 2 % noise and a rise of
-    0.3 (12 more as a note), 64 of 20 with 10 % and 0.5 (13), 77 of 42 with 18 % and 0.5, 74 of 60 with 20 % and 0.5,
-    all of 60 with 20 % and 1. Of 300 synthetic plateaus of 6-80 evaluations with 2-20 % noise while the training loss
-    falls, rang at the end 1 with independent noise, 9 at a lag-1 correlation of 0.5, 23 at 0.8 (2, 5 and 15 more as a
-    note); of 300 of 5-12 evaluations 0, 1 and 1 (4, 10 and 5). The noise of 2 to 4 evaluations cannot be measured: a
-    factor of 1.5 is a convention. Wrong where the evaluation set changes during the run. Of several evaluation sets
-    only the first is judged.
+    0.3 (44 more as a note), 59 of 12 with 5 % and 0.4 (40), 82 of 20 with 10 % and 0.5 (2), 82 of 42 with 18 % and
+    0.5, 74 of 60 with 20 % and 0.5, all of 60 with 20 % and 1. Of 400 synthetic plateaus of 6-80 evaluations with
+    2-20 % noise while the training loss falls, rang at the end 1 with independent noise, 14 at a lag-1 correlation of
+    0.5, 32 at 0.8 (10, 19 and 23 more as a note); of 400 of 5-12 evaluations 1, 3 and 15 (10, 32 and 33). The order of
+    evaluations is no chance where their noise lasts (a set that changes slowly, weights that drift). The noise of 2 to
+    4 evaluations cannot be measured: a factor of 1.5 is a convention. Of several evaluation sets only the first is
+    judged.
 
     ## References
-    Prechelt 1998, Early stopping - but when? (generalisation loss). Sen 1968 (interval of the slope). Feller 1968, An
-    introduction to probability theory, chapter III (the maximum of a random walk). Guo et al. 2017, On calibration of
+    Prechelt 1998, Early stopping - but when? (generalisation loss). Sen 1968 (interval of the slope). Mann 1945
+    (a test of order against trend). Guo et al. 2017, On calibration of
     modern neural networks, section 3 (loss rises while accuracy improves).
     """
     train, loss = learning.curves(run)
@@ -169,7 +123,7 @@ def overfit(run: Run, *, rise: float = 0.05, confidence: float = 0.99) -> Iterat
     if len(loss) < 2:
         yield NotChecked(f"needs 2 values of {loss.name}, it has {len(loss)}")
         return
-    risen = _rise(run, loss, train, rise, confidence) if len(loss) >= _FEW else None
+    risen = rises.find(run, loss, train, rise, confidence) if len(loss) >= FEW else None
     found = [_finding(run, risen, train)] if risen is not None else []
     if risen is None and run.exit != "running":
         ways = itertools.chain(_early_sign(run, loss, train, rise), _memorised(run, loss, train, rise))
@@ -192,131 +146,22 @@ def _of_terms(run: Run, finding: Finding) -> Finding:
     return replace(finding, message=message, evidence=(*last, *shared))
 
 
-def _rise(run: Run, loss: Series, train: Series, rise: float, confidence: float) -> Rise | None:
-    half = len(loss) // 20
-    levels = stats.running_medians(loss.value, half)[half : len(loss) - half]
-    middle, minimum = int(np.argmin(levels)) + half, float(levels.min())
-    limit = minimum + rise * max(abs(minimum), 0.1 * (float(loss.value[0]) - minimum))
-    error = _error_of_median(loss, 2 * half + 1)
-    near, limit = max(limit, minimum + 2 * error), max(limit, minimum + _BEYOND * error)
-    first = int(np.flatnonzero(levels <= near)[0]) + 2 * half
-    lowest = middle - half + int(np.argmin(loss.value[middle - half : middle + half + 1]))
-    whole = len(loss) - 1 - middle - half
-    tries = [(first, k, confidence if k < _LONG else 2 * confidence - 1) for k in _lengths(run, len(loss) - 1 - first)]
-    if run.exit != "running" and whole >= _LONG:
-        tries.append((middle + half, whole, 1 - (1 - confidence) / 5))
-    for end, length, level in tries:
-        risen = Rise(loss, end, lowest, minimum, length, 0.0, 0.0)
-        slope = _rising(risen, train, limit, level) if risen.now > limit and _fallen(train, risen, rise) else None
-        if slope is not None:
-            return replace(risen, low=slope[0], high=slope[1])
-    return None
-
-
-def _rising(risen: Rise, train: Series, limit: float, confidence: float) -> tuple[float, float] | None:
-    """Interval of the rise over the evaluations after the window, where it is one and training fell."""
-    part = risen.loss[risen.end + 1 : risen.end + 1 + risen.length]
-    slope = stats.trend(part.step, part.value, confidence)
-    least = risen.minimum + (limit - risen.minimum) * (1 if risen.length >= _LONG else _SHORT_RISE)
-    if not slope.rising or not np.median(part.value[-risen.last :]) > least:
-        return None
-    seen = train[int(np.searchsorted(train.step, risen.loss.step[risen.end])) :].until(int(part.step[-1]))
-    span = float(part.step[-1] - part.step[0])
-    return (slope.low * span, slope.high * span) if _falls(seen) else None
-
-
-def _falls(train: Series) -> bool:
-    """Whether a stretch of the training loss falls: by its trend, or, where that bends, from quarter to quarter."""
-    if stats.trend(train.step, train.value).falling:
-        return True
-    first, last = learning.ends(train, 0.25)
-    drop = first.value - last.value
-    return len(train) >= 8 and drop > max(_BENT * abs(first.value), 3 * learning.scatter(train.value))
-
-
-def _lengths(run: Run, tail: int) -> list[int]:
-    """Tail lengths to try; when the run is over the whole tail is one of them."""
-    tried = [k for k in (_LENGTHS[1:] if run.exit == "running" else _LENGTHS) if k <= tail]
-    return tried if run.exit == "running" or tail < _LENGTHS[0] or tail in tried else [*tried, tail]
-
-
-@dataclass(frozen=True)
-class Early:
-    """What few evaluations show after their lowest one.
-
-    Attributes:
-        risen: The lowest evaluation.
-        now: The last one, or the mean of the last two where 3 or more came after the lowest.
-        walk: How far that is above the lowest, in sds of a random walk of as many evaluations.
-        agree: What else says the same, in words: losses of other sets, a score that only training reaches.
-    """
-
-    risen: Rise
-    now: float
-    walk: float
-    agree: tuple[str, ...]
-
-    @property
-    def share(self) -> float:
-        return (self.now - self.risen.minimum) / abs(self.risen.minimum) if self.risen.minimum else 0.0
-
-    @property
-    def after(self) -> int:
-        return len(self.risen.loss) - 1 - self.risen.lowest
-
-    @property
-    def steady(self) -> bool:
-        """Whether 3 or 4 evaluations rise one after another, by a fifth in all."""
-        since = self.risen.loss.value[self.risen.lowest :]
-        return self.after in (3, 4) and bool(np.all(np.diff(since) > 0) and since[-1] - since[0] >= _CLEAR * since[0])
-
-    @property
-    def climbed(self) -> bool:
-        """Whether it stands higher than a random walk of as many evaluations does."""
-        return self.after >= 3 and self.walk >= (_WALK if len(self.risen.loss) >= _SMOOTH else _SHORT_WALK)
-
-    @property
-    def far(self) -> bool:
-        """Whether it rose by a factor that no evaluation moves by on its own, and by 4 times their noise if known."""
-        y = self.risen.loss.value
-        noise = learning.scatter(y) if y.size >= _FEW else 0.0
-        return 0 < self.risen.minimum * _FAR <= self.now and self.now - self.risen.minimum > 4 * noise
-
-
 def _early_sign(run: Run, loss: Series, train: Series, rise: float) -> Iterator[Finding]:
-    """Too few evaluations after the lowest for a trend: a large, a steady or a smooth rise."""
-    lowest = int(np.argmin(loss.value))
-    risen = Rise(loss, lowest, lowest, float(loss.value[lowest]), 0, 0.0, 0.0)
-    last = loss.value[-2:] if len(loss) - lowest > 3 else loss.value[-1:]
-    early = Early(risen, float(last.mean()), stats.climb(loss.value), tuple(_agreeing(run, risen)))
-    before, after = _around(train, risen)
-    halved = 0 < 2 * after <= before
-    climbed = early.climbed and early.share >= 2 * rise and _fallen(train, risen, rise)
-    far = early.far and halved
-    if climbed or far or (early.steady and _fallen(train, risen, _CLEAR / 2)):
-        better, worse = _metrics(run, risen)
-        told = bool(learning.memorised(run))
-        smooth = climbed and early.share >= _SHORT_RISE * rise and len(loss) >= _SMOOTH
-        loud = smooth or (far and (early.agree or early.steady))
-        calm = not loud or (bool(better) and not worse and not told)
+    """Too few evaluations after the lowest for a trend: an ordered or a large rise."""
+    early = rises.early(run, loss, train)
+    better, worse = metrics_since(run, early.risen)
+    steady = early.rises(SHORT_RISE * rise, _STEADY)
+    likely, sure = (early.rises(_CLEAR, p) for p in (_ORDERED, _SURE / len(loss)))
+    seconded = bool(worse) and (likely or early.rises(_WITH_METRIC, _SURE / len(loss)))
+    loud = sure or seconded or (early.far and bool(early.agree or steady))
+    some = early.after < LONG and (steady or (early.rises(rise, _ORDERED) and early.fall >= 2 * rise))
+    if loud or early.far or some:
+        calm = not loud or (bool(better) and not worse and not learning.memorised(run))
         yield _early_finding(early, train, better if calm else [], "note" if calm else None)
 
 
-def _agreeing(run: Run, risen: Rise) -> Iterator[str]:
-    for name in names.eval_losses(run.series):
-        other = run.series[name].finite
-        if name != risen.loss.name and len(other) == len(risen.loss) and other.value[risen.lowest] > 0:
-            factor = float(other.value[-1] / other.value[risen.lowest])
-            if factor >= _FAR:
-                yield f"{name} rose to {factor:.2g} times its value"
-    if gap := learning.memorised(run):
-        yield (
-            f"{gap.train} went from {gap.before:.3g} to {gap.after:.3g}, {gap.held} from {gap.was:.3g} to {gap.now:.3g}"
-        )
-
-
-def _early_finding(early: Early, train: Series, better: list[str], severity: Severity | None) -> Finding:
-    risen, (before, after) = early.risen, _around(train, early.risen)
+def _early_finding(early: rises.Early, train: Series, better: list[str], severity: Severity | None) -> Finding:
+    risen, (before, after) = early.risen, around(train, early.risen)
     loss = risen.loss
     each = f"in each of the {early.after} evaluations after step {risen.step}"
     where = f"after evaluation {risen.lowest + 1} of {len(loss)} (step {risen.step})"
@@ -325,14 +170,12 @@ def _early_finding(early: Early, train: Series, better: list[str], severity: Sev
         f"{loss.value[-1]:.3g} ({100 * (loss.value[-1] / risen.minimum - 1):+.0f} %), while {train.name} went from "
         f"{before:.3g} to {after:.3g}"
     )
-    if early.climbed:
-        message += f"; that is {early.walk:.2g} sd of a random walk of as many evaluations"
+    if early.after >= 3:
+        message += f"; chance orders them so with p = {early.order:.2g}"
     message += "".join(f"; {sign}" for sign in early.agree)
     message += f"; {', '.join(better)} still improves: the loss, not the decisions, gets worse" if better else ""
     if severity and not better:
         message += ": likely overfitting; too few evaluations to tell it from noise"
-    spread = 2 * early.share * abs(risen.minimum) / early.walk if early.climbed else math.nan
-    rise = early.now - risen.minimum
     return Finding(
         message,
         subject=loss.name,
@@ -345,8 +188,7 @@ def _early_finding(early: Early, train: Series, better: list[str], severity: Sev
                 float(loss.value[-1]),
                 int(loss.step[-1]),
                 limit=risen.minimum,
-                interval=(rise - spread, rise + spread) if early.climbed else None,
-                text="the last evaluation" + (" [rise, 2 sd of a random walk]" if early.climbed else ""),
+                text="the last evaluation",
             ),
         ),
         remedies=(Remedy(f"Use the weights of step {risen.step}", safe=True),),
@@ -387,21 +229,16 @@ def _halved(train: Series) -> bool:
     return bool(0 < 2 * last.value <= first.value)
 
 
-def _fallen(train: Series, risen: Rise, rise: float) -> bool:
-    """Whether the training loss fell, from the minimum to now, by twice what the evaluation loss has to rise."""
-    before, after = _around(train, risen)
-    return before - after > 2 * rise * max(abs(before), 0.1 * (float(train.value[0]) - before)) if len(train) else False
-
-
 def _finding(run: Run, risen: Rise, train: Series) -> Finding:
     n, main = len(risen.loss), risen.loss.name
-    better, worse = _metrics(run, risen)
+    better, worse = metrics_since(run, risen)
     solved = "" if better else _solved(run, main)
     calm = bool(better or solved) and not worse
-    before, after = _around(train, risen)
-    share = 100 * (risen.now - risen.minimum) / abs(risen.minimum) if risen.minimum else float("inf")
+    before, after = around(train, risen)
+    least = float(risen.loss.value[risen.lowest])
+    share = 100 * (risen.now - least) / abs(least) if least else float("inf")
     message = (
-        f"{main} rose from its minimum {risen.minimum:.3g} (step {risen.step}, evaluation {risen.lowest + 1} of {n}) "
+        f"{main} rose from its minimum {least:.3g} (step {risen.step}, evaluation {risen.lowest + 1} of {n}) "
         f"to {risen.now:.3g} ({share:+.0f} %) while {train.name} went from {before:.3g} to {after:.3g}; "
         f"beyond noise since step {risen.proven_at}"
     )
@@ -431,40 +268,6 @@ def _solved(run: Run, main: str) -> str:
         if fraction is not None and float(np.median(fraction.value[-3:])) >= _SOLVED:
             return name
     return ""
-
-
-def _around(train: Series, risen: Rise) -> tuple[float, float]:
-    """The training loss at the minimum and now: medians of as many values as an evaluation has, at most 32."""
-    per = min(32, max(1, round(len(train) / max(1, len(risen.loss)))))
-    parts = [train.until(step).value[-per:] for step in (risen.step, int(risen.loss.step[-1]))]
-    before, after = (float(np.median(part)) if part.size else float("nan") for part in parts)
-    return before, after
-
-
-def _error_of_median(loss: Series, window: int) -> float:
-    """Standard error of a running median of the evaluations; second differences are free of slope and turn."""
-    if window < 3:
-        return 0.0
-    return 1.2533 * stats.robust_level(np.diff(loss.value, 2))[1] / math.sqrt(6 * window)
-
-
-def _metrics(run: Run, risen: Rise) -> tuple[list[str], list[str]]:
-    """The split's metrics that improve and that get worse over the evaluations since the minimum."""
-    better: list[str] = []
-    worse: list[str] = []
-    split = names.split_of(risen.loss.name) or risen.loss.name.partition("/")[0]
-    for name, series in run.series.items():
-        sign = names.direction(name)
-        if not sign or not name.startswith(f"{split}/") or name.startswith(f"{split}/loss") or name == risen.loss.name:
-            continue
-        since = series.finite[int(np.searchsorted(series.finite.step, risen.step)) :]
-        if len(since) < _FEW:
-            moved = learning.improves(since, sign, _MOVED) - learning.improves(since, -sign, _MOVED)
-        else:
-            slope = stats.trend(since.step, sign * since.value)
-            moved = slope.rising - slope.falling
-        (better if moved > 0 else worse if moved < 0 else []).append(name)
-    return better, worse
 
 
 def _evidence(run: Run, risen: Rise, train: Series, metrics: list[str]) -> Iterator[Evidence]:
