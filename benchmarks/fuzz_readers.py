@@ -29,11 +29,13 @@ from readers.fuzzing.samples import samples  # noqa: E402
 from readers.fuzzing.trials import laid_out, trial  # noqa: E402
 
 WHOLE = 10  # one in so many is checked as a user would
+MEMORY = 3 * 2**30  # bytes of address space of the process, in which files of at most 200 kB are read
 WORDS = ("read", "nothing", "ReadError", "crash")
 
 
 def fuzz(source: str, mutations: int, first: int, more: tuple[Path, ...]) -> dict[str, Any]:
     """All trials of one reader, in a process of its own, so that its peak memory is its own."""
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     mine = samples(more)[source]
     everything = [sample for many in samples().values() for sample in many]
     words: Counter[str] = Counter()
@@ -85,9 +87,10 @@ def main() -> int:
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(workers, context, max_tasks_per_child=1) as pool:
         jobs = [pool.submit(fuzz, source, options.mutations, options.first, more) for source in sources]
-        rows = [job.result() for job in jobs]
-    for row in rows:
-        show(row)
+        rows = []
+        for job in jobs:
+            rows.append(job.result())
+            show(rows[-1])
     total = {word: sum(row[word] for row in rows) for word in WORDS}
     print(f"{sum(row['mutations'] for row in rows):,} damaged files: {total}")
     options.json.parent.mkdir(parents=True, exist_ok=True)

@@ -33,7 +33,7 @@ _SAID_AFTER = re.compile(r"\s((?:avg )?loss|avg|rate|accuracy|acc)\b\s*(?=,)", r
 
 _PATH = re.compile(
     r"(?:(?<=[\s'\"=(:>])|^)(?:~|\.{0,2})/[A-Za-z_.~][^\s'\",;)]*|[A-Za-z]:\\[^\s'\",;)]+"
-    r"|[^\s'\",;()]+\.(?:pth?|ckpt|h5|hdf5|keras|pkl|npz?|tar|onnx|bin|safetensors|weights|json|png|jpe?g|txt|csv"
+    r"|(?<![^\s'\",;()])[^\s'\",;()]{1,300}\.(?:pth?|ckpt|h5|hdf5|keras|pkl|npz?|tar|onnx|bin|safetensors|weights|json|png|jpe?g|txt|csv"
     r"|log|model|meta|index|caffemodel|solverstate|pdparams|params|zip|gif|mp4|wav)\b"
 )
 
