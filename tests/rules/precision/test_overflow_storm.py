@@ -91,10 +91,41 @@ def test_falls_without_end_however_short_the_log():
     start, n = 8.2e-202, 14
     (finding,) = ring(Run.of(series={"amp/scale": start * 0.5 ** np.arange(n)}))
     assert (finding.severity, finding.step) == ("error", 1)
-    assert finding.message.startswith("the loss scale fell 13 times in a row, from 8.2e-202 to 1e-205")
+    assert finding.message.startswith("the last 13 steps of the log overflowed one after another")
+    assert "the loss scale fell from 8.2e-202 to 1e-205" in finding.message
     token_sum = Series.of("", [0.5] * 8 + [0.5 ** (2 + k) for k in range(12)], step=[*range(1, 9), *[8] * 12])
     (finding,) = ring(Run.of(series={"amp/scale": token_sum}, exit="failed"))
     assert finding.step == 8
+
+
+def skipping(scale, step, first=0, **more) -> Run:
+    falls = Series.of("", np.arange(1, len(step) + 1), step=step)
+    series = {"amp/scale": Series.of("", scale, step=step), "count/skipped": falls, **more}
+    return Run.of(series=series, exit="unknown")
+
+
+def loss_until(last) -> dict[str, Series]:
+    return {"train/loss": Series.of("", [2.1, 2.0, 2.0], step=[1, last // 2, last])}
+
+
+def test_a_log_that_ends_in_overflows_at_the_end_of_the_scale():
+    (finding,) = ring(skipping(65536 * 0.5 ** np.arange(1, 18), np.arange(1, 18)))
+    assert finding.severity == "warning"
+    assert "the last 17 steps of the log overflowed" in finding.message
+    (finding,) = ring(skipping([1, 1, 1, 1], [0, 0, 98, 99], x=Series.of("", [3, 4], step=[98, 100])))
+    assert "stands at its minimum of 1" in finding.message
+    (finding,) = ring(skipping([32, 16, 8, 4, 2], [378, 379, 380, 381, 382], **loss_until(382)))
+    assert (finding.severity, finding.step) == ("warning", 378)
+    (finding,) = ring(skipping([0, 0, 0.00049, 0.00024], [690, 695, 699, 700], **loss_until(700)))
+    assert "the last 2 steps" in finding.message
+
+
+def test_overflows_that_steps_follow_or_that_a_level_holds_are_silent():
+    assert ring(skipping([32, 16, 8, 4, 2], [378, 379, 380, 381, 382], **loss_until(400))) == []
+    assert ring(skipping([64, 32, 16, 8], [379, 380, 381, 382], **loss_until(382))) == []
+    assert ring(skipping([64, 32, 16, 8, 4, 2], [1, 2, 3, 4, 5, 6], **loss_until(7))) == []
+    assert ring(skipping([1, 1, 1], [100, 200, 300], **loss_until(300))) == []
+    assert ring(skipping([2**-7, 2**-8], [585, 586], **loss_until(586))) == []
 
 
 @pytest.mark.parametrize("scale", [2.0 ** (32 - np.arange(20)), 0.5 ** np.arange(9), [0.5] * 60])

@@ -23,6 +23,9 @@ _GAVE_UP = re.compile(
 )
 _FALLS = 10  # overflows in a row: the chance that a scale which probes once in 128 steps does so is nil
 _TINY = 2.0**-6  # sums over the tokens of a batch train at a scale of .5; below this nothing that is a number overflows
+_LAST = 2.0**-10  # trainers give up at 1e-4; healthy sums over large batches have been seen to settle at 2**-8
+_NEXT = 2  # steps from one overflow to the next of a row: a print may be one step off
+_LATE = 4  # overflows in a row after the scale had found its level
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,41 @@ class Skips:
         return self.skipped / self.steps if self.steps else 0.0
 
 
+@dataclass(frozen=True)
+class Row:
+    """The overflows with which a log ends.
+
+    Attributes:
+        scale: The recorded scales of that row, with the one before where it is recorded.
+        length: How many overflows.
+        last: The last step of the log.
+    """
+
+    scale: Series
+    length: int
+    last: int
+
+    @property
+    def level(self) -> float:
+        return float(self.scale.value[-1])
+
+    @property
+    def endless(self) -> bool:
+        """Whether nothing that is a number overflows so long at so small a scale."""
+        return self.length >= _FALLS and self.level < _TINY
+
+    @property
+    def low(self) -> bool:
+        """Whether the scale is at the end of its range: far down, at 1 and still, or nearly where trainers stop."""
+        still = self.length >= 3 and float(np.ptp(self.scale.value[-3:])) == 0 and len(self.scale) >= 3
+        return self.level <= 1 and (self.length >= _FALLS or still or (self.length >= 2 and self.level < _LAST))
+
+    @property
+    def late(self) -> bool:
+        """Whether it lost its level after many steps, and most of the range with it."""
+        return self.length >= _LATE and self.level <= 4 and self.last >= 20 * self.length
+
+
 @rule(
     "AMP001",
     needs=("count/skipped | amp/scale | events",),
@@ -67,7 +105,9 @@ def overflow_storm(run: Run, *, share: float = 0.05, confidence: float = 0.99) -
     else the overflow messages of the log. Rings when the Wilson interval of `k / n` lies above `share` with `k >= 10`
     and, where the scale is recorded, it ends at its minimum, without having recovered. An error when the interval
     lies above one half. Also an error: the trainer gave up because the loss scale reached its minimum, or the records
-    of a run that is over end with 10 falls of the scale in a row, to below 1/64, however short the log. A note where
+    of a run that is over end with 10 overflows in a row, to a scale below 1/64, however short the log. A warning where
+    they end with 10 in a row down to 1 or less, with 3 at a scale of 1 or less that falls no more, with 2 below 1/1024
+    (trainers stop at 0.0001), or, after 20 times as many steps, with 4 in a row down to 4 or less. A note where
     most losses of the late part are not finite themselves: that is AMP003, and the skips are its symptom.
 
     ## Why is this bad?
@@ -111,8 +151,8 @@ def overflow_storm(run: Run, *, share: float = 0.05, confidence: float = 0.99) -
     if gave_up is not None:
         yield _surrender(gave_up)
         return
-    if (falls := _below_one(run)) >= _FALLS:
-        yield _endless(run, falls)
+    if (row := _last_row(run)) is not None:
+        yield _endless(run, row)
         return
     seen = next((s for s in (_by_count(run), _by_scale(run), _by_messages(run)) if s is not None), None)
     if seen is None:
@@ -123,28 +163,48 @@ def overflow_storm(run: Run, *, share: float = 0.05, confidence: float = 0.99) -
         yield _finding(run, seen, (low, high))
 
 
-def _below_one(run: Run) -> int:
-    """How often in a row the scale fell with its last records, where that led far below 1; else 0."""
+def _last_row(run: Run) -> Row | None:
+    """The overflows without a step between them with which a log that is over ends, where they lead too far down."""
     scale = run.get("amp/scale")
-    if scale is None or len(scale.finite) < 2 or run.exit == "running":
+    if scale is None or run.exit == "running":
+        return None
+    seen = scale.finite
+    seen = seen[np.flatnonzero(seen.value > 0)]  # a 0 is a small scale in a print of few digits
+    if not len(seen) or not (length := _row_length(run, seen)) > 0:
+        return None
+    row = Row(seen[-length - 1 :], length, run.last_step)
+    return row if row.endless or row.low or row.late else None
+
+
+def _row_length(run: Run, scale: Series) -> int:
+    """Overflows in a row at the end: by the counter where there is one, else by the falls of the scale."""
+    skipped = run.get("count/skipped")
+    if skipped is not None and len(skipped.finite):
+        known = skipped.finite
+        at = known.step[np.diff(known.value, prepend=0.0) > 0]
+    else:
+        at = scale.step[1:][np.diff(scale.value) < 0]
+    if not at.size or run.last_step - int(at[-1]) > _NEXT:
         return 0
-    value = scale.finite.value
-    rises = np.flatnonzero(np.diff(value) >= 0)
-    falls = value.size - 1 - (int(rises[-1]) + 1 if rises.size else 0)
-    return falls if 0 < value[-1] < _TINY else 0
+    begin = min((int(s.step[s.step > 0][0]) for s in run.series.values() if np.any(s.step > 0)), default=0)
+    gaps = np.flatnonzero(np.diff(np.maximum(at, begin)) > _NEXT)  # what stands before the first step of a cut log
+    length = at.size - (int(gaps[-1]) + 1 if gaps.size else 0)
+    rises = np.flatnonzero(np.diff(scale.value) > 0)
+    return min(length, len(scale) - 1 - int(rises[-1])) if rises.size else length
 
 
-def _endless(run: Run, falls: int) -> Finding:
-    scale = run.series["amp/scale"].finite
-    first, last = scale[-falls - 1 :][:1], scale[-1:]
+def _endless(run: Run, row: Row) -> Finding:
+    first, last = row.scale[:1], row.scale[-1:]
     start, end = float(first.value[0]), float(last.value[0])
+    how = f"fell from {start:.3g} to {end:.3g}" if end < start else f"stands at its minimum of {end:.3g}"
+    meaning = "a gradient that overflows at a scale so low is NaN or infinite itself, or about to be"
     return Finding(
-        f"the loss scale fell {falls} times in a row, from {start:.3g} to {end:.3g}, and no step came through: a "
-        "gradient that overflows even at a scale far below 1 is NaN or infinite itself",
-        step=int(first.step[0]),
-        severity="note" if _loss_is_gone(run, int(first.step[0])) else "error",
+        f"the last {row.length} steps of the log overflowed one after another, no step came through, and the loss "
+        f"scale {how}: {meaning}",
+        step=max(0, int(first.step[0])),
+        severity="note" if _loss_is_gone(run, int(first.step[0])) else "error" if row.endless else "warning",
         evidence=(
-            Evidence("amp/scale", start, int(first.step[0]), text="before the first of these falls"),
+            Evidence("amp/scale", start, int(first.step[0]), text="before the first of them"),
             Evidence("amp/scale", end, int(last.step[0]), _TINY, text="the last scale"),
         ),
         remedies=_remedies(),
