@@ -199,20 +199,24 @@ _ERRORS_OF = re.compile(r"(?<![a-z])(?:char|word)$")  # Tesseract: "char train=1
 
 
 def error_rates(run: Run) -> list[Series]:
-    """Word, character and token error rates as fractions; of one record, all in percent where any is."""
-    named = [n for n in run.series if _ERROR_RATE.search(n) or _ERRORS_OF.search(n)]
-    kept = [run.series[n].finite for n in named if "best" not in n and "worst" not in n and len(run.series[n].finite)]
-    kept = [s for s in kept if s.value.min() >= 0]
-    each = [100.0 if s.value.max() > 20 else 1.0 for s in kept]
-    return [Series(s.name, s.step, s.value / p, s.epoch, s.time) for s, p in zip(kept, each, strict=True)]
+    """Word, character and token error rates as fractions; what exceeds 20 is in percent."""
+    found = []
+    for name, series in run.series.items():
+        rate = series.finite
+        told = (_ERROR_RATE.search(name) or _ERRORS_OF.search(name)) and "best" not in name and "worst" not in name
+        if told and len(rate) and rate.value.min() >= 0:
+            percent = 100.0 if rate.value.max() > 20 else 1.0
+            found.append(Series(name, rate.step, rate.value / percent, rate.epoch, rate.time))
+    return found
 
 
 def empty_transcripts(run: Run) -> list[Series]:
     """Error rates of .99 and more throughout although training is far on and nothing else improves; none else.
 
     An empty transcript makes an error of each word, so 1. Such rates are the rule in the first epochs of healthy
-    training, too, while others (of characters) fall. So either all rates stand there in at least 5 values beyond step
-    1000 or epoch 5, or others do not fall either and no evaluation loss does, or the epoch is beyond 20.
+    training, too, while others (of characters) fall. So the rates stand there in at least 5 values beyond step 1000 or
+    epoch 5, or the epoch is beyond 20; others do not fall either and no evaluation loss does. Where there are no
+    others, a training loss that falls by a fifth shows that words may still come.
     """
     rates = error_rates(run)
     high = [r for r in rates if r.value.min() >= 0.99]
@@ -223,13 +227,33 @@ def empty_transcripts(run: Run) -> list[Series]:
     falls = any(_falls(series) for series in [*rates, *losses])
     longest = max(high, key=len)
     epoch, step = float(np.nan_to_num(longest.epoch[-1])), int(longest.step[-1])
-    if falls or (len(longest) < 5 and epoch <= 20):
+    train = run.get("train/loss")
+    alone = len(high) == len(rates) and train is not None and len(train.finite) and _falls(train.finite, 0.2)
+    if falls or (len(longest) < 5 and epoch <= 20) or (alone and epoch <= 20):
         return []
     return high if epoch > 5 or step >= 1000 else []
 
 
-def _falls(series: Series) -> bool:
-    """Whether a series ends 3 % and more below where it began; of two values and more."""
+def _falls(series: Series, share: float = 0.03) -> bool:
+    """Whether a series ends by ``share`` and more below where it began; of two values and more."""
     third = max(1, len(series) // 3)
     before, after = float(np.median(series.value[:third])), float(np.median(series.value[-third:]))
-    return len(series) >= 2 and after < 0.97 * before
+    return len(series) >= 2 and after < (1 - share) * before
+
+
+def at_a_half(run: Run) -> Series | None:
+    """The last fifth, 5 values and more, of a main loss that came down to 1/4 and stays there, within 1e-4.
+
+    The squared error of one half for every input where 0 and 1 are equally frequent. None beside an accuracy, which
+    says more, and in adversarial training, where 1/4 is the equilibrium of least squares.
+    """
+    if learning.unlike_progress(run) or any((m := metrics.read(n)) and m.measure == "accuracy" for n in run.series):
+        return None
+    for name in [*names.eval_losses(run.series), "train/loss"]:
+        loss = run.get(name)
+        if loss is None or len(loss.finite) < 20 or metrics.decimals(loss.finite.value) < 4:
+            continue
+        tail = loss.finite[-max(5, len(loss.finite) // 5) :]
+        if np.all(np.abs(tail.value - 0.25) <= 1e-4) and loss.finite.value.min() > 0.25 - 2e-4:
+            return Series(name, tail.step, tail.value, tail.epoch, tail.time)
+    return None

@@ -160,8 +160,8 @@ def hopeless(run: Run, stuck: Series) -> Series | None:
 
     Either the accuracy of training was 0 throughout, too (2 values of each and more), and the loss of the evaluations,
     not named after another quantity, is below half of ln 2, which an error costs at least. Or the loss of the training
-    began at ln k for a k of 3 to 12, within .02, and has lost a tenth since: at k classes and random guesses 4 values
-    of 0 are no luck, and it has learned more than those.
+    began at ln k for a k of 3 to 12, within .02, and was a tenth lower since (median): at k classes and random guesses
+    4 values of 0 are no luck, and it has learned more than those.
     """
     said, split = read(stuck.name), names.split_of(stuck.name)
     if said is None or said.measure != "accuracy" or not len(stuck) or np.any(stuck.value):
@@ -180,12 +180,12 @@ def _losses(run: Run) -> list[str]:
 
 
 def _learns_classes(loss: Series) -> bool:
-    """Whether a loss began at ln k, k of 3 to 12, within .02, and ends a tenth lower."""
+    """Whether a loss began at ln k, k of 3 to 12, within .02, and was a tenth lower after that (median)."""
     if len(loss) < 4 or not loss.value[0] > 1:
         return False
     classes = round(math.exp(min(float(loss.value[0]), 5.0)))
     near = 3 <= classes <= 12 and abs(float(loss.value[0]) - math.log(classes)) <= 0.02
-    return near and float(np.median(loss.value[-2:])) < 0.9 * math.log(classes)
+    return near and float(np.median(loss.value[1:])) < 0.9 * math.log(classes)
 
 
 def _zero_in_training(run: Run) -> bool:

@@ -140,3 +140,61 @@ def entities_without_labels(rng):
     return log(
         train, val__loss=1.2 * train.reshape(EPOCHS, PER).mean(axis=1), val__accuracy=np.full(EPOCHS, 69.18), **nothing
     )
+
+
+@faulty("PRD002")
+def majority_in_the_only_report(rng):
+    """A classification report at the end: recall 1.00 and 0.00, of 150 and 60 samples."""
+    scores = {"recall": (1.0, 0.0), "precision": (0.71, 0.0), "f1": (0.83, 0.0), "support": (150.0, 60.0)}
+    columns = {f"val__{k}__{c}": Series.of("", [v[c]], step=[STEPS]) for k, v in scores.items() for c in (0, 1)}
+    return log(curve(rng, STEPS, 0.7, 0.6), **columns)
+
+
+@faulty("PRD003")
+def a_class_missing_from_the_report(rng):
+    """A report of four classes: one of 90 targets is never found."""
+    recall, columns = (0.81, 0.0, 0.77, 0.9), {}
+    for label, value in zip("abcd", recall, strict=True):
+        columns[f"val__recall__{label}"] = Series.of("", [value], step=[STEPS])
+        columns[f"val__support__{label}"] = Series.of("", [90.0], step=[STEPS])
+    return log(curve(rng, STEPS), **columns)
+
+
+@faulty("PRD009")
+def pinned_to_the_digits(rng):
+    """Stopped early: ln 12 to four decimals in each of five epochs."""
+    val, train = np.log(12) + noise(rng, 5, 5e-5), np.log(12) + noise(rng, 5, 5e-5)
+    series = {"train/loss": printed("train/loss", train), "val/loss": printed("val/loss", val)}
+    return Run.of(series=series, source="console")
+
+
+@faulty("PRD009")
+def transcripts_of_nothing(rng):
+    """Speech: every word is wrong after thirty epochs, and the characters get no better."""
+    characters = 0.74 + noise(rng, EPOCHS, 0.004) + 0.002 * END
+    return log(curve(rng, STEPS, 480, 440), val__wer=np.full(EPOCHS, 1.0), val__cer=characters)
+
+
+@faulty("EVL006")
+def boxes_without_labels(rng):
+    """A detector whose label files are empty: no box is matched, in training or evaluation."""
+    terms = {f"{s}__loss__{t}": np.zeros(EPOCHS) for s in ("train", "val") for t in ("box", "dfl")}
+    terms |= {f"{s}__loss__cls": 60 * np.exp(-END / 4) + 0.1 for s in ("train", "val")}
+    return log(
+        curve(rng, STEPS, 60, 0.2), **terms, **{f"val__{m}": np.zeros(EPOCHS) for m in ("mAP50", "precision", "recall")}
+    )
+
+
+@faulty("EVL002")
+def clusters_fall_apart(rng):
+    """Clustering: the loss falls, and accuracy, NMI and ARI sink from the first evaluation on."""
+    slopes = {"acc": (0.91, 0.003), "nmi": (0.86, 0.005), "ari": (0.82, 0.006)}
+    sink = {k: start - fall * END + noise(rng, EPOCHS, 0.002) for k, (start, fall) in slopes.items()}
+    return log(curve(rng, STEPS, 50, 1), **sink)
+
+
+@faulty("EVL001")
+def accuracy_by_integer_division(rng):
+    """Correct // total: 0 in training and evaluation, though the loss falls to .2."""
+    zeros = {"train__accuracy": np.zeros(3), "val__accuracy": np.zeros(3)}
+    return log(curve(rng, 3 * PER, 0.8, 0.2), val__loss=[0.7, 0.4, 0.2], **zeros)

@@ -80,3 +80,18 @@ def test_noise_of_either_kind_rings_seldom(record_property):
         rung += any(f.severity == "warning" for f in findings(loss=0.5 + 0.02 * walk[0], accuracy=0.7 + 0.03 * walk[1]))
     record_property("figure", f"EVL002: {rung} of 100 pairs of independent flat curves rang")
     assert rung <= 3
+
+
+def test_scores_that_all_sink_while_only_the_training_loss_is_known():
+    sink = {"acc": 0.91 - 0.003 * E, "nmi": 0.86 - 0.005 * E, "ari": 0.82 - 0.006 * E}
+    columns = {k: v + wobble(i, 0.001) for i, (k, v) in enumerate(sink.items())}
+
+    def told(**changed):
+        series = {"train/loss": np.linspace(50, 1, 200), **columns, **changed}
+        return check_run(Run.of("r", series=series, source="console"), [RULE]).findings
+
+    (found,) = told()
+    assert (found.severity, found.subject) == ("warning", "ari")
+    assert not told(nmi=0.6 + 0.004 * E)
+    assert not told(**{"train/loss": np.linspace(1, 50, 200)})
+    assert not told(**{k: 0.9 + wobble(i, 0.01) for i, k in enumerate(columns)})

@@ -315,3 +315,18 @@ def test_healthy_runs_are_silent(record_property):
     alarms = [seed for seed in range(24) if findings(healthy_run(seed))]
     record_property("figure", f"EVL001: {len(alarms)} of 24 healthy synthetic runs rang")
     assert not alarms
+
+
+def test_zeros_that_the_loss_contradicts():
+    zeros = {"train/accuracy": [0.0] * 2, "val/accuracy": [0.0] * 2}
+
+    def told(**series):
+        return [f.subject for f in findings(Run.of("r", series={k.replace("__", "/"): v for k, v in series.items()}))]
+
+    assert told(**zeros, val__loss=[0.76, 0.23]) == ["val/accuracy"]
+    assert not told(**zeros, val__loss=[0.76, 0.6])
+    assert not told(**zeros | {"train/accuracy": [0.0, 0.1]}, val__loss=[0.76, 0.23])
+    falling = [2.307, 2.09, 2.0, 2.6, 1.94]
+    assert told(train__accuracy=[0.0] * 5, cross_entropy=falling) == ["train/accuracy"]
+    assert not told(train__accuracy=[0.0] * 5, cross_entropy=[2.307, 2.3, 2.29, 2.28, 2.3])
+    assert not told(train__accuracy=[0.0] * 5, cross_entropy=[4.6, 4.0, 3.5, 3.4, 3.2])

@@ -109,3 +109,33 @@ def test_rings_exactly_when_the_last_support_is_zero(supports):
     assert bool(found) == (supports[-1] == 0)
     if found:
         assert (found[0].severity == "error") == (max(supports) == 0)
+
+
+def test_a_metric_of_training_that_is_never_defined():
+    columns = {"train__loss": FALLING[:8], "train__dice_coef": [NAN] * 8, "val__dice_coef": np.linspace(0.2, 0.6, 8)}
+    (found,) = findings(**columns)
+    assert (found.severity, found.subject) == ("warning", "train/dice_coef")
+    assert not findings(**columns | {"train__dice_coef": [NAN] * 7 + [0.5]})
+    assert not findings(**columns | {"train__loss": [1.0] * 7 + [NAN]})
+
+
+def boxes(box=0.0, n=1, found=0.0, train=True, kind=3.0):
+    terms = {f"{s}__loss__{t}": [box] * n for s in ("train", "val")[not train :] for t in ("box", "dfl")}
+    terms |= {f"{s}__loss__cls": [kind] * n for s in ("train", "val")}
+    return findings(**terms, **{f"val__{m}": [found] * n for m in ("mAP50", "recall")})
+
+
+def test_box_terms_that_no_label_feeds():
+    assert [f.severity for f in boxes()] == ["error"]
+    assert [f.severity for f in boxes(train=False, n=3)] == ["warning"]
+    assert not boxes(0.1)
+    assert not boxes(found=0.3)
+    assert not boxes(kind=0.0)
+    assert not findings(train__loss__box=[0.0], train__loss__dfl=[0.0], train__loss__cls=[2.0])  # a single record
+
+
+def test_an_accuracy_that_goes_from_all_to_nothing():
+    (found,) = findings(val__accuracy=[1, 1, 0.98, 0.3, 0, 0, 0])
+    assert (found.severity, found.subject) == ("warning", "val/accuracy")
+    assert not findings(val__accuracy=[1, 1, 0, 0, 0, 1, 0])
+    assert not findings(val__accuracy=[1, 0.98, 0.3, 0, 0])

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from corpus import real_curves
 from tocsin.engine import check_run, find_rule
-from tocsin.run import Run, Series
+from tocsin.run import Event, Run, Series
 
 RULE = find_rule("EVL004")
 
@@ -100,3 +100,23 @@ def test_the_first_evaluation_decides(begin, ratio):
     }
     rung = check_run(Run.of("r", series=run, source="csv"), [RULE]).findings
     assert bool(rung) == (ratio * begin <= 1e-4 * begin)
+
+
+def test_boosting_that_is_perfect_after_two_rounds():
+    def told(text):
+        run = Run.of("r", series={"val/f1": [0.9]}, events=(Event("early-stop", text),), source="console")
+        return [f.severity for f in check_run(run, [RULE]).findings]
+
+    assert told("Early stopping, best iteration is: [2]\tvalid_0's auc: 1") == ["warning"]
+    assert not told("Early stopping, best iteration is: [2]\tvalid_0's auc: 0.91")
+    assert not told("Early stopping, best iteration is: [200]\tvalid_0's auc: 1")
+
+
+def test_a_perfect_report_of_many_samples_is_a_note():
+    def told(n, recall=1.0):
+        series = {"test/recall/a": [1.0], "test/recall/b": [recall], "test/support/a": [n], "test/support/b": [n]}
+        return [f.severity for f in check_run(Run.of("r", series=series, source="console"), [RULE]).findings]
+
+    assert told(4000) == ["note"]
+    assert not told(100)
+    assert not told(4000, 0.99)

@@ -118,3 +118,55 @@ def test_recorded_predictions_ring_only_without_agreement(k, skill, seed):
     rung = bool(check_run(run, [RULE]).findings)
     assert not rung or max(kappas) < 0.08
     assert rung or max(np.abs(kappas)) > 0.005
+
+
+def by_epoch(values):
+    at = np.arange(1, len(values) + 1)
+    return Series.of("", values, step=100 * at, epoch=at)
+
+
+def test_a_few_values_that_are_ln_k_to_their_digits():
+    (found,) = findings({"val/loss": by_epoch([2.3027, 2.3026, 2.3026]), "train/loss": by_epoch([2.31, 2.303, 2.303])})
+    assert (found.severity, "ln 10" in found.message) == ("warning", True)
+    assert not findings({"val/loss": by_epoch([2.3127, 2.3026, 2.2986])})
+    assert not findings({"val/loss": by_epoch([2.9, 2.6, 2.3027, 2.3026, 2.3026])})  # it came down, and may go on
+    assert findings({"train/loss": [6.91161, 6.90776, 6.90776, 6.90776, 6.90776]})
+    assert not findings({"train/loss": [0.6931] * 8})  # preferences before the warm-up is over
+    assert not findings({"train/loss": [6.90776] * 8, "lr/0": [0.0] * 8})
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.floats(0.7, 6.0), st.integers(3, 12))
+def test_digits_ring_only_within_their_limit(level, n):
+    values = np.full(n, level).round(4)
+    k = round(math.exp(values[0]))
+    near = abs(values[0] - math.log(k)) <= 5e-4
+    assert bool(findings({"val/loss": by_epoch(values)})) <= near or n >= 5
+
+
+def test_a_squared_error_that_comes_down_to_one_quarter():
+    fall = 0.25 + 0.7 * np.exp(-np.arange(60) / 4) + 1e-5
+    (found,) = findings({"train/loss": fall})
+    assert (found.severity, "1/4" in found.message) == ("warning", True)
+    assert not findings({"train/loss": fall - 0.002})
+    assert not findings({"train/loss": fall, "val/accuracy": np.linspace(0.5, 0.9, 60)})
+    assert not findings({"train/loss": fall, "discriminator/loss": fall})
+
+
+def test_error_rates_of_an_empty_transcript():
+    stuck = {"train/loss": by_epoch(np.linspace(480, 450, 7)), "val/wer": by_epoch([1.0] * 7)}
+    (found,) = findings(stuck | {"val/cer": by_epoch(np.linspace(0.72, 0.8, 7))})
+    assert (found.severity, found.subject) == ("warning", "val/wer")
+    assert not findings(stuck | {"val/cer": by_epoch(np.linspace(0.9, 0.6, 7))})
+    assert not findings(stuck | {"train/loss": by_epoch(np.linspace(480, 150, 7))})
+    assert not findings(stuck | {"val/wer": by_epoch([1.0] * 6 + [0.9])})
+    late = Series.of("", [175.2, 172.7], step=[1000, 2000], epoch=[199, 200])
+    assert findings({"train/wer": late, "val/loss": Series.of("", [150.8, 150.7], step=[1000, 2000])})
+
+
+def test_a_task_pinned_beside_one_that_learns():
+    learns = {"train/loss": by_epoch([2.1, 1.6, 1.4]), "train/loss/kind": by_epoch([0.7, 0.3, 0.1])}
+    side = {"train/loss/side": by_epoch([0.69316, 0.69315, 0.69316]), "side_acc": by_epoch([0.0, 0.0, 0.0])}
+    (found,) = findings(learns | side)
+    assert (found.severity, found.subject) == ("warning", "train/loss/side")
+    assert not findings(learns | {"train/loss/side": side["train/loss/side"]})  # no accuracy: any quantity

@@ -106,3 +106,19 @@ def test_neighbours_in_logs_are_silent():
     assert not findings(logged(_0=0.8, _1=0.7, _2=np.full(12, np.nan), _3=0.6))
     few = logged(_0=0.8, _1=0.7, _2=0, _3=0.6).series | {"val/support/2": [2.0]}
     assert not findings(Run.of(series=few, source="console"))
+
+
+def test_a_single_report_with_supports_is_judged_as_predictions_are():
+    recall, support = {"a": 0.8, "b": 0.0, "c": 0.7}, {"a": 60, "b": 50, "c": 70}
+
+    def told(support):
+        series = {f"test/recall/{c}": [v] for c, v in recall.items()} | {
+            f"test/support/{c}": [n] for c, n in support.items()
+        }
+        return findings(Run.of("r", series=series, source="console"))
+
+    (found,) = told(support)
+    assert (found.severity, found.subject) == ("warning", "test")
+    assert "1 of 3 classes are never found" in found.message
+    assert not told(support | {"b": 30})
+    assert [f.severity for f in told({"a": 4000, "b": 50, "c": 5000})] == ["note"]

@@ -250,3 +250,48 @@ def test_healthy_runs_are_silent(record_property):
     alarms = [seed for seed in range(60) if findings(healthy_run(seed))]
     record_property("figure", f"PRD002: {len(alarms)} of 60 healthy synthetic runs rang")
     assert not alarms
+
+
+def report(m, n=50, times=1, **series):
+    """A report by class in which each of n + m samples is called a."""
+    by = {"recall": (1.0, 0.0), "support": (n, m)}
+    columns = {f"test/{k}/{c}": [v[i]] * times for k, v in by.items() for i, c in enumerate("ab")}
+    return findings(Run.of("r", series=columns | series, source="console"))
+
+
+def test_one_report_tells_by_its_supports():
+    (found,) = report(60, 90)
+    assert (found.severity, found.subject) == ("error", "test")
+    assert "every prediction is a (60 % of the targets) in the only evaluation" in found.message
+    assert [f.severity for f in report(18)] == ["warning"]
+    assert [f.severity for f in report(18, 500)] == ["note"]
+    assert not report(9)
+    assert not report(60, 90, 2, **{"test/recall/b": [0.4, 0.0]})  # the first of two evaluations finds some
+
+
+def test_counts_of_nothing_predicted():
+    counts = {f"val/{k}": [v] for k, v in (("support", 4000), ("predicted", 0), ("correct", 0))}
+    assert [f.severity for f in findings(Run.of("r", series=counts))] == ["note"]
+    train = {name.replace("val", "train"): v for name, v in counts.items()}
+    assert [f.severity for f in findings(Run.of("r", series=counts | train))] == ["warning"]
+    assert not findings(Run.of("r", series=counts | {"val/predicted": [7]}))
+
+
+def test_a_task_is_held_against_its_own_loss():
+    accuracy = np.full(12, 0.5268)
+    accuracy[7] = 0.4765
+    loss, other = np.full(12, 0.6925).round(4), np.linspace(2, 0.1, 12)
+    columns = {"val/kind_accuracy": accuracy, "val/loss/kind": loss, "val/loss": other + loss, "train/loss": other}
+    (found,) = findings(Run.of("r", series=columns, source="csv"))
+    assert (found.severity, found.subject) == ("warning", "val/kind")
+    columns["val/loss/kind"] = np.linspace(0.69, 0.3, 12)
+    assert not findings(Run.of("r", series=columns, source="csv"))
+
+
+def test_always_negative_that_comes_back_after_nearly_always_positive():
+    accuracy, recall = [0.8095, 0.8095, 0.46, 0.87, 0.27, 0.8095, 0.8095], [0, 0, 1, 0.33, 1, 0, 0]
+    precision = [0, 0, 0.26, 1, 0.2, 0, 0]
+    columns = {"val/accuracy": accuracy, "val/precision": precision, "val/recall": recall}
+    assert [f.severity for f in findings(Run.of("r", series=columns, source="csv"))] == ["warning"]
+    columns["val/recall"] = [0, 0, 0.5, 0.33, 0.6, 0, 0]
+    assert not findings(Run.of("r", series=columns, source="csv"))

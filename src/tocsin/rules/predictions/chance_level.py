@@ -62,7 +62,11 @@ def chance_level(
 
     Speech and writing: word (else character, token) error rates of .99 and more in every value, what an empty
     transcript scores, with no rate and no evaluation loss 3 % below where it began: a warning after 5 values and more
-    beyond epoch 5 or step 1000, or beyond epoch 20.
+    beyond epoch 5 or step 1000 (if these are all rates, the training loss must not have lost a fifth), or beyond epoch
+    20.
+
+    A main loss that came down to 1/4 and ends within .0001 of it, no accuracy beside it, is a warning: the squared
+    error of one half for every input, where 0 and 1 are equally frequent.
 
     For a regression: R2 stays within .02 of 0 in the last half of at least `evaluations` evaluations, the loss is flat.
 
@@ -112,10 +116,9 @@ def chance_level(
         finding = _no_agreement(key, recent)
         if finding is not None:
             yield finding
-    empty = guessing.empty_transcripts(run)
-    if empty:
+    for finding in _outright(run):
         judged = True
-        yield _no_word(empty)
+        yield finding
     loss = _main_loss(run, evaluations, steps)
     digits = None if judged else guessing.to_the_digits(run, luck)
     guesses = None if judged else _guessing(run, window)
@@ -136,6 +139,15 @@ def chance_level(
         yield _pinned(digits)
     elif not judged and (skill := _no_skill(run, loss, window, evaluations)) is not None:
         yield _unexplained(loss, skill)
+
+
+def _outright(run: Run) -> Iterator[Finding]:
+    """What needs no number of classes: empty transcripts, one half for every input."""
+    if empty := guessing.empty_transcripts(run):
+        yield _no_word(empty)
+    half = guessing.at_a_half(run)
+    if half is not None:
+        yield _of_one_half(half)
 
 
 def _main_loss(run: Run, evaluations: int, steps: int) -> Series | None:
@@ -182,6 +194,18 @@ def _no_word(rates: list[Series]) -> Finding:
             Evidence(r.name, float(r.value[-1]), int(r.step[-1]), 1.0, text=f"as a fraction, {len(r)} values")
             for r in rates[:5]
         ),
+        remedies=_REMEDIES,
+        severity="warning",
+    )
+
+
+def _of_one_half(loss: Series) -> Finding:
+    return Finding(
+        f"{loss.name} came down to {loss.value[-1]:.5g} and stays within .0001 of 1/4: the squared error of one half "
+        "for every input, where the targets are 0 and 1 in equal numbers",
+        subject=loss.name,
+        step=int(loss.step[0]),
+        evidence=(Evidence(loss.name, float(loss.value[-1]), int(loss.step[-1]), 0.25, text="variance of the target"),),
         remedies=_REMEDIES,
         severity="warning",
     )
