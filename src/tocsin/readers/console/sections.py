@@ -9,6 +9,7 @@ from tocsin.readers.console import words
 from tocsin.readers.naming import SPLITS
 
 _VERBS = {"evaluating": "val", "validating": "val", "testing": "test", "evaluate": "val", "evaluated": "val"}
+_SPLIT = re.compile(r"val|test|train|eval|dev|heldout|tst|trn|\btr\b|[^\x00-\x7f]", re.IGNORECASE)
 _ORNAMENT = re.compile(r"^[\s*#=>\-~+|\[:]+|[\s*#=<\-~+|\]:.…]+$")
 _REST = words.listed(
     "results result metrics set phase stage report performance model running the on summary stats scores data"
@@ -21,7 +22,7 @@ _REST = words.listed(
 @lru_cache(maxsize=4096)
 def section(message: str) -> str:
     """The split that a short line without numbers announces, "" if it announces none."""
-    if len(message) > 80:
+    if len(message) > 80 or _SPLIT.search(message) is None:
         return ""
     ornaments = message.strip() != (bare := _ORNAMENT.sub("", message))
     parts = [re.sub(r"\W", "", word) for word in words.parts(bare)]

@@ -43,10 +43,9 @@ _PERSON = re.compile(
     r"|^(?:Hi|Hello|Hey|Dear)\b|^[QA]: |\banyone\b|\?\s*$"
 )
 _DATED = re.compile(r"^\W*\d|^\W*(?:INFO|WARN|DEBUG|ERROR)|[Ww]arning")
-_WORDED = re.compile(
-    r"^(?:[^,;\n]*[A-Za-z]{2,}\.? ){2}[^,;\n]*[A-Za-z]{2,},(?: [A-Za-z]|.*[A-Za-z]{2,} [A-Za-z]{2,})", re.MULTILINE
-)
+_WORDED = re.compile(r"(?:[^,;]*[A-Za-z]{2,}\.? ){2}[^,;]*[A-Za-z]{2,},(?: [A-Za-z]|.*[A-Za-z]{2,} [A-Za-z]{2,})")
 _KEYED = re.compile(r"[A-Za-z]['\"]?\s?[:=\s]\s?['\"]?-?(?:\d|nan)")
+_LONGEST_ROW = 300
 _THIN = 40  # lines a sure one, at the most
 
 
@@ -123,5 +122,5 @@ def _separated(start: str) -> bool:
         counts = Counter(line.count(sign) for line in lines)
         most, times = counts.most_common(1)[0]
         if most >= 1 and times >= 0.9 * len(lines) and not _keyed(lines[-1].split(sign)):
-            return _WORDED.search("\n".join(lines)) is None
+            return not any(_WORDED.match(line[:_LONGEST_ROW]) for line in lines)
     return False

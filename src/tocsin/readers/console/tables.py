@@ -32,6 +32,10 @@ _SPANNED = re.compile(r"\S+(?: \S+)*")
 _LOST_ESCAPES = re.compile(r"^(?:\[\d{0,2}[A-K])+")
 MOST_COLUMNS = 60
 _MOST_MISSES = 8
+_STEMS = words.listed(
+    "loss acc epoch iter step class score err f1 fb1 prec rec auc map iou dice bleu rouge ppl perp rew ret psnr ssim"
+    " mae mse nll elbo norm wer cer top kappa corr learn"
+)
 
 
 @dataclass
@@ -165,7 +169,7 @@ def _of_class(name: str, label: str, value: float) -> tuple[str, str, float]:
 
 def header(line: str) -> Header | None:
     """The header that a line is, None where it is none: words only, with a position or two metrics among them."""
-    if len(line) > 600:
+    if len(line) > 600 or not _hinted(line.lower()):
         return None
     spans = [found.span() for found in _SPANNED.finditer(line)]
     bare = _BAR.sub("", line).strip(" |│┃\t:")
@@ -179,6 +183,11 @@ def header(line: str) -> Header | None:
     if found is not None and len(spans) == len(cells):
         found.spans = spans
     return found
+
+
+def _hinted(low: str) -> bool:
+    """Whether a header's columns may be named in a line; cheap."""
+    return any(stem in low for stem in _STEMS)
 
 
 def of_cells(cells: list[str]) -> Header | None:
