@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -68,3 +70,15 @@ def test_the_word_of_a_scheduler_in_the_middle_of_the_output():
     (finding,) = killed.check(run)
     assert finding.severity is None
     assert "CANCELLED" in finding.message
+
+
+@pytest.mark.parametrize(
+    ("source", "planned", "severity"),
+    [("notebook", 5, "note"), ("notebook", None, "note"), ("notebook", 9, None), ("console", 5, None)],
+)
+def test_the_exception_of_another_cell_beside_a_complete_training(source, planned, severity):
+    said = Event("exception", "NameError: name 'x_train' is not defined", 5)
+    plan = {"planned": {"steps": planned}} if planned else {}
+    run = Run.of(series={"train/loss": [3, 2, 1, 0.5, 0.4]}, events=(said,), environment=plan, exit="failed")
+    (finding,) = killed.check(replace(run, source=source))
+    assert finding.severity == severity

@@ -21,6 +21,7 @@ CONFIG = {"lr": 0.02}
         ({"config": CONFIG}, "warning"),
         ({"environment": {"command": "python train.py"}}, "warning"),
         ({"events": (Event("launch", "python train.py"),)}, "warning"),
+        ({"environment": {"planned": {"steps": 50}}, "source": "hf-trainer"}, "warning"),
     ],
 )
 def test_it_rings(fields, severity):
@@ -34,6 +35,7 @@ def test_it_rings(fields, severity):
     [
         {},
         {"config": {"version": 3}},
+        {"environment": {"planned": {"steps": 50}}, "source": "console"},
         {"environment": {"command": "python tools/test.py --checkpoint x"}},
         {"environment": {"command": "python prepare_train.py"}},
         {"exit": "running", "config": CONFIG},

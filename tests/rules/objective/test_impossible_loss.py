@@ -96,3 +96,17 @@ def test_neighbours_are_silent(series):
 @settings(max_examples=60, deadline=None)
 def test_a_named_loss_rings_exactly_when_two_values_are_below_zero(values):
     assert bool(findings({"train/loss/mse": values})) == (np.count_nonzero(np.array(values) < -1e-3) >= 2)
+
+
+def test_a_share_of_many_hundred_percent_is_a_note():
+    (finding,) = findings({"top1": [4913.3, 4990.0, 5069.5]})
+    assert finding.severity == "note"
+    (finding,) = findings({"val/accuracy": [97.0, 104.0, 106.0]})
+    assert finding.severity == "warning"
+
+
+def test_two_values_that_no_likelihood_reaches():
+    (finding,) = findings({"train/loss": [-3.9e16, -6.4e16]})
+    assert "no lower bound holds it" in finding.message
+    assert findings({"train/loss": [-3.9e5, -6.4e5]}) == []
+    assert findings({"train/loss": [-3.9e16, 2.0]}) == []

@@ -49,7 +49,8 @@ def killed(run: Run, *, short: float = 0.95) -> Iterator[Finding | NotChecked]:
     - its last record is torn in the middle, and no exit is recorded.
 
     A warning, which says after how many of the planned epochs or steps, if the log tells them. A note where a person
-    interrupted it, where it had stopped early by its own rule, where a record is torn after all that was planned, and
+    interrupted it, where it had stopped early by its own rule, where a record is torn after all that was planned, where
+    another cell of a notebook failed beside a training that came to its end (cells run in any order), and
     where a log without any word on its end stops below `short` of the plan: that may be a time budget, a run still
     going, a copy made too early, or a kill. A failure before the first step is RUN001's.
 
@@ -142,11 +143,13 @@ def _failed(run: Run, event: Event, failure: Failure, progress: Progress | None)
     by_hand = failure.kind == "interrupt" or run.exit == "interrupted"
     where = f", in {failure.own.place}" if failure.own is not None else ""
     what = "interrupted by hand" if by_hand else f"ended by {failure.line}{where}"
+    over = progress is None or progress.complete or _stopped_early(run)
+    apart = run.source == "notebook" and over  # of another cell, run before or after
     return Finding(
         f"{what} {_of(run, progress)}" if by_hand else f"{_of(run, progress)} the run was {what}",
         subject="interrupted" if by_hand else failure.signature,
         step=run.last_step,
-        severity="note" if by_hand else None,
+        severity="note" if by_hand or apart else None,
         evidence=(Evidence(f"event:{event.kind}", failure.type or failure.kind, event.step, text=failure.line),),
         remedies=(Remedy(_CURES.get(failure.kind, _RESUME), safe=failure.kind != "out-of-memory"),),
     )

@@ -12,6 +12,7 @@ from tocsin.tracebacks import failures
 
 _TRAINS = frozenset({"lr", "epoch", "epochs", "steps", "iters", "batch", "optimizer", "optim", "warmup", "momentum"})
 _KEPT_ANYWAY = ("watch/", "param/", "lr/", "count/", "amp/", "system/")  # what a recorder notes before any step
+_TEXT = ("console", "notebook")  # a bar counts to a plan there whatever it counts, and numbers may go unread
 _TRAINER = re.compile(r"train|tune|fit\b|learn|main|launch", re.IGNORECASE)
 _OTHER = re.compile(
     r"eval|test|infer|predict|export|download|prepare|preprocess|convert|generate|serve|demo|install|plot",
@@ -28,8 +29,9 @@ def no_steps(run: Run) -> Iterator[Finding | NotChecked]:
     step (learning rates, parameter norms, its own cost), and
 
     - its exit says `finished`: an error, or
-    - its log shows that a run was started (a configuration, a command line) and says nothing after that: a warning.
-      It may have failed without a word, have logged elsewhere, or have been copied too early.
+    - its log shows that a run was started (a configuration, a command line; a planned length, where the format keeps
+      its numbers in fields) and says nothing after that: a warning. It may have failed without a word, have logged
+      elsewhere, or have been copied too early.
 
     Only a run that was meant to train counts: a word of its configuration or command line is a learning rate, epochs,
     steps, a batch, an optimizer, or the command trains (and does not evaluate, export or prepare data). Another one
@@ -69,7 +71,7 @@ def no_steps(run: Run) -> Iterator[Finding | NotChecked]:
     if not over and not meant:
         yield NotChecked("the log shows neither that a training was started nor that a run ended")
         return
-    said = "finished" if over else "was started (its log holds the configuration or the command)"
+    said = "finished" if over else "was started (its log holds the configuration, the command or the plan)"
     yield Finding(
         f"the run {said}, and 0 values of training or evaluation are recorded"
         + ("" if over else "; nor does the log say how it ended"),
@@ -83,6 +85,8 @@ def no_steps(run: Run) -> Iterator[Finding | NotChecked]:
 
 
 def _meant_to_train(run: Run) -> bool:
+    if run.environment.get("planned") and run.source not in _TEXT:
+        return True
     words = command_of(run)
     if any(_TRAINS & set(s.words) for s in (*of_config(run.config), *of_command(words))):
         return True

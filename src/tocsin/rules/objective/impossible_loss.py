@@ -44,13 +44,21 @@ _NEUTRAL = frozenset(
     _WORD.findall("binary categorical sparse with logits logit loss losses nn torch keras smooth tf f")
 )
 _CLASSIFIES = frozenset(("accuracy", "f1", "auc"))
+_SHARE = "0 to 1, or 0 to 100 %"
+_ABSURD = 1e12
+_SUM = 200.0  # a share of 100 % that is wrong by a little is at fault, one of many hundred is a count or a sum
 _REMEDIES = (
     Remedy("Print the range of targets and predictions that enter it: [0, 1] for BCE, ids for cross-entropy", True),
     Remedy("Look for a sign, a negative weight, or a quantity that was to be maximised", True),
 )
 
 
-@rule("OBJ004", needs=(), severity="error", explains=("EVL002", "EVL004", "GEN001", "GEN002", "OPT010", "PRD009"))
+@rule(
+    "OBJ004",
+    needs=(),
+    severity="error",
+    explains=("EVL001", "EVL002", "EVL004", "GEN001", "GEN002", "OPT010", "PRD009"),
+)
 def impossible_loss(
     run: Run, *, points: int = 2, tolerance: float = 1e-3, runaway: float = 1e6
 ) -> Iterator[Finding | NotChecked]:
@@ -64,9 +72,11 @@ def impossible_loss(
       or KL are below -`tolerance`: none of these can be negative. An error if the last value is below -1, else a
       warning. A KL estimated from samples, as in reinforcement learning, may be negative and is left alone; others must
       be negative in most values;
+    - of a loss end below -1e12: no sum of likelihoods is as large;
     - of a plain loss are negative beyond `runaway` in size and more than ten times further down in the last third than
       in the first: nothing bounds it. -20 is enough where accuracy, F1 or AUC say that it is a classifier;
-    - of accuracy, precision, recall, F1, AUC, IoU, Dice or mAP lie above 100, or below 0 (but for -1, a default);
+    - of accuracy, precision, recall, F1, AUC, IoU, Dice or mAP lie above 100, or below 0 (but for -1, a default); a
+      note where they reach 200 and more: a sum over batches, or a count;
     - of a correlation, MCC or kappa lie outside [-100, 100]; of R2 above 1 in a series that is not in percent; of
       perplexity between 0 and 1;
     - of one such metric are fractions and percent in turn: at least 2 values up to 1 after the first above 20, and 100
@@ -220,12 +230,12 @@ def _running_away(run: Run, series: Series, runaway: float) -> Finding | None:
     """A plain loss far below 0 and ever faster."""
     third = len(series) // 3
     if not third:
-        return None
+        return _absurd(series)
     before, after = float(np.median(series.value[:third])), float(np.median(series.value[-third:]))
     measures = {m.measure for m in map(metrics.read, run.series) if m is not None}
     limit = 20.0 if _CLASSIFIES & measures and not {"dice", "iou"} & measures else runaway
     if not (after < -limit and after < 10 * min(before, 0) and series.value[-1] <= after / 2):
-        return None
+        return _absurd(series)
     first = int(np.argmax(series.value < 0))
     scores = f" although {', '.join(sorted(_CLASSIFIES & measures))} say a classifier" if limit < runaway else ""
     return Finding(
@@ -236,6 +246,24 @@ def _running_away(run: Run, series: Series, runaway: float) -> Finding | None:
         evidence=(
             Evidence(series.name, float(series.value[first]), int(series.step[first]), 0.0, text="the first below 0"),
             Evidence(series.name, float(series.value[-1]), int(series.step[-1]), -limit, text="the last"),
+        ),
+        remedies=_REMEDIES,
+    )
+
+
+def _absurd(series: Series) -> Finding | None:
+    """A loss whose last two values are negative beyond any sum of likelihoods."""
+    if len(series) < 2 or series.value[-2:].max() > -_ABSURD:
+        return None
+    first, lowest = int(np.argmax(series.value < -_ABSURD)), int(np.argmin(series.value))
+    return Finding(
+        f"{series.name} is {series.value[first]:.3g} at step {series.step[first]}, down to {series.value[lowest]:.3g}: "
+        "no lower bound holds it",
+        subject=series.name,
+        step=int(series.step[first]),
+        evidence=(
+            Evidence(series.name, float(series.value[first]), int(series.step[first]), -_ABSURD, text="the first"),
+            Evidence(series.name, float(series.value[lowest]), int(series.step[lowest]), -_ABSURD, text="the lowest"),
         ),
         remedies=_REMEDIES,
     )
@@ -256,7 +284,7 @@ def _out_of_range(run: Run, series: Series, points: int) -> Finding | None:
 def _impossible(run: Run, metric: metrics.Metric, v: Any) -> tuple[Any, str]:
     """Which values the metric cannot have, and its range in words."""
     if metric.measure in metrics.BOUNDED:
-        return (v > 100 + 1e-6) | ((v < -1e-6) & (v != -1)), "0 to 1, or 0 to 100 %"
+        return (v > 100 + 1e-6) | ((v < -1e-6) & (v != -1)), _SHARE
     if metric.measure in metrics.SIGNED:
         return np.abs(v) > 100 + 1e-6, "-1 to 1, or -100 to 100 %"
     if metric.measure == "r2" and not _is_rouge(run, metric) and np.median(v) <= 1.5:
@@ -295,5 +323,5 @@ def _beyond(series: Series, bad: Any, why: str) -> Finding:
             Evidence(series.name, float(series.value[worst]), int(series.step[worst]), text="the largest of them"),
         ),
         remedies=_REMEDIES,
-        severity="warning",
+        severity="note" if why == _SHARE and series.value[worst] >= _SUM else "warning",
     )

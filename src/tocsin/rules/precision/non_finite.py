@@ -208,7 +208,8 @@ def _what_first(run: Run, first: Stretch) -> str:
         growth = _growth(first)
         if growth > 10:
             return f"it had grown {growth:.3g}-fold over the values before"
-        return "before any sampled gradient or parameter was" if any(run.get(n) for n in PLACES) else ""
+        sampled = run.source in ("tocsin", "memory") and any(run.get(n) for n in PLACES)
+        return "before any sampled gradient or parameter was" if sampled else ""
     return f"first was {_WORDS[first.place]} ({name}, step {first.step})"
 
 
