@@ -65,6 +65,8 @@ class States:
         if not points or (frame.epoch, frame.count, points) == self._filled:
             return None
         before = None if self.held is not None and self._superseded(frame, running, self.held) else self.release()
+        if self._filled is not None and self._filled[0] != frame.epoch:
+            self._filled = None
         self.held = (frame, points, frame.total)
         return before
 

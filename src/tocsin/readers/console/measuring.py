@@ -62,6 +62,8 @@ class Measuring:
         self._place: tuple[float, int] = (NAN, -1)
         self._block: list[tuple[int, str, str]] = []
         self._open: list[str] = []
+        self._before_cell = 0
+        self._mishap: tuple[str, str] | None = None
         self._boxed: Points = []
         self._boxed_at: Frame | None = None
         self._scales = 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from tocsin.readers.console import reports, results, tables
@@ -11,6 +12,8 @@ from tocsin.readers.console.prefixes import prefix
 from tocsin.readers.console.saying import Saying
 from tocsin.readers.console.sections import section
 from tocsin.readers.log import Log
+
+_TRAINS = re.compile(r"\b(?:fit\w*|train\w*|backward|epochs?)\(|\.fit\b|\btrainer\b", re.IGNORECASE)
 
 
 class Console(Saying):
@@ -29,6 +32,8 @@ class Console(Saying):
     def finish(self) -> Iterator[Log]:
         """All runs that are left."""
         self._end_trace()
+        if self._mishap is not None and not self.metric_lines:
+            self._fatal(*self._mishap)
         self._end_block()
         self._end_box()
         self._end_result()
@@ -41,11 +46,15 @@ class Console(Saying):
         self._end_trace()
         self._tables.close()
         self._report, self._split = "", ""
+        self._before_cell = self.metric_lines
 
     def fail(self, text: str, kind: str) -> None:
-        """An error that the source gives as such, with its type."""
+        """An error that ended a cell of a notebook: that of a run if the cell trained, or if nothing else did."""
         self._end_trace()
-        self._fatal(text, kind)
+        if self.metric_lines > self._before_cell:
+            self._fatal(text, kind)
+        elif _TRAINS.search(text):
+            self._mishap = (text, kind)
 
     def cells(self, header: list[str], row: list[str]) -> None:
         """A row of a table that the source gives as such; rows of tables that measure nothing are passed over."""
