@@ -140,9 +140,10 @@ def _accuracy(run: Run, tail: Series, classes: int) -> tuple[bool, Evidence | No
 def to_the_digits(run: Run, coincidence: float) -> Chance | None:
     """A loss, or a term with an accuracy of its own, whose last values are ln k to more digits than luck would give.
 
-    The last 3 epochs or evaluations, of batch losses the last 4 values, the first of the record left out. No model that
-    still learns repeats a level so. The chance that a level lies so near to some ln k is below ``coincidence``; k = 2
-    has to be reached beyond epoch 2, since preferences and twin inputs begin there. Never far from ln k before, either.
+    The last 3 epochs or evaluations, of batch losses the last 4 values, the first of the record left out. No model
+    that still learns repeats a level so. The chance that a level lies so near to some ln k is below ``coincidence``,
+    by epoch below half of it; k = 2 has to be reached beyond epoch 2, since preferences and twin inputs begin there.
+    Never far from ln k before, either.
     """
     if learning.unlike_progress(run) or _rate_at_rest(run):
         return None
@@ -180,7 +181,7 @@ def _digits(run: Run, loss: Series, coincidence: float) -> Chance | None:
     above, accuracy = _accuracy(run, tail, classes)
     begun = float(np.nan_to_num(tail.epoch[-1])) > 2 or known is not None or accuracy is not None
     left = np.any(np.abs(loss.value[1:] - math.log(classes)) > 0.01 * math.log(classes))
-    if above or luck > coincidence or error > _DIGITS or left or (classes == 2 and not begun):
+    if above or luck > coincidence / (2 if by_epoch else 1) or error > _DIGITS or left or (classes == 2 and not begun):
         return None
     return Chance(tail, int(tail.step[0]), classes, float(tail.value.mean()), error, known, accuracy)
 
@@ -198,12 +199,15 @@ _ERROR_RATE = re.compile(
 _ERRORS_OF = re.compile(r"(?<![a-z])(?:char|word)$")  # Tesseract: "char train=1.2%, word train=4.1%"
 
 
+_NO_RATE = re.compile(r"best|worst|loss", re.IGNORECASE)
+
+
 def error_rates(run: Run) -> list[Series]:
     """Word, character and token error rates as fractions; what exceeds 20 is in percent."""
     found = []
     for name, series in run.series.items():
         rate = series.finite
-        told = (_ERROR_RATE.search(name) or _ERRORS_OF.search(name)) and "best" not in name and "worst" not in name
+        told = (_ERROR_RATE.search(name) or _ERRORS_OF.search(name)) and not _NO_RATE.search(name)
         if told and len(rate) and rate.value.min() >= 0:
             percent = 100.0 if rate.value.max() > 20 else 1.0
             found.append(Series(name, rate.step, rate.value / percent, rate.epoch, rate.time))
@@ -242,7 +246,7 @@ def _falls(series: Series, share: float = 0.03) -> bool:
 
 
 def at_a_half(run: Run) -> Series | None:
-    """The last fifth, 5 values and more, of a main loss that came down to 1/4 and stays there, within 1e-4.
+    """The last tenth, 5 values and more, of a main loss that came down to 1/4 and stays there, within 1e-4.
 
     The squared error of one half for every input where 0 and 1 are equally frequent. None beside an accuracy, which
     says more, and in adversarial training, where 1/4 is the equilibrium of least squares.
@@ -253,7 +257,7 @@ def at_a_half(run: Run) -> Series | None:
         loss = run.get(name)
         if loss is None or len(loss.finite) < 20 or metrics.decimals(loss.finite.value) < 4:
             continue
-        tail = loss.finite[-max(5, len(loss.finite) // 5) :]
+        tail = loss.finite[-max(5, len(loss.finite) // 10) :]
         if np.all(np.abs(tail.value - 0.25) <= 1e-4) and loss.finite.value.min() > 0.25 - 2e-4:
             return Series(name, tail.step, tail.value, tail.epoch, tail.time)
     return None

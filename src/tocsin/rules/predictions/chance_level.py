@@ -99,7 +99,8 @@ def chance_level(
     ## Options
     - `evaluations` (5), `steps` (40): a trend of five points spans all pairwise slopes; batch losses vary more.
     - `window` (.02): ln 10 and ln 11 differ by 4 %; half of it keeps one k apart from the next up to about 25.
-    - `luck` (.02): the chance that a level anywhere between two neighbouring ln k lies so near to one.
+    - `luck` (.02): the chance that a level anywhere between two neighbouring ln k lies so near to one. Half of it for
+      values by epoch: means repeat more easily than batches.
     - `coincidence` (.1): between ln 2 and ln 3, a level known to .01 lies so near to either in 5 % of cases.
 
     ## Known limits
