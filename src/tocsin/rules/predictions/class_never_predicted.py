@@ -71,7 +71,8 @@ def class_never_predicted(
     and the mean over the classes rose by less than .02 in the last third. A note where it is too early to say, and at
     least a third of the classes were 0 in all of 2 evaluations or more. A class whose logged support is below 35 is
     left out. Where recall and support of each class were reported, the only report (of more, the last 3) is judged as
-    recorded predictions are: recall 0 of m targets; two reports are a note. All classes but one at 0 is a constant (PRD002).
+    recorded predictions are: recall 0 of m targets; two reports are a note. All classes but one at 0 is a
+    constant (PRD002).
 
     ## Why is this bad?
     The question about this class cannot be answered by this run, and an accuracy or a weighted mean hides it.
