@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import yaml
@@ -9,15 +10,20 @@ import yaml
 _LONGEST_NUMBER = 400  # characters; whole numbers to base 60 take time that grows with the square of their length
 
 
-def parsed(text: str, most: int) -> Any:
+def parsed(text: str, most: int, *, exponents: bool = False) -> Any:
     """The one document in ``text``, of at most ``most`` keys and values.
+
+    Args:
+        text: YAML 1.1.
+        most: Keys and values that it may have.
+        exponents: Whether an unquoted ``1e-8`` is a number, as YAML 1.2 has it; text in YAML 1.1.
 
     Raises:
         ValueError: It is malformed, or larger: as written, or once its merge keys (``<<``) are carried out.
         RecursionError: It is nested too deeply.
     """
     try:
-        loader = _Loader(text)
+        loader = _LaterLoader(text) if exponents else _Loader(text)
         loader.left = most
         return loader.get_single_data()
     except (RecursionError, ValueError):
@@ -50,3 +56,12 @@ class _Loader(yaml.SafeLoader):
 
 
 _Loader.add_constructor("tag:yaml.org,2002:int", _Loader.construct_yaml_int)
+
+
+class _LaterLoader(_Loader):
+    """Takes a number with an exponent for one, whether or not its mantissa has a dot and its exponent a sign."""
+
+
+_LaterLoader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)[eE][-+]?\d+"), list("-+.0123456789")
+)

@@ -52,7 +52,12 @@ def _parsed(path: Path, text: str) -> Any:
         return tomllib.loads(text)
     from tocsin.readers.bounded_yaml import parsed
 
-    return parsed(_PYTHON_TAG.sub("", text), 2 * MOST_VALUES)
+    return parsed(_PYTHON_TAG.sub("", text), 2 * MOST_VALUES, exponents=_by_go(text))
+
+
+def _by_go(text: str) -> bool:
+    """Whether W&B's newer writer wrote it: numbers such as 1e-08 stand bare, texts that read as one are quoted."""
+    return re.search(r"^_wandb:", text, re.MULTILINE) is not None and "wandb_version:" not in text
 
 
 class _Plain:

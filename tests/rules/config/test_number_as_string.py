@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tocsin.findings import NotChecked
 from tocsin.rules.config.number_as_string import _reason, _spelling, number_as_string
-from tocsin.run import Event, Run
+from tocsin.run import Event, Run, Series
 
 QUOTED = "it was quoted"
 # The traceback of report 004, its paths shortened: the string was eps, not the learning rate.
@@ -60,12 +60,27 @@ def test_spellings_that_ring(key, text):
         ("1.0e5", "its exponent has no sign"),
         ("-.5", "no digit stands before its dot"),
         ("089", "it has a leading zero (write 89)"),
-        ("inf", "(write .inf)"),
         ("0.1", "it was quoted, or came from a command line or an environment variable"),
     ],
 )
 def test_the_reason_is_the_parsers(text, why):
     assert why in ring({"lr": text})[0].message
+
+
+def test_infinity_is_given_as_text_unless_the_run_died_of_it():
+    assert ring({"magnitude_std": "inf"}) == []
+    died = {"events": (Event("exception", "TypeError: must be real number, not str"),), "exit": "failed"}
+    assert "(write .inf)" in ring({"magnitude_std": "inf"}, **died)[0].message
+
+
+def test_a_foreign_run_that_trained_may_have_a_program_that_converts():
+    fields = {"source": "csv", "series": {"train/loss": Series.of("train/loss", [2.0, 1.0])}}
+    (finding,) = ring({"lr": "1e-4"}, **fields)
+    assert finding.severity == "note"
+    assert "its program may turn it into a number" in finding.message
+    (finding,) = ring({"lr": "1e-4"}, events=(Event("exception", TRACEBACK),), exit="failed", **fields)
+    assert finding.severity == "error"
+    assert ring({"lr": "1e-4"}, source="csv")[0].severity == "warning", "it never trained"
 
 
 def test_lists_and_containers_of_weights_are_read_too():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -19,17 +20,25 @@ _OTHER_RATES |= frozenset(("scheduler", "schedule", "policy", "type", "warmup", 
 _OTHER_RATES |= frozenset(("power", "config", "layer", "find", "finder", "auto", "drop", "milestones", "restart"))
 _OTHER_RATES |= frozenset(("cycle", "eta", "floor", "bias", "kwargs"))
 _SCALED = frozenset(("scale", "scaling", "scaled", "blr", "mult", "multiplier", "muparam", "mup", "nbs"))
-_OWN_RATE = frozenset(("auto", "adafactor", "prodigy", "dadaptadam", "dadaptadan", "dadaptsgd", "noam", "schedulefree"))
+_OWN_RATE = ("adafactor", "prodigy", "dadapt", "noam", "schedulefree", "rsqrt")
+_PLAIN = frozenset(
+    ("lr", "learning", "rate", "base", "init", "initial", "max", "peak", "start", "train", "training", "main", "model")
+)
+_PLAIN |= frozenset(("optimizer", "optim", "opt", "adam", "adamw", "sgd", "muon", "0", "value"))
+_OTHER_LIMITS = frozenset(("steps", "iters", "iterations", "updates", "update", "time", "hours", "minutes", "tokens"))
+_SOUGHT = frozenset(("find", "finder", "auto", "tune", "tuner"))
 _DEVICES = (
     "world_size", "num_gpus", "n_gpu", "n_gpus", "ngpu", "gpus", "num_devices", "devices", "nproc_per_node",
-    "num_processes", "num_nodes", "nnodes", "nodes",
+    "num_processes", "num_nodes", "nnodes", "nodes"
 )  # fmt: skip
+_DEVICE_LISTS = frozenset(("gpus", "gpu", "gpu_ids", "devices", "device", "device_ids", "cuda_visible_devices"))
 _ACCUMULATION = (
     "gradient_accumulation_steps", "accumulate_grad_batches", "grad_accum", "grad_accum_steps", "accumulation_steps",
     "accum_iter", "update_freq",
 )  # fmt: skip
 _BATCH = ("batch_size", "train_batch_size", "per_device_train_batch_size", "global_batch_size", "samples_per_gpu", "bs")
 _NEAR = 0.05
+_MEETING = 4.5  # a linear warm-up and a linear fall, both over the whole run, meet at a quarter of the rate
 
 
 @dataclass(frozen=True)
@@ -49,27 +58,39 @@ class Shown:
 
     @property
     def reach(self) -> float:
-        """The highest rate that two records may hide: the fall after the peak, drawn back to the one before."""
+        """The highest rate that the records may hide: the fall after the peak, drawn back to the start of the run.
+
+        A warm-up that the fall begins within has hidden all of it.
+        """
         value, step = self.series.value, self.series.step
         later = np.flatnonzero(value < self.peak)
         later = later[later > self.at]
         if not later.size or step[later[0]] == step[self.at]:
             return self.peak
         slope = (self.peak - value[later[0]]) / (step[later[0]] - step[self.at])
-        before = int(step[self.at - 1]) if self.at else 0
-        return self.peak + float(slope) * (int(step[self.at]) - before)
+        return self.peak + float(slope) * int(step[self.at])
 
-    @property
-    def open(self) -> bool:
-        """Whether it may yet have risen, or had fallen before the log begins: then a higher rate cannot be excluded."""
+    def hides(self, rate: float) -> bool:
+        """Whether a higher rate cannot be excluded: it may yet have risen, had fallen before, or few records rise."""
         value, step = self.series.value, self.series.step
+        if rate <= self.peak:
+            return False
         rising = bool(value[-1] == self.peak and value[0] < self.peak)
         every = float(np.median(np.diff(step))) if len(step) > 1 else math.inf
-        return rising or (self.at == 0 and float(step[0]) > 2 * every and value[-1] < self.peak)
+        late = self.at == 0 and float(step[0]) > 2 * every and value[-1] < self.peak
+        return rising or late or (self._pointed and rate <= _MEETING * self.peak)
+
+    @property
+    def _pointed(self) -> bool:
+        """Whether fewer than 5 records rise and the next falls: a fall that began within the warm-up looks so."""
+        at, value = self.at, self.series.value
+        return 0 < at < min(5, len(value) - 1) and bool(value[at - 1] < self.peak > value[at + 1])
 
     def agrees(self, rate: float, scales: Sequence[float]) -> bool:
         """Whether this is the peak, the first or the lowest rate of the group, or the peak in its declared scale."""
         value = self.series.value
+        if self.peak == 1 and rate < 1:
+            return True  # a factor of the schedule, not the rate
         plain = [self.peak, float(value[0]), float(value.min())]
         if any(_near(rate, v) for v in plain) or any(_near(rate * s, self.peak) for s in scales):
             return True
@@ -84,12 +105,14 @@ def declared_not_applied(run: Run, *, factor: float = 1.5, powers: int = 4) -> I
     Compares the learning rates that the configuration, the command line and the names of the run and its folders
     declare (`lr: 1e-5`, `--lr 1e-5`, `lr_1e-05`) with the log's own. A declared rate `d` agrees if for some parameter
     group it is, within 5 %, the peak `p`, the first or the lowest logged rate, if it lies between `p` and where the
-    fall after `p` leads when drawn back to the record before, or if `p / d` is the product of declared numbers of
-    devices, nodes and accumulated batches (or of these with the batch size over 256 or 512), or a root of one. Rings
-    where no rate of a source agrees and `p / d` is above `factor` or below its inverse; it names both numbers, and the
-    source that does agree.
+    fall after `p` leads when drawn back to the start, or if `p / d` is the product of declared numbers of devices,
+    nodes and accumulated batches (or of these with the batch size over 256 or 512; a `base` rate: with the batch
+    size), or a root of one. Rings where no rate of a source agrees, the nearest key means the main rate (`lr`,
+    `base_lr`, `max_lr`, not `inner_lr`), and `p / d` is above `factor` or below its inverse; it names both numbers,
+    and the source that does agree.
 
-    Rings also where the log counts to another number of epochs than every declared one, by more than 1.
+    Rings also where the log counts to another number of epochs than every declared one (and every sum of two), by more
+    than 1, unless steps, updates or time are limited, too.
 
     A warning. A note where the command line overrode the configuration, as command lines do, and where `p / d` is a
     power of two from `powers` on while no number of devices is declared (scaling by devices looks like that).
@@ -119,9 +142,11 @@ def declared_not_applied(run: Run, *, factor: float = 1.5, powers: int = 4) -> I
     - `powers` = 4: the least power of two that passes for scaling by an undeclared number of devices.
 
     ## Known limits
-    Silent where the log covers only a part of the warm-up or begins late, where trainer or optimizer choose the rate
-    (`optimizer: auto`, Adafactor, Prodigy, Noam), where a key speaks of scaling the rate, and on a log that rounds the
-    rate to 0. Batch sizes cannot be compared: logs do not show them.
+    Silent where the log covers only a part of the warm-up, has fewer than 5 records of a rise that a fall ends, or
+    begins late; where trainer or optimizer choose the rate (`optimizer: auto`, a finder, Adafactor, Prodigy, Noam,
+    roots of the step), where a key speaks of scaling the rate or of a decay by layers, where the log's highest
+    is exactly 1 (a factor of the schedule), and on a log that rounds the rate to 0. Batch sizes cannot be compared:
+    logs do not show them.
 
     ## References
     Goyal et al. 2017 (linear scaling). A public log: lr 1e-5 in the folder's name, 5e-5 in the log.
@@ -178,10 +203,12 @@ def _chosen_elsewhere(run: Run) -> bool:
     for setting in declared.settings(run):
         said = str(setting.value).lower().replace("_", "").replace("-", "") if isinstance(setting.value, str) else ""
         chooser = {"optimizer", "optim", "name", "type", "scheduler", "schedule", "policy", "opt"} & {*setting.words}
-        if chooser and said in _OWN_RATE:
+        if said.startswith(_OWN_RATE) or (chooser and said == "auto"):
             return True
         words = {*setting.words, *setting.parents}
-        about = "blr" in words or "nbs" in words or (words & _SCALED and ("lr" in words or "learning" in words))
+        rate = "lr" in words or "learning" in words
+        about = "blr" in words or "nbs" in words or "llrd" in words or (rate and bool(words & (_SCALED | _SOUGHT)))
+        about |= "layerwise" in words or {"layer", "decay"} <= {*setting.words}
         if about and setting.value not in (False, None, 0, 1, 1.0, "false", "False"):
             return True
     return False
@@ -192,7 +219,10 @@ def _scales(run: Run) -> tuple[float, ...]:
     sizes, batches = [], [1.0]
     for setting in declared.settings(run):
         key, number = "_".join(setting.words), setting.number
-        if number is not None and number > 0 and key in _DEVICES + _ACCUMULATION:
+        listed = _listed(setting) if key in _DEVICE_LISTS else 0
+        if listed > 1:
+            sizes.append(float(listed))
+        elif number is not None and number > 0 and key in _DEVICES + _ACCUMULATION:
             sizes.append(number)
         elif number is not None and number > 0 and key in _BATCH:
             batches.append(number)
@@ -200,6 +230,14 @@ def _scales(run: Run) -> tuple[float, ...]:
     products = {math.prod(part) for n in range(len(sizes) + 1) for part in itertools.combinations(sizes, n)}
     by_batch = {p * b / base for p in products for b in batches[1:6] for base in (256, 512)}
     return tuple(f for s in products | by_batch for f in (s, 1 / s, math.sqrt(s), 1 / math.sqrt(s)))
+
+
+def _listed(setting: Setting) -> int:
+    """How many devices a list of them names: ``[0, 1]``, ``"0,1,2,3"``."""
+    if isinstance(setting.value, list | tuple):
+        return len(setting.value)
+    text = setting.value if isinstance(setting.value, str) else ""
+    return text.count(",") + 1 if re.fullmatch(r"(?:cuda:)?\d+(?:\s*,\s*\d+){1,63}", text) else 0
 
 
 def _compare(
@@ -210,13 +248,32 @@ def _compare(
     for where in dict.fromkeys(s.where for s, _ in rates):
         if any(s.where == where for s in right):
             continue
-        told = [(s, r) for s, r in rates if s.where == where and not any(o.open and r > o.peak for o in shown)]
-        apart = [(abs(math.log(o.peak / r)), s, r, o) for s, r in told for o in shown]
-        if told and len(told) == sum(s.where == where for s, _ in rates):
+        told = [(s, r) for s, r in rates if s.where == where]
+        hidden = any(o.hides(r) or _by_batch(run, s, o.peak / r) for s, r in told for o in shown)
+        apart = [(abs(math.log(o.peak / r)), s, r, o) for s, r in told for o in shown if _plain(s)]
+        if apart and not hidden:
             distance, setting, rate, one = min(apart, key=lambda a: a[0])
             if distance > math.log(factor):
                 calm = _overridden(setting, right) or _by_devices(run, one.peak / rate, powers)
                 yield _finding(run, setting, rate, one, right, calm)
+
+
+def _plain(setting: Setting) -> bool:
+    """Whether its key means the main rate of the training, and not that of an inner loop, a head or another stage."""
+    words = declared.key_of_name(setting) if setting.where == "name" else setting.words
+    return set(words) <= _PLAIN
+
+
+def _by_batch(run: Run, setting: Setting, ratio: float) -> bool:
+    """Whether a base rate was multiplied by the batch size and a whole number of devices and batches."""
+    if "base" not in setting.words or ratio < 1:
+        return False
+    batches = [s.number or 0.0 for s in declared.settings(run) if "_".join(s.words) in _BATCH]
+    return any(b > 1 and ratio / b <= 64.5 and _close(ratio / b) for b in batches)
+
+
+def _close(ratio: float) -> bool:
+    return round(ratio) >= 1 and abs(ratio - round(ratio)) <= 0.01
 
 
 def _overridden(setting: Setting, right: list[Setting]) -> bool:
@@ -260,7 +317,7 @@ def _text(run: Run, setting: Setting, name: str, one: Shown, step: int) -> Evide
 def _length(run: Run, lengths: list[tuple[Setting, float]], counted: float) -> Iterator[Finding]:
     """The log counts "n / N" to another N than is declared; a resumed count is left alone."""
     starts = [float(np.nanmin(s.epoch)) for s in run.series.values() if np.isfinite(s.epoch).any()]
-    if any(abs(n - counted) <= 1 for _, n in lengths) or min(starts, default=0.0) > 2:
+    if any(abs(n - counted) <= 1 for n in _counts(run)) or min(starts, default=0.0) > 2 or _limited(run):
         return
     setting, _ = lengths[-1]
     yield Finding(
@@ -269,6 +326,23 @@ def _length(run: Run, lengths: list[tuple[Setting, float]], counted: float) -> I
         evidence=(declared.cited(run, setting, f"the log counts to {counted:g}"),),
         remedies=(Remedy("Write the configuration from what the trainer holds after all overrides", safe=True),),
     )
+
+
+def _counts(run: Run) -> list[float]:
+    """Every declared number of epochs, and the sums of two: stages that the log counts through."""
+    told = [s.number for s in declared.settings(run) if {"epoch", "epochs"} & {*s.words} and (s.number or 0) > 0]
+    single = [n for n in told if n is not None][:50]
+    return single + [sum(pair) for pair in itertools.combinations(single, 2)]
+
+
+def _limited(run: Run) -> bool:
+    """Whether a positive limit in steps, updates or time is declared, too: trainers derive the epochs from that."""
+    for setting in declared.settings(run):
+        words = {*setting.words}
+        limit = words & _OTHER_LIMITS and (words & {"max", "total", "train", "training", "budget"} or len(words) == 1)
+        if limit and not words & {"warmup", "warm"} and (setting.number or 0) > 0:
+            return True
+    return False
 
 
 def _near(one: float, other: float) -> bool:

@@ -18,6 +18,11 @@ _OPTIMIZER = frozenset(("optim", "optimizer", "optimizers", "adam", "adamw", "la
 _FROZEN = frozenset(
     ("frozen", "freeze", "backbone", "encoder", "pretrained", "embedding", "embeddings", "mult", "groups")
 )
+_OTHER_RATES = frozenset(("scale", "layer", "step", "scheduler", "type"))
+_OTHER_RATES |= frozenset(
+    ("min", "end", "final", "stop", "decay", "warmup", "mult", "factor", "ratio", "gamma", "power")
+)
+_SOUGHT = frozenset(("find", "finder", "auto", "tune", "tuner"))
 
 
 @dataclass(frozen=True)
@@ -57,15 +62,25 @@ class Domain:
 _WHO = (
     r"(?:(?:adam|adamw|sgd|optim|optimizer|base|init|initial|peak|max|start|train|g|d|head|generator|discriminator)_)*"
 )
+_COUNTED = r"(?:n|num|mc|multi|multisample|sample|samples|frame|packet|call)_"  # dropouts, not their share
 _SHARE = r"(?:split|ratio|frac|fraction|proportion|portion)"
 _DOMAINS: tuple[Domain, ...] = (
     Domain("learning rate", rf"{_WHO}(?:lr|learning_rate)(?:_0|_init|_initial|_g|_d)?", sentinel=True, why="it climbs"),
     Domain("beta", rf"{_WHO}(?:beta_?[12]|betas)", high=1.0, open_high=True, why="its running mean diverges"),
-    Domain("epsilon", rf"{_WHO}(?:(?:layer_|rms_|batch_)?norm_)?(?:eps|epsilon)", why="a root of it is lost"),
-    Domain("momentum", rf"{_WHO}(?:bn_|batch_norm_|warmup_)?momentum", high=1.0, why="the velocity grows without end"),
+    Domain(
+        "epsilon", rf"{_WHO}(?:(?:layer_|rms_|batch_)?norm_)?(?:eps|epsilon)", sentinel=True, why="a root of it is lost"
+    ),
+    Domain(
+        "momentum",
+        rf"{_WHO}(?:bn_|batch_norm_|warmup_)?momentum",
+        high=1.0,
+        sentinel=True,
+        why="the velocity grows without end",
+    ),
     Domain(
         "dropout",
-        r"(?!n_|num_)(?:[a-z]+_){0,3}(?:dropout|pdrop|drop_path|drop_rate|droppath)(?:_(?:rate|prob|probability|p|ratio))?",
+        rf"(?:(?!{_COUNTED})[a-z]+_){{0,3}}(?:dropout|pdrop|drop_path|droppath)(?:_(?:rate|prob|probability|p|ratio))?"
+        r"|(?:(?:attn|attention|proj|path|pos|head|hidden|ffn|mlp|model)_)*drop_rate",
         high=1.0,
         sentinel=True,
         why="it is a probability",
@@ -86,11 +101,12 @@ _DOMAINS: tuple[Domain, ...] = (
     ),
     Domain(
         "batch size",
-        r"(?:(?:train|training|per_device_train|per_gpu_train|micro|global|mini|total)_)*(?:batch_size|samples_per_gpu)",
+        r"(?:train|training|per_device_train|per_gpu_train)_batch_size|samples_per_gpu",
         low=1e-9,
         sentinel=True,
         why="no sample is drawn",
     ),
+    Domain("batch size", r"(?:(?:micro|global|mini|total)_)*batch_size", sentinel=True),  # 0: whole set, or automatic
     Domain("length", r"(?:num_|n_|max_|total_|train_)+(?:epochs|steps|iters|iterations)|epochs", sentinel=True),
     Domain("accumulation", r"(?:gradient_|grad_)?accum\w*_(?:steps|batches|iter|iters)", sentinel=True),
     Domain(
@@ -105,7 +121,7 @@ _DOMAINS: tuple[Domain, ...] = (
         sentinel=True,
         why="a share",
     ),
-    Domain("masking share", r"(?:mlm|mask|masking)_(?:probability|prob|ratio)", high=1.0, sentinel=True),
+    Domain("masking share", r"mlm_(?:probability|prob)|masked_lm_prob(?:ability)?", high=1.0, sentinel=True),
     Domain(
         "gradient clipping",
         r"(?:max_grad_norm|(?:gradient|grad)_clip(?:ping)?(?:_(?:val|value|norm))?|clip_grad(?:_norm)?|clip_norm)",
@@ -113,11 +129,17 @@ _DOMAINS: tuple[Domain, ...] = (
         severity="warning",
         why="a negative bound turns the gradient round, where it is not taken for off",
     ),
-    Domain("EMA decay", r"(?:model_)?ema_(?:decay|rate|momentum)", high=1.0, severity="warning"),
+    Domain("EMA decay", r"(?:model_)?ema_(?:decay|momentum)", high=1.0, severity="warning"),
 )
 _PATTERNS = tuple((domain, re.compile(domain.key)) for domain in _DOMAINS)
 _WARMUP = re.compile(r"(?:num_|n_|lr_)*warmup_(steps|iters|iterations|updates|epochs)")
-_TOTAL = re.compile(r"(?:num_|n_|max_|total_|train_|training_)+(steps|iters|iterations|updates|update|epochs)|(epochs)")
+_TOTAL = re.compile(
+    r"(?:num_|n_|max_|total_|train_|training_)*(?:max_|total_|train_|training_)(steps|iters|iterations|updates|update)"
+    r"|num_(iterations|updates)|(?:num_|n_|max_|total_|train_|training_)*(epochs)"
+)
+_UNIT = {"steps": "steps", "updates": "steps", "update": "steps", "iters": "iters", "iterations": "iters"}
+_UNIT["epochs"] = "epochs"  # Decision Transformer's iterations hold many steps: these two are not compared
+_ACCUMULATION = re.compile(r"(?:gradient_|grad_)?accum\w*_(?:\w+_)?(?:steps|batches|iter|iters)|update_freq")
 _REFUSED = re.compile(
     r"Invalid (?P<what>learning rate|beta parameter at index \d|momentum value|weight_decay value|epsilon value)\s*:\s*"
     r"(?P<value>-?[\d.]+(?:e[-+]?\d+)?|-?inf|nan)|(?P<drop>dropout probability) (?:has to be|must be) .{0,40}but got "
@@ -138,16 +160,18 @@ def impossible_hyperparameter(run: Run, *, records: int = 5) -> Iterator[Finding
     ## What it does
     Reads the leaves of the configuration, the command line, what the log says of its optimizer and what an exception
     refused, and rings where a value lies outside the domain of its key, in any spelling: learning rate, epsilon, weight
-    decay, warm-up, lengths, accumulation, temperature and shares of splits below 0, batch size not above 0, betas
-    outside [0, 1), momentum, dropout, label smoothing, masking and warm-up shares outside [0, 1]; NaN anywhere. An
-    error. A warning for a negative clipping bound, an EMA decay above 1, and where
+    decay, warm-up, lengths, accumulation, temperature and shares of splits below 0, training batch size not above 0,
+    betas outside [0, 1), momentum, dropout, label smoothing, masked-token and warm-up shares outside [0, 1]; NaN in
+    any of them. An error. A warning for a negative clipping bound, an EMA decay above 1, and where
 
-    - the declared warm-up is longer than the declared run (in the same unit, against the longest length declared),
-    - the learning rate is declared 0, or is 0 at all of `records` or more records, while the training loss does not
-      fall.
+    - the declared warm-up is longer than the declared run (in the same unit, against the longest length declared,
+      times the declared accumulation),
+    - the learning rate is declared 0 and no other one is declared, or it is 0 at all of `records` or more records,
+      while the training loss does not fall.
 
     In the log's own learning rates, a negative one is an error, and so are 3 NaN at the end. -1 is taken for "off" or
-    "automatic" where trainers use it so, 0 for "off"; 0 at the ends of a schedule or in one parameter group is fine.
+    "automatic", 0 for "off"; 0 at the ends of a schedule or in one parameter group is fine. Names of folders are not
+    judged: there `dropout50` is 0.5.
 
     ## Why is this bad?
     Some optimizers refuse such a value, others compute with it: a beta below 0 makes the running mean alternate, a
@@ -170,8 +194,9 @@ def impossible_hyperparameter(run: Run, *, records: int = 5) -> Iterator[Finding
     - `records` = 5: learning rates of 0 that count as "always", where the log does not say that it changes. A choice.
 
     ## Known limits
-    Keys are told by their words; a program of its own may mean another thing by them. Values that are only unwise (a
-    learning rate of 10) are left alone. A log that rounds 1e-5 to `0.0000` shows a rate of 0: hence a warning, and
+    Keys are told by their words, and only those are judged that mean one thing in all common trainers (`mask_ratio` is
+    a share in one and a factor of resolution in another, `n_steps` a length or a rollout). Values that are only unwise
+    (a learning rate of 10) are left alone. A log that rounds 1e-5 to `0.0000` shows a rate of 0: hence a warning, and
     silence while the loss falls.
 
     ## References
@@ -186,10 +211,9 @@ def impossible_hyperparameter(run: Run, *, records: int = 5) -> Iterator[Finding
 
 def _outside(run: Run) -> Iterator[Finding]:
     for setting in (*declared.settings(run), *declared.of_events(run)):
-        words = declared.key_of_name(setting) if setting.where == "name" else setting.words
-        domain = _domain("_".join(words))
+        domain = _domain("_".join(setting.words)) if setting.where != "name" else None
         bad = [v for v in declared.numbers_of(setting.value) if domain and not domain.holds(v)]
-        if domain is not None and bad and not _other_betas(setting, bad[0]):
+        if domain is not None and bad and not _another_thing(setting, bad[0]):
             yield _finding(run, domain, setting, bad[0])
 
 
@@ -197,12 +221,17 @@ def _domain(key: str) -> Domain | None:
     return next((domain for domain, pattern in _PATTERNS if pattern.fullmatch(key)), None)
 
 
-def _other_betas(setting: Setting, value: float) -> bool:
-    """Betas of a noise schedule, of many entries, or a bare one above 1 (a weight of a loss) are no optimizer's."""
-    if setting.words[0] == "beta" and value >= 1 and not setting.parents & _OPTIMIZER:
+def _another_thing(setting: Setting, value: float) -> bool:
+    """Whether the value speaks against the meaning: degrees, coefficients, weights of a loss, a noise schedule."""
+    if setting.words == ("temperature",):
+        return value <= -1 and not setting.parents & _OPTIMIZER
+    if not setting.words[-1].startswith("beta") and "beta" not in setting.words:
+        return False
+    numbers = declared.numbers_of(setting.value)
+    pair = len(numbers) == 2 and 0 < numbers[0] < 1
+    if abs(value) >= 1 and not pair and not setting.parents & _OPTIMIZER and not set(setting.words) & _OPTIMIZER:
         return True
-    many = setting.words[-1:] == ("betas",) and len(declared.numbers_of(setting.value)) > 3
-    return many or bool(setting.parents & {"diffusion", "noise", "scheduler", "schedule", "sampler"})
+    return len(numbers) > 3 or bool(setting.parents & {"diffusion", "noise", "scheduler", "schedule", "sampler"})
 
 
 def _finding(run: Run, domain: Domain, setting: Setting, value: float) -> Finding:
@@ -287,22 +316,33 @@ def _never_warm(run: Run) -> Iterator[Finding]:
 
 
 def _longest(run: Run, told: list[Setting], unit: str) -> float | None:
-    """The longest length that is declared or was reached, in epochs or steps; None where none is declared."""
+    """The longest length declared in this unit, or reached; None where none is declared."""
+    totals = [s.number or 0.0 for s in told if (m := _TOTAL.fullmatch("_".join(s.words))) and _UNIT[unit] == _unit(m)]
     epochs = unit == "epochs"
-    totals = [s.number for s in told if (m := _TOTAL.fullmatch("_".join(s.words))) and ("epochs" in m[0]) == epochs]
     plan = run.environment.get("planned")
     said = plan.get("epochs" if epochs else "steps") if isinstance(plan, dict) else None
     totals += [float(said)] if isinstance(said, int | float) else []
+    if not totals:
+        return None
     reached = max((float(np.nanmax(s.epoch, initial=0)) for s in run.series.values()), default=0.0)
-    known = [t for t in totals if t is not None]
-    return max(*known, reached if epochs else float(run.last_step)) if known else None
+    if epochs:
+        return max(*totals, reached)
+    parts = [s.number or 1.0 for s in told if _ACCUMULATION.fullmatch("_".join(s.words))]  # may count batches
+    return max(max(totals) * max(1.0, *parts, 1.0), float(run.last_step))
+
+
+def _unit(total: re.Match[str]) -> str:
+    return _UNIT[next(group for group in total.groups() if group)]
 
 
 def _zero(run: Run) -> Iterator[Finding]:
-    """A main learning rate that is declared 0, where the log does not show another one."""
+    """A main learning rate that is declared 0, where neither the log nor the configuration has another one."""
     if any(bool(np.any(s.value > 0)) for s in run.family("lr").values()) or _learns(run):
         return
-    for setting in declared.settings(run):
+    told = declared.settings(run)
+    if any(_rate_elsewhere(setting) for setting in told):
+        return
+    for setting in told:
         plain = "_".join(setting.words) in ("lr", "learning_rate", "lr_0", "base_lr", "init_lr", "initial_lr")
         if plain and setting.where != "name" and setting.number == 0 and not setting.parents & _FROZEN:
             yield _warning(
@@ -311,6 +351,15 @@ def _zero(run: Run) -> Iterator[Finding]:
                 (declared.cited(run, setting),),
                 "Give the learning rate that was meant; freeze parameters by requires_grad=False",
             )
+
+
+def _rate_elsewhere(setting: Setting) -> bool:
+    """Whether another learning rate is set, or sought by a finder; frozen parts have one of 0."""
+    words = {*setting.words}
+    if not ("lr" in words or {"learning", "rate"} <= words):
+        return False
+    sought = bool(words & _SOUGHT) and setting.value not in (False, None, "false", "False")
+    return sought or (not words & _OTHER_RATES and any(n != 0 for n in declared.numbers_of(setting.value)))
 
 
 def _warning(message: str, subject: str, evidence: tuple[Evidence, ...], cure: str) -> Finding:

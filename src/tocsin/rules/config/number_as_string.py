@@ -11,6 +11,7 @@ from tocsin.run import Event, Run
 
 _D = r"\d+(?:_\d+)*"
 _NUMBER = re.compile(rf"[+-]?(?:{_D}\.?(?:{_D})?|\.{_D})(?:[eE][+-]?\d+)?|[+-]?inf", re.IGNORECASE | re.ASCII)
+_INFINITE = ("inf", "+inf", "-inf")  # has no literal in JSON or Python: text is how it is given
 # What YAML 1.1 takes for a number (yaml.org/type/float.html, int.html), as PyYAML implements it.
 _YAML_FLOAT = re.compile(r"[+-]?\d[\d_]*\.[\d_]*([eE][+-]\d+)?|\.\d[\d_]*([eE][+-]\d+)?")
 _YAML_INT = re.compile(r"[+-]?(0|[1-9][\d_]*|0[0-7_]+)")
@@ -53,7 +54,9 @@ def number_as_string(run: Run) -> Iterator[Finding | NotChecked]:
     versions, dates, seeds, paths, devices and environment variables may be text and are left alone.
 
     A warning; an error where the run died of an exception about text in place of a number: then the key that the
-    traceback's source lines mention is the one named (all of them where they mention none).
+    traceback's source lines mention is the one named (all of them where they mention none). A note where the
+    configuration was read from a file beside somebody else's log and the run trained: OmegaConf, pydantic and typed
+    command lines turn such text into numbers, and what the program saw is not known.
 
     ## Why is this bad?
     YAML 1.1, which PyYAML and most tools read, takes a number with an exponent for a number only if its mantissa has a
@@ -82,7 +85,8 @@ def number_as_string(run: Run) -> Iterator[Finding | NotChecked]:
 
     ## Known limits
     Silent where the source keeps only text (`config_typed` false, e.g. MLflow parameters), on keys whose words it does
-    not know, and on text that is a number with a unit (`10%`, `1k`). Wrong where a program wants text under such a key.
+    not know, on text that is a number with a unit (`10%`, `1k`), and on `inf` unless the run died of text. Wrong where
+    a program wants text under such a key.
 
     ## References
     YAML 1.1 types float and int (yaml.org/type/float.html). An instance from public code: `eps: 1e-8` stopped an
@@ -93,13 +97,15 @@ def number_as_string(run: Run) -> Iterator[Finding | NotChecked]:
         return
     found = [leaf for leaf in _text_leaves(run.config) if _is_number(leaf[3]) and _wants_number(*leaf[1:3])]
     failures = [e for e in run.events if _died_of_text(run, e)]
+    found = [leaf for leaf in found if failures or leaf[3].strip().lower() not in _INFINITE]
+    worked = run.foreign and run.trained and not failures
     named = {path for path, key, _, _ in found if any(re.search(rf"\b{re.escape(key)}\b", _said(e)) for e in failures)}
     for path, _, _, value in found:
         guilty = bool(failures) and (not named or path in named)
-        yield _finding(path, value, failures[-1] if guilty else None)
+        yield _finding(path, value, failures[-1] if guilty else None, worked=worked)
 
 
-def _finding(path: str, value: str, failure: Event | None) -> Finding:
+def _finding(path: str, value: str, failure: Event | None, *, worked: bool) -> Finding:
     spelling = _spelling(value)
     message = f'{path} is the text "{value}", not a number: {_reason(value)}'
     evidence = [Evidence(f"config:{path}", value, text="text under a key that takes a number")]
@@ -107,12 +113,14 @@ def _finding(path: str, value: str, failure: Event | None) -> Finding:
         last = _said(failure).strip().splitlines()[-1][:200]
         message += f"; the run died of it ({last})"
         evidence.append(Evidence(f"event:{failure.kind}", step=failure.step, text=last))
+    elif worked:
+        message += "; the run trained all the same, so its program may turn it into a number"
     return Finding(
         message,
         subject=path,
         evidence=tuple(evidence),
         remedies=(Remedy(f"Write {spelling} without quotes", safe=True, patch={path: _value(value)}),),
-        severity="error" if failure is not None else None,
+        severity="error" if failure is not None else "note" if worked else None,
     )
 
 
