@@ -85,6 +85,19 @@ def stretches(run: Run) -> Iterator[Stretch]:
         found = stretch(name, run.get(name), 0 if name in losses else PLACES.get(name, 4))
         if found is not None:
             yield found
+    yield from _stand_ins(run)
+
+
+def _stand_ins(run: Run) -> Iterator[Stretch]:
+    """Where nothing is called a training loss: perplexity, logloss, RMSE, ... that were numbers, twice in a row now."""
+    if run.get("train/loss") is not None or run.family("train/loss"):
+        return
+    for name, series in run.series.items():
+        if name.startswith("val/loss") or names.direction(name) >= 0:
+            continue
+        found = stretch(name, series, 0 if names.split_of(name) in ("", "train") else 4)
+        if found is not None and found.start and found.length >= 2:
+            yield found
 
 
 def scaled(run: Run, stretch: Stretch) -> bool:

@@ -79,7 +79,12 @@ def test_a_run_from_a_trained_model_is_a_note(fields):
 def test_a_fall_by_next_to_nothing_counts_where_a_metric_says_so():
     epoch = np.arange(1, 16)
     creeping = {"train/loss": 2.3044 - 1e-4 * epoch + 2e-4 * np.sin(3 * epoch)}
-    assert ring(Run.of(series=creeping)) == []
+    (finding,) = ring(Run.of(series=creeping))
+    assert finding.severity == "note"
+    assert "it falls, by next to nothing" in finding.message
+    assert ring(Run.of(series={"train/loss": 2.3044 - 1e-3 * epoch + 2e-4 * np.sin(3 * epoch)})) == []
+    smooth = {"train/loss": 0.7549 - 5e-6 * 10 * epoch, "test/loss": 0.6272 - 4e-5 * epoch}
+    assert [f.severity for f in ring(Run.of(series=smooth))] == ["note"]
     (finding,) = ring(Run.of(series={**creeping, "val/accuracy": 0.088 + 0.01 * (epoch % 2)}))
     assert finding.severity == "warning"
     assert finding.evidence[1].interval[1] < 0

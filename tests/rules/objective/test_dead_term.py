@@ -82,3 +82,30 @@ def test_nothing_is_said_where_nothing_fell():
 def test_a_term_that_falls_is_never_dead(share, seed):
     noise = np.random.default_rng(seed).standard_normal(N)
     assert not findings("side", np.linspace(1, 1 - share, N) * (1 + 0.02 * noise) * 0.9)
+
+
+def detector(n, box=0.0, **more):
+    terms = {"iou": np.full(n, box), "dfl": np.zeros(n), "cls": 0.0113 * np.ones(n)}
+    series = {f"train/loss/{k}": v for k, v in terms.items()}
+    return check_run(Run.of("r", series={**series, **more}, source="csv"), [RULE]).findings
+
+
+def test_box_terms_of_zero_beside_one_that_is_not():
+    (found,) = detector(9)
+    assert (found.severity, found.subject) == ("warning", "iou")
+    assert found.message.startswith("train/loss/iou, train/loss/dfl are exactly 0 in all 9 records: no box was matched")
+    assert [f.severity for f in detector(2)] == ["note"]
+    assert not detector(9, box=0.4)
+    assert not detector(1)
+
+
+def test_a_total_of_zero_in_each_record():
+    def said(*values, **more):
+        run = Run.of("r", series={"train/loss": values, **more}, source="csv")
+        return [f.severity for f in check_run(run, [RULE]).findings]
+
+    assert said(*[0.0] * 6) == ["note"]
+    assert said(*[0.0] * 4) == said(0.1, *[0.0] * 6) == []
+    assert said(*[0.0] * 6, **{"grad/norm": [1.0] + [np.nan] * 5}) == []
+    assert said(*[0.0] * 6, **{"train/loss/kl": [0.1] * 6}) == []
+    assert said(*[0.0] * 6, episode_reward=[0.1] * 6) == []

@@ -335,3 +335,13 @@ def test_it_explains_what_the_optimizer_does_with_such_gradients(code):
     (cause,) = errors(Run.of(series={"train/loss": bad_from(51)}, exit="finished"))
     assert cause.accounts_for(Finding("", code=code, step=51, run=cause.run))
     assert not cause.accounts_for(Finding("", code=code, step=50, run=cause.run))
+
+
+def test_where_no_training_loss_is_recorded_a_metric_that_is_better_low_stands_for_it():
+    ppl = Series.of("", [8.4, 8.9, 9.7, np.nan, np.nan])
+    (finding,) = ring(Run.of(series={"ppl": ppl, "acc": [50, 51, 49, 0.1, 0.1]}, exit="unknown"))
+    assert (finding.severity, finding.step) == ("error", 4)
+    assert finding.message.startswith("ppl is NaN from step 4 on (the last finite value is 9.7)")
+    assert ring(Run.of(series={"ppl": ppl, "train/loss": [2, 2, 2, 2, 2]}, exit="unknown")) == []
+    assert ring(Run.of(series={"val/mae": [np.nan] * 5}, exit="unknown")) == []
+    assert ring(Run.of(series={"ppl": [8.4, 8.9, 9.7, 9.8, np.nan]}, exit="unknown")) == []

@@ -14,6 +14,7 @@ from tocsin.run import Run, Series
 _GOOD, _POOR, _POOREST = 0.8, 0.6, 0.5
 _QUIET = 0.06  # a model at chance gives nearly the same loss for every batch
 _FLOOR = 0.01
+_CREPT = 0.002  # fall over a whole run, as a share, that is a step too small whatever the task
 _FEWEST, _SAME = 5, 0.005
 _RECORDS, _RISES, _EVEN = 4, 0.05, 4.0  # records that rise one after another, by how much, in sds of a random walk
 
@@ -49,7 +50,8 @@ def never_learned(run: Run, *, change: float = 0.02, confidence: float = 0.95) -
     `slope_high >= 0`, `slope * T > -change * a` and `slope_low * T > -5 % of a`
 
     (or, where the best metric out of 1 is below 0.6, also `slope_high < 0` with `slope_low * T > -change / 2 * a`: a
-    fall that is proven and next to nothing),
+    fall that is proven and next to nothing; or, as a note, where no such metric is recorded and the fall is less than a
+    fifth of a percent),
 
     the first fiftieth of the values does not lie above the rest by `change * a` and 3 standard errors (it did not fall
     at once and then stand), and no evaluation loss or metric improved by `change`, beyond its scatter.
@@ -123,7 +125,8 @@ def never_learned(run: Run, *, change: float = 0.02, confidence: float = 0.95) -
         return
     best = _best_share(run)
     poor = best is not None and best[1] < _POOR
-    if poor if flat.high < 0 else best is None or best[1] < _GOOD:
+    crept = flat.high < 0 and best is None and flat.low > -_CREPT * abs(flat.start)
+    if (poor or crept) if flat.high < 0 else best is None or best[1] < _GOOD:
         yield _finding(run, flat, best)
 
 
@@ -194,7 +197,8 @@ def _fell_at_once(flat: Flat, change: float) -> bool:
     error = 3 * learning.scatter(flat.loss.value) / np.sqrt(k)
     lowest = float(np.median(rest))
     return bool(
-        np.median(head) - lowest > max(change * abs(flat.start), error) or head[0] - lowest > 5 * np.sqrt(k) / 3 * error
+        np.median(head) - lowest > max(change * abs(flat.start), error)
+        or head[0] - lowest > max(5 * np.sqrt(k) / 3 * error, _CREPT * abs(flat.start))
     )
 
 
@@ -231,6 +235,9 @@ def _finding(run: Run, flat: Flat, best: tuple[str, float, int] | None) -> Findi
     if tuned:
         ignorant = best is not None and best[1] < _POOREST and flat.noise < _QUIET
         message += "" if ignorant else "; it starts from a trained model, which may have nothing left to learn here"
+    if best is None and flat.high < 0:
+        ignorant = False
+        message += ": it falls, by next to nothing; steps that small arrive nowhere, or there is nothing to learn"
     points = [
         Evidence(loss.name, float(loss.value[0]), int(loss.step[0]), text="the first loss"),
         Evidence(

@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from tocsin import metrics, stats
-from tocsin.findings import Evidence, Finding, NotChecked, Remedy, rule
+from tocsin import learning, metrics, stats
+from tocsin.findings import Evidence, Finding, NotChecked, Remedy, Severity, rule
 from tocsin.run import Run, Series
 
 _WORD = re.compile(r"[a-z]+|\d+")
@@ -25,6 +25,8 @@ _MAY_STAND_STILL = frozenset(
 _NO_LABELS = re.compile(
     r"\b(?:no (?:labels?|annotations?|targets?|boxes|masks)|empty (?:labels?|annotations?))\b", re.I
 )
+_MATCHED = frozenset(("box", "bbox", "iou", "giou", "ciou", "dfl"))  # terms that only matched boxes feed
+_RECORDS = 5
 _REMEDIES = (
     Remedy("Check that the term's targets reach it: file, column, mask, ignore index, one batch printed", True),
     Remedy(
@@ -54,7 +56,7 @@ class Term:
     after: float
 
 
-@rule("OBJ003", needs=(), explains=("PRD009", "PRD011", "OBJ002"), when="end")
+@rule("OBJ003", needs=(), explains=("EVL006", "OBJ002", "PRD009", "PRD011"), when="end")
 def dead_term(
     run: Run, *, points: int = 20, evaluations: int = 5, still: float = 0.03, fall: float = 0.2
 ) -> Iterator[Finding | NotChecked]:
@@ -71,6 +73,10 @@ def dead_term(
       would be in less than 10 % of cases;
     - or flat in the same sense at any other level, when it is at least a quarter of the last total, does not exceed
       it, and the others fell by half. Terms with a gradient path recorded as absent are left to OBJ007.
+
+    Two more ring where nothing need fall: all terms of a detector that only matched boxes feed (box, bbox, IoU, DFL)
+    are exactly 0 in each of 5 records or more while another term is not (a note in 2 to 4); the training loss and all
+    its terms are exactly 0 in each of 5 records or more (a note: few digits in print look the same).
 
     A term that is exactly 0 throughout is a note (weight 0, one class only, margin never violated), or a warning where
     a message of the run says that there are no labels. Terms that may stand still by right (regularisers, load
@@ -112,6 +118,10 @@ def dead_term(
     ## References
     Caruana 1997, Multitask learning (tasks compete for the shared representation).
     """
+    found = _all_zero(run) or _nothing_matched(run)
+    if found is not None:
+        yield found
+        return
     judged = False
     done: set[str] = set()
     for split in ("train", "val", "test"):
@@ -127,6 +137,46 @@ def dead_term(
                     yield finding
     if not judged:
         yield NotChecked(f"needs a term with {points} values ({evaluations} of evaluations) beside losses that fell")
+
+
+def _zeros(run: Run) -> tuple[list[Series], list[Series]]:
+    """The training losses that are exactly 0 throughout, and the others."""
+    names = ["train/loss", *(f"train/loss/{term}" for term in run.family("train/loss"))]
+    known = [replace(run.series[n].finite, name=n) for n in names if n in run.series]
+    zero = [s for s in known if len(s) == len(run.series[s.name]) and not np.any(s.value)]
+    return zero, [s for s in known if s not in zero]
+
+
+def _all_zero(run: Run) -> Finding | None:
+    zero, other = _zeros(run)
+    norm = run.get("grad/norm")
+    if other or not zero or len(zero[0]) < _RECORDS or learning.unlike_progress(run):
+        return None
+    if norm is not None and not np.isfinite(norm.value).all():
+        return None  # AMP004: a loss that is no number, recorded as 0
+    return _nothing_there(zero, "nothing reaches the loss, or it is printed with too few digits", "note")
+
+
+def _nothing_matched(run: Run) -> Finding | None:
+    zero, other = _zeros(run)
+    boxes = [s for s in (*zero, *other) if _MATCHED & set(_WORD.findall(s.name.rpartition("/")[2].lower()))]
+    rest = [s for s in other if s.name != "train/loss"]
+    if not boxes or not rest or any(s in other for s in boxes) or min(map(len, boxes)) < 2:
+        return None
+    few = min(map(len, boxes)) < _RECORDS
+    return _nothing_there(boxes, f"no box was matched, while {rest[0].name} is not", "note" if few else "warning")
+
+
+def _nothing_there(zero: list[Series], meaning: str, severity: Severity) -> Finding:
+    listed = ", ".join(s.name for s in zero[:4])
+    return Finding(
+        f"{listed} {'are' if len(zero) > 1 else 'is'} exactly 0 in all {len(zero[0])} records: {meaning}",
+        subject=zero[0].name.removeprefix("train/loss/"),
+        step=int(zero[0].step[0]),
+        evidence=tuple(Evidence(s.name, 0.0, int(s.step[-1]), text="exactly 0 throughout") for s in zero[:4]),
+        remedies=_REMEDIES,
+        severity=severity,
+    )
 
 
 def _mover(

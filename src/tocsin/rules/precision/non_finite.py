@@ -23,7 +23,7 @@ _WORDS = ("the loss", "the gradient", "the gradient that the optimizer used", "t
 
 @rule(
     "AMP003",
-    needs=("train/loss | train/loss/* | val/loss | grad/norm | grad/applied_nonfinite | param/nonfinite | events",),
+    needs=(),
     severity="error",
     explains=(
         "AMP001", "EVL001", "EVL002", "GEN001", "GEN002", "GEN004", "OPT001", "OPT003", "PRD001", "PRD002", "PRD009",
@@ -34,7 +34,8 @@ def non_finite(run: Run, *, confirm: int = 3) -> Iterator[Finding]:
     """The loss, the applied gradient or the parameters become NaN or infinite and stay so.
 
     ## What it does
-    For each series of losses (`train/loss`, its terms, `<split>/loss`) a point is bad if it is NaN or infinite; for
+    For each series of losses (`train/loss`, its terms, `<split>/loss`; where there is no training loss at all, a metric
+    that is better low, as perplexity or logloss) a point is bad if it is NaN or infinite; for
     `grad/applied_nonfinite` and `param/nonfinite` if it is above 0. Rings an error when a series ends in `m` bad points
 
     `m >= confirm` (or `m >= 1` for parameters, and for any series of a run that is over), and `m > h`,
