@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -144,17 +144,24 @@ def check(
             unread += found.unread
             if not _jobs(found):
                 raise ReadError(_nothing(Path(item), found, found.unread))
+    users: set[str] = set()
     report = fleet.check_all(
-        jobs, select=select, ignore=ignore, options=options, unread=unread, workers=workers, progress=progress
+        jobs,
+        select=select,
+        ignore=ignore,
+        options=options,
+        unread=unread,
+        workers=workers,
+        progress=progress,
+        users=users,
     )
     if not report.runs:
         where, found = next(iter(surveys.items()))
         raise ReadError(_nothing(where, found, report.unread))
-    return without_known(report if keep_identifiers else _published(report, items), baseline)
+    return without_known(report if keep_identifiers else _published(report, items, users), baseline)
 
 
-def _published(report: Report, items: Sequence[Run | str | Path]) -> Report:
+def _published(report: Report, items: Sequence[Run | str | Path], users: Collection[str]) -> Report:
     """The report without identifiers; account names that its paths and texts give away are known throughout."""
-    said = [text for item in items if isinstance(item, Run) for text in texts_of(item)]
     paths = [str(item) for item in items if not isinstance(item, Run)]
-    return Redactor.of([*said, *paths, *texts_of(report)]).report(report)
+    return Redactor(Redactor.of([*paths, *texts_of(report)]).users | frozenset(users)).report(report)

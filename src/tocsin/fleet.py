@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from tocsin import engine, record
 from tocsin.engine import check_run
 from tocsin.findings import Finding, NotChecked, Report
+from tocsin.identifiers import redactor_of
 from tocsin.readers.bundles import Bundle, Runs, read_bundle
 from tocsin.readers.labels import shown
 from tocsin.run import Run
@@ -32,12 +33,13 @@ _AHEAD = 4  # bundles given out in advance to each worker
 
 @dataclass(frozen=True)
 class Outcome:
-    """What is kept of a bundle once its runs were checked: outlines, not the runs."""
+    """What is kept of a bundle once its runs were checked: outlines, not the runs; account names that they tell."""
 
     runs: tuple[Run, ...] = ()
     findings: tuple[Finding, ...] = ()
     not_checked: tuple[NotChecked, ...] = ()
     unread: tuple[str, ...] = ()
+    users: frozenset[str] = frozenset()
 
     def under(self, names: Mapping[str, str]) -> Outcome:
         """The same with runs renamed."""
@@ -58,6 +60,7 @@ def check_all(
     unread: Iterable[str] = (),
     workers: int = 1,
     progress: Progress | None = None,
+    users: set[str] | None = None,
 ) -> Report:
     """Check many runs into one report; those on disk are read where they are checked.
 
@@ -69,6 +72,7 @@ def check_all(
         unread: Sentences on what was left unread before; they come first.
         workers: Processes; 1 checks in this one. More than one needs a main module that can be imported again.
         progress: Called with how many jobs are done and how many there are.
+        users: Takes the account names that the runs give away anywhere, be it in what the report does not cite.
 
     Raises:
         UnknownRule: A selector matches no rule.
@@ -76,6 +80,8 @@ def check_all(
     rules = engine.select_rules(select, ignore)
     order = _Order(tuple(r.code for r in rules), dict(options or {}))
     outcomes = list(_distinct(_done(jobs, order, workers, progress)))
+    if users is not None:
+        users.update(*(outcome.users for outcome in outcomes))
     report = engine.conclude(
         [run for outcome in outcomes for run in outcome.runs],
         rules,
@@ -105,6 +111,7 @@ class _Order:
             tuple(f for keeper in keepers for f in keeper.rung.values()),
             tuple(n for keeper in keepers for n in keeper.not_checked.values()),
             found.unread,
+            redactor_of(runs).users,
         )
 
 

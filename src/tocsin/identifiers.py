@@ -12,38 +12,16 @@ from typing import Any
 from tocsin.findings import Evidence, Finding, Remedy, Report
 from tocsin.run import Run
 
-_NAME = r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}"
-_EMAIL = re.compile(r"(?<![\w.+-])[\w.+-]{1,64}@(?:[\w-]{1,63}\.){1,8}[A-Za-z]{2,24}\b")
-_LOGIN = re.compile(r"(?<![\w.+/@-])[a-z_][\w.-]{0,31}@[A-Za-z][\w-]{1,63}(?=[:~$#\s]|$)")
-_HOME = re.compile(
-    rf"(?P<head>(?:/(?:[\w.+-]{{1,64}}/){{0,4}})(?:home|Users|users|homes|usr/home)/)(?P<user>{_NAME})(?=[/\s'\":,;)\]]|$)"
-)
-_WINDOWS = re.compile(
-    r"(?P<head>[A-Za-z]:[\\/]{1,2}(?:Users|Documents and Settings)[\\/]{1,2})(?P<user>[^\\/:\"'<>|\n]{1,64})"
-)
-_ROOT = re.compile(r"(?<![\w.~/-])/root(?=/|$)")
-_EVENTS = re.compile(r"(events\.out\.tfevents\.\d+\.)[A-Za-z0-9-]+(?:\.[A-Za-z][\w-]*)*")
-_ADDRESS = re.compile(r"(?<![\w.-])(?<!==)(?!0\.0\.0\.0|127\.0\.0\.1)(?:\d{1,3}\.){3}\d{1,3}(?![\w.])")
-_HOST = re.compile(
-    r"(?i)\b((?:host(?:_?name)?|node_?(?:list|name)|master_addr(?:ess)?|server|slurmd_nodename)['\"]?\s*[=:]\s*['\"]?"
-    r"|on (?:node|host)\s+)(?!\d+\.\d+\.|none\b|false\b|true\b|\d+\b|<)([\w.\[\],-]{2,120})"
-)
-_TOKENS = re.compile(
-    r"\b(?:hf_[A-Za-z0-9]{16,}|sk-[A-Za-z0-9_-]{16,}|gh[opsur]_[A-Za-z0-9]{20,}|github_pat_\w{20,}|glpat-[\w-]{16,}"
-    r"|AKIA[0-9A-Z]{16}|AIza[\w-]{30,}|xox[abprs]-[\w-]{10,}|eyJ[\w-]{10,}\.[\w-]{10,}\.[\w-]{5,})"
-)
-_SECRET = re.compile(
-    r"(?i)\b([\w-]*(?:api[_-]?key|access[_-]?key|secret|password|passwd|auth[_-]?token|access[_-]?token|hf_token"
-    r"|wandb_key|bearer)[\w-]*)(['\"]?\s*[=:]\s*['\"]?|\s+)([^\s'\",;}&]{6,})"
-)
-_USERINFO = re.compile(r"(?<=://)[^\s/@]{1,200}@")
 _SECRET_KEY = re.compile(
-    r"(?i)(api[_-]?key|access[_-]?key|secret|password|passwd|auth[_-]?token|access[_-]?token|hf_token)"
+    r"(?i)((api|access|private|wandb|account)[_-]?key|secret|passw(or)?d|passphrase|credential"
+    r"|(?<!(eos|bos|pad|unk|sep|cls)[_-])(?<!mask[_-])token$)"
 )
-_PERSON_KEY = re.compile(r"(?i)^(e-?mail|user(_?name)?|host(_?name)?|author|login|hostname)$")
+_PERSON_KEY = re.compile(r"(?i)^(\w*[._])?(e-?mail|user(_?name)?|logname|author|login|owner|account)$")
+_HOST_KEY = re.compile(r"(?i)^(\w*[._])?(host(_?name)?|node_?(name|list)|master_addr(ess)?|rdzv_endpoint)$")
 _COMMON = frozenset(
     ("root", "user", "users", "ubuntu", "admin", "home", "data", "work", "train", "test", "runs", "model", "models")
 ) | frozenset(("project", "projects", "code"))  # folders of these names are no accounts
+_NOBODY = frozenset(("none", "null", "true", "false", "localhost", "127.0.0.1", "0.0.0.0"))  # noqa: S104
 _LONGEST = 200_000
 
 
@@ -56,22 +34,18 @@ class Redactor:
     @classmethod
     def of(cls, texts: Iterable[str]) -> Redactor:
         """One that knows the account names that home paths among ``texts`` give away."""
-        users = {m["user"] for text in texts for form in (_HOME, _WINDOWS) for m in form.finditer(text[:_LONGEST])}
+        from tocsin.identifying import accounts  # expressions that take some milliseconds to compile, as below
+
+        users = {user for text in texts for user in accounts(text[:_LONGEST])}
         return cls(frozenset(user for user in users if len(user) > 2 and user.lower() not in _COMMON))
 
     def text(self, said: str) -> str:
         """``said`` without e-mails, tokens, host names, addresses, and with ``~`` for home folders."""
+        from tocsin.identifying import cleaned
+
         if len(said) < 4:
             return said
-        said = _TOKENS.sub("<token>", said)
-        said = _SECRET.sub(r"\1\2<token>", said)
-        said = _USERINFO.sub("<login>@", said)
-        said = _EMAIL.sub("<e-mail>", said)
-        said = _LOGIN.sub("<login>", said)
-        said = _WINDOWS.sub("~", _HOME.sub("~", _ROOT.sub("~", said)))
-        said = _EVENTS.sub(r"\1<host>", said)
-        said = _HOST.sub(r"\1<host>", said)
-        said = _ADDRESS.sub("<address>", said)
+        said = cleaned(said)
         if self.users:
             said = _of_users(self.users).sub("<user>", said)
         return said
@@ -80,11 +54,23 @@ class Redactor:
         """The same in nested data; the values of secret and personal keys go whole."""
         if isinstance(value, Mapping):
             return {self.text(str(k)): self.data(v, str(k)) for k, v in value.items()}
-        if isinstance(value, list | tuple):
-            return type(value)(self.data(v, key) for v in value) if type(value) in (list, tuple) else value
-        if isinstance(value, str) and value and (_SECRET_KEY.search(key) or _PERSON_KEY.search(key)):
-            return "<token>" if _SECRET_KEY.search(key) else "<user>"
-        return self.text(value) if isinstance(value, str) else value
+        if isinstance(value, list | tuple | set | frozenset):
+            return [self.data(v, key) for v in value]
+        if isinstance(value, bytes):
+            return self.text(value.decode("utf-8", "replace"))
+        if isinstance(value, str | PurePath):
+            return self._setting(key, str(value))
+        return value
+
+    def _setting(self, key: str, value: str) -> str:
+        from tocsin.identifying import is_revision
+
+        if not value or value.lower() in _NOBODY or is_revision(key, value):
+            return value
+        for named, word in ((_SECRET_KEY, "<token>"), (_PERSON_KEY, "<user>"), (_HOST_KEY, "<host>")):
+            if named.search(key):
+                return word
+        return self.text(value)
 
     def finding(self, finding: Finding) -> Finding:
         """A finding whose texts are clean."""
@@ -102,21 +88,47 @@ class Redactor:
         return replace(e, source=self.text(e.source), value=value, text=self.text(e.text))
 
     def report(self, report: Report) -> Report:
-        """A report whose texts are clean."""
+        """A report whose texts are clean; runs that were told apart by what is gone are numbered."""
+        names = self._told_apart(report.runs)
+
+        def finding(found: Finding) -> Finding:
+            clean = self.finding(found)
+            return replace(clean, run=names.get(found.run, clean.run))
+
         return replace(
             report,
-            runs=tuple(map(self.text, report.runs)),
-            findings=tuple(map(self.finding, report.findings)),
-            not_checked=tuple(replace(n, reason=self.text(n.reason), run=self.text(n.run)) for n in report.not_checked),
+            runs=tuple(names.values()),
+            findings=tuple(map(finding, report.findings)),
+            not_checked=tuple(
+                replace(n, reason=self.text(n.reason), run=names.get(n.run) or self.text(n.run))
+                for n in report.not_checked
+            ),
             unread=tuple(map(self.text, report.unread)),
-            known=tuple(map(self.finding, report.known)),
+            known=tuple(map(finding, report.known)),
         )
 
+    def _told_apart(self, names: Iterable[str]) -> dict[str, str]:
+        """The clean form of each name; where several have the same one, the later ones get a number."""
+        clean: dict[str, str] = {}
+        taken: set[str] = set()
+        for name in names:
+            base, k = self.text(name), 1
+            said = base
+            while said in taken:
+                k += 1
+                said = f"{base} ({k})"
+            taken.add(said)
+            clean[name] = said
+        return clean
+
     def run(self, run: Run) -> Run:
-        """A run whose name, configuration, environment, events, path and unread sentences are clean."""
+        """A run all of whose texts are clean: names of series, configuration, environment, events, path and others."""
+        series = self._told_apart(run.series)
         return replace(
             run,
             name=self.text(run.name),
+            series={series[name]: replace(s, name=series[name]) for name, s in run.series.items()},
+            digests={series.get(name, name): digest for name, digest in run.digests.items()},
             config=self.data(run.config),
             environment=self.data(run.environment),
             events=tuple(replace(e, text=self.text(e.text), data=self.data(e.data)) for e in run.events),
@@ -135,9 +147,9 @@ def texts_of(said: Run | Report) -> Iterator[str]:
     if isinstance(said, Report):
         yield from (*said.runs, *said.unread)
         for finding in (*said.findings, *said.known):
-            yield from (finding.message, *(e.text for e in finding.evidence))
+            yield from (finding.message, *(text for e in finding.evidence for text in (e.text, str(e.value))))
     else:
-        yield str(said.path or "")
+        yield from (said.name, str(said.path or ""), *said.unread, *said.series)
         yield from (event.text for event in said.events)
         yield from _strings(said.config)
         yield from _strings(said.environment)

@@ -16,6 +16,7 @@ DATA = {
     "stats",
     "tracebacks",
     "identifiers",
+    "identifying",
     "metrics",
     "identities",
     "repetition",
