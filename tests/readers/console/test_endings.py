@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from readers.console.reading import kinds, run
+from readers.console.reading import kinds, run, runs
 from tocsin.readers.console.sniffing import looks_like_training
 from tocsin.readers.file import File
 
@@ -71,3 +71,14 @@ def test_the_last_state_of_a_bar_beside_the_end():
     assert found.exit == "finished"
     assert set(found.series) == {"train/loss", "val/loss"}
     assert len(found.series["val/loss"]) == 1
+
+
+def test_a_scale_of_darknet_is_broken_only_where_it_holds_objects():
+    line = "Region 82 Avg IOU: nan, Class: nan, Obj: nan, No Obj: nan, .5R: 0.0,  count: {}\n"
+    assert kinds(run(line.format(2) + line.format(1))) == ["message"]
+    assert runs(line.format(0) * 3) == []
+
+
+def test_norms_told_in_words():
+    found = run(f"{STEPS}2018-05-23 13:05:13,682 (asr:132) WARNING: grad norm is nan. Do not update model.\n")
+    assert "message" in kinds(found)

@@ -141,3 +141,8 @@ def test_a_scheduler_speaks(line):
     text = f"epoch 1 loss 2.5\n{line}\nepoch 2 loss 1.5"
     found = table(run(text))
     assert found == {"train/loss": [(1, 2.5), (2, 1.5)], "lr/0": [(1, 0.0005)]}
+
+
+def test_a_sentence_sets_no_number_to_a_name():
+    said = "At epoch 7, the mean foreground Dice was 0. High momentum (0.99) is good where it works, but that is not always"
+    assert set(table(run(f"epoch: 7\ntrain loss : -0.5\n{said}\nepoch: 8\ntrain loss : -0.25"))) == {"train/loss"}

@@ -97,3 +97,12 @@ def test_the_outcome_marked_with_a_star_is_of_the_evaluation():
     found = table(run(text))
     assert [value for _, value in found["val/acc@1"]] == [20.5, 21.5]
     assert [value for _, value in found["train/acc@1"]] == [10.5, 10.5]
+
+
+def test_counts_with_a_colon_and_values_in_brackets():
+    assert table(run("ITER:    LOSS     GRADNORM\n18:\t1.5\t3.5\n19:\t1.25\t3.25\n"))["train/loss"] == [
+        (18, 1.5),
+        (19, 1.25),
+    ]
+    text = "| Epoch | Loss | recall | ndcg |\n" + "".join(f"| {n} | [2.5, 1.5] | [0.{n}] | [0.25] |\n" for n in (1, 2))
+    assert table(run(text))["recall"] == [(1, 0.1), (2, 0.2)]

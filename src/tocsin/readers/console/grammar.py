@@ -50,6 +50,7 @@ _RATE_SET = re.compile(
     re.IGNORECASE,
 )
 _BOXED = re.compile(r"^\s*[|│][^|│]{1,80}[|│][^|│]{1,80}[|│]\s*$")
+_MOST_WORDS = 15
 _WORDS = re.compile(r"[^\W\d_]{2,}")
 
 
@@ -160,9 +161,21 @@ def _accepted(roles: Roles, message: str) -> list[Pair]:
         loose = len(_WORDS.findall(message)) - sum(len(words.parts(n.key)) for _, n in roles.pairs)
         if loose > (12 if any(number.explicit for _, number in roles.pairs) else 5):
             return []
-    elif not sure and not any(n.decimal and not words.bookkeeping(pair.name) for pair, n in roles.pairs):
+    elif _wordy(message, roles) or not (sure or any(_measures(*pair) for pair in roles.pairs)):
         return []
     return [pair for pair, number in roles.pairs if _believed(pair, number, placed)]
+
+
+def _measures(pair: Pair, number: Number) -> bool:
+    return number.decimal and not words.bookkeeping(pair.name)
+
+
+def _wordy(message: str, roles: Roles) -> bool:
+    """Whether a line is a sentence, in which no sign sets a number to a name."""
+    if any(number.explicit for _, number in roles.pairs) or any(place.kind == "global" for place in roles.places):
+        return False
+    named = sum(len(words.parts(number.key)) for _, number in roles.pairs)
+    return len(_WORDS.findall(without_paths(message))) - named > _MOST_WORDS
 
 
 def _believed(pair: Pair, number: Number, placed: bool) -> bool:

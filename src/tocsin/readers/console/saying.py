@@ -168,9 +168,16 @@ class Saying(Measuring):
         self._runs.saying.event("warning", message[:600], once="".join(c for c in message[:200] if not c.isdigit()))
         return True
 
+    def _on_region(self, message: str, _: Plan) -> bool:
+        """darknet: with objects in the batch the figures of a scale are numbers."""
+        self.evidence += 1
+        self._runs.saying.event("message", message[:300], once="region")
+        return True
+
     def _on_message(self, message: str, plan: Plan) -> bool:
         if plan.pairs and plan.places:
             return False
+        self.evidence += _OF_TRAINING.search(message) is not None
         self._runs.saying.event("message", message[:600], once="".join(c for c in message[:80] if not c.isdigit()))
         return True
 
@@ -204,6 +211,7 @@ class Saying(Measuring):
             draft.fatal = (text, kind, exit_)
 
 
+_OF_TRAINING = re.compile(r"\bloss\b|grad", re.IGNORECASE)
 _FROM_TO = re.compile(r"improved from|(?:creased|improved) ?\(")
 _MOST_OPEN = 300
 _LONGEST_OPEN = 20_000

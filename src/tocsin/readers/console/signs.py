@@ -31,7 +31,10 @@ _SIGNS = {
     "report": r"^\s*precision\s+recall\s+f1-score\s+support\s*$",
     "summary": r"['\"]train_runtime['\"]",
     "overflow": r"gradient overflow|OVERFLOW!|reducing loss scale|\boverflow detected|attempted loss scale",
-    "message": r"\bnon-?finite\b|\bdiverg(?:ed|ing|es)\b|\bloss (?:is|became|was|went) (?:nan|inf)|\b(?:nan"
+    "region": r"\bRegion \d+ Avg\b.*\bnan\b.*\bcount: [1-9]",
+    "message": r"\bnorm is (?:nan|inf)\b"
+    r"|\bnon-?finite\b|\bdiverg(?:ed|ing|es)\b|\bloss (?:is|became|was|went) (?:nan|inf)"
+    r"|\b(?:nan"
     r"|inf)s? (?:or inf |loss|grad\w*|detected|found|encountered|in (?:the )?(?:loss|grad|output"
     r"|input))|skipping (?:step|update|batch)|\b(?:gradient|loss|fp16|numeric\w*|scaler?) overflow"
     r"|overflow (?:in|detected|encountered)",

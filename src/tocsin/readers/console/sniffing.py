@@ -44,7 +44,7 @@ _PERSON = re.compile(
 )
 _DATED = re.compile(r"^\W*\d|^\W*(?:INFO|WARN|DEBUG|ERROR)|[Ww]arning")
 _WORDED = re.compile(r"(?:[^,;]*[A-Za-z]{2,}\.? ){2}[^,;]*[A-Za-z]{2,},(?: [A-Za-z]|.*[A-Za-z]{2,} [A-Za-z]{2,})")
-_KEYED = re.compile(r"[A-Za-z]['\"]?\s?[:=\s]\s?['\"]?-?(?:\d|nan)")
+_KEYED = re.compile(r"[A-Za-z]['\"]?\s?[:=\s]\s{0,20}['\"]?-?(?:\d|nan)", re.IGNORECASE)
 _LONGEST_ROW = 300
 _THIN = 40  # lines a sure one, at the most
 

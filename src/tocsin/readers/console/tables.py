@@ -26,6 +26,7 @@ _YOLO = {
     "mAP@.5:.95": "mAP50-95",
     "mAP@0.5:0.95": "mAP50-95",
 }
+_WRAPPED = re.compile(r"^\[?\s*([^\[\],]*?)\s*\]?:?$")  # [0.25], 1881:
 _SINGLE = re.compile(r"\s+")
 _TERMS = frozenset({"box", "obj", "cls", "dfl", "total", "seg", "mask", "kobj", "pose", "theta"})
 _SPANNED = re.compile(r"\S+(?: \S+)*")
@@ -100,7 +101,8 @@ class Header:
             return None
         row = Row(None, -1, None, [])
         label = ""
-        for at, (name, cell) in enumerate(zip(self.columns, cells, strict=True)):
+        for at, (name, said) in enumerate(zip(self.columns, cells, strict=True)):
+            cell = _WRAPPED.sub(r"\1", said)
             counted = _COUNT.match(cell)
             kind = "step" if name == "#" else words.place(name)
             value = float(counted.group(1)) if counted else number(cell)
