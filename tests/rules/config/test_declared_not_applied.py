@@ -86,6 +86,17 @@ def test_sources_that_contradict_each_other():
         ({"lr": 1e-3, "min_lr": 1e-6, "lr_decay": 0.1, "warmup_lr": 1e-7, "scheduler": {"lr": 7}}, 1e-3),
         ({"lr": 1e-3, "momentum": 0.9}, 1.2e-3),
         ({"lr": None, "epochs": 3}, 1e-3),
+        ({"lr": 1e-3, "auto_lr_find": True}, 0.0145),
+        ({"lr": 4e-3, "layer_decay": 0.65}, 2e-5),
+        ({"lr": 2.0, "optim": {"sched": {"name": "NoamAnnealing"}}}, 1e-3),
+        ({"learning_rate": 2.0, "decay_method": "noam"}, 1e-3),
+        ({"lr_adam": 1.0, "noam_annealing": {"model_size": 768}}, 1e-3),
+        ({"inner_lr": 0.01, "probe": {"head_lr": 0.1}}, 1e-3),
+        ({"base_learning_rate": 4.5e-06, "batch_size": 12, "gpus": "0,1,2,3,"}, 4.5e-06 * 48),
+        ({"lr": 1e-3, "gpus": [0, 1]}, 2e-3),
+        ({"lr": 1e-3, "devices": "0,1,2"}, 3e-3),
+        ({"lr": 0.02, "auto_scale_lr": {"enable": False, "base_batch_size": 16}}, 0.02),
+        ({"lr": 3e-4}, schedule(1.0)),
     ],
 )
 def test_scaled_chosen_elsewhere_or_near(config, rate):
@@ -123,6 +134,33 @@ def test_epochs_that_the_log_counts_to():
     assert ring(run(100, epochs=100)) == []
     assert ring(run(24, num_epochs=25)) == [], "counted from 0"
     assert ring(run(100, pretrain={"epochs": 300}, train={"epochs": 100})) == []
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"num_train_epochs": 3.0, "max_steps": 500},
+        {"epochs": 300, "time": 2.5},
+        {"epochs": 40, "fine_tune_epochs": 60},
+        {"initial_epochs": 100, "epochs": 10},
+    ],
+)
+def test_epochs_that_another_limit_or_stage_decides(config):
+    losses = {"train/loss": Series.of("train/loss", [2.0, 1.0], epoch=[1, 2])}
+    assert ring(Run.of(series=losses, config=config, environment={"planned": {"epochs": 100}})) == []
+    alone = {"epochs": 7, "time": None, "max_steps": -1, "warmup_steps": 50}
+    assert ring(Run.of(series=losses, config=alone, environment={"planned": {"epochs": 100}}))
+
+
+def test_a_fall_that_begins_within_the_warm_up_hides_the_peak():
+    config = {"lr0": 0.01}
+    epochs = np.array([1, 2, 3])
+    assert ring(logged(Series.of("lr/0", [0.0033, 0.0045, 0.0034], step=epochs), config=config)) == []
+    assert ring(logged(Series.of("lr/0", [0.0003, 0.0005, 0.0003], step=epochs), config=config)), "twenty times less"
+
+
+def test_a_base_rate_is_there_to_be_scaled():
+    assert ring(logged(1e-3, config={"base_lr": 1e-4}))[0].severity == "note"
 
 
 def test_nothing_to_compare_is_not_checked():

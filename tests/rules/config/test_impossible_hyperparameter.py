@@ -70,6 +70,9 @@ def test_outside_its_domain(key, value):
         {"num_dropout_layers": 3, "warmup_epochs": 5, "epochs": 5, "batch": 0.6, "lr_decay": -1, "step_size": -2},
         {"optimizer": {"groups": {"lr": 0}}, "backbone": {"lr": 0.0}, "min_lr": 0, "lr_scale": -1, "temperature": 0},
         {"warmup_ratio": 0.001, "warmup_iters": 500, "total_epochs": 12, "step": [8, 11]},
+        {"mask_ratio": 4, "mc_dropout": 20, "multisample_dropout": 5, "frame_drop_rate": 2, "n_dropout": 3},
+        {"beta1": -2.1, "betas": [1, 2, 4], "temperature": -20, "batch_size": 0, "momentum": -1, "eps": -1},
+        {"weather": {"temperature": [-5.5, 20.0]}, "loss": {"betas": [1.0, 0.5]}, "ema_rate": 10},
     ],
 )
 def test_what_is_possible_off_or_another_thing(config):
@@ -105,6 +108,10 @@ def test_a_warm_up_longer_than_the_run():
     longer = replace(planned, series={"train/loss": Series.of("train/loss", [1.0], step=[2500])})
     assert ring(longer) == [], "the run went on"
     assert of(warmup_steps=500, epochs=5) == [], "another unit"
+    assert of(warmup_steps=10000, max_iters=10, num_steps_per_iter=10000) == [], "iterations of many steps"
+    assert of(warmup_steps=5000, n_steps=128, num_steps=20) == [], "a rollout, a sampler"
+    assert of(warmup_steps=1000, max_steps=500, gradient_accumulation_steps=8) == [], "may be counted in batches"
+    assert of(warmup_iters=2000, max_iters=1000) == [("warmup_iters", "warning")]
 
 
 def test_the_logs_own_learning_rates():
@@ -122,8 +129,15 @@ def test_the_logs_own_learning_rates():
     assert logged([0.0, 1e-4, 2e-4, 1e-4, 0.0]) == []
 
 
+def test_names_of_folders_abbreviate():
+    assert ring(Run.of("dropout50_momentum09_lr1e-3", series={"lr/0": [1e-3]})) == []
+
+
 def test_a_declared_rate_of_zero():
     assert of(lr=0) == [("lr", "warning")]
+    assert of(learning_rate=0, unet_lr=1e-4) == [], "another one is set"
+    assert of(lr=0.0, auto_lr_find=True) == [], "one is sought"
+    assert of(lr=0, min_lr=1e-6, weight_decay=0.1) == [("lr", "warning")]
     assert ring(Run.of(config={"lr": 0}, series={"lr/0": [1e-3]})) == []
 
 

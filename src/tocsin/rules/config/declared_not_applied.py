@@ -26,6 +26,7 @@ _PLAIN = frozenset(
 )
 _PLAIN |= frozenset(("optimizer", "optim", "opt", "adam", "adamw", "sgd", "muon", "0", "value"))
 _OTHER_LIMITS = frozenset(("steps", "iters", "iterations", "updates", "update", "time", "hours", "minutes", "tokens"))
+_SWITCHES = (("enable",), ("enabled",), ("use",))
 _SOUGHT = frozenset(("find", "finder", "auto", "tune", "tuner"))
 _DEVICES = (
     "world_size", "num_gpus", "n_gpu", "n_gpus", "ngpu", "gpus", "num_devices", "devices", "nproc_per_node",
@@ -114,8 +115,9 @@ def declared_not_applied(run: Run, *, factor: float = 1.5, powers: int = 4) -> I
     Rings also where the log counts to another number of epochs than every declared one (and every sum of two), by more
     than 1, unless steps, updates or time are limited, too.
 
-    A warning. A note where the command line overrode the configuration, as command lines do, and where `p / d` is a
-    power of two from `powers` on while no number of devices is declared (scaling by devices looks like that).
+    A warning. A note where the command line overrode the configuration, as command lines do, where the key says that
+    the rate is a base (to be scaled), and where `p / d` is a power of two from `powers` on while no number of devices
+    is declared (scaling by devices looks like that).
 
     ## Why is this bad?
     The result is filed under a setting that it was not made with, and the next run is planned on that. In sweeps the
@@ -200,7 +202,9 @@ def _lengths(run: Run) -> Iterator[tuple[Setting, float]]:
 
 def _chosen_elsewhere(run: Run) -> bool:
     """Whether the optimizer or trainer finds the rate itself, or a key says that the rate is scaled."""
-    for setting in declared.settings(run):
+    told = declared.settings(run)
+    off = tuple(s.path.rpartition(".")[0] + "." for s in told if s.words in _SWITCHES and s.value is False)
+    for setting in (s for s in told if not ("." in s.path and s.path.startswith(off))):
         said = str(setting.value).lower().replace("_", "").replace("-", "") if isinstance(setting.value, str) else ""
         chooser = {"optimizer", "optim", "name", "type", "scheduler", "schedule", "policy", "opt"} & {*setting.words}
         if said.startswith(_OWN_RATE) or (chooser and said == "auto"):
@@ -208,8 +212,8 @@ def _chosen_elsewhere(run: Run) -> bool:
         words = {*setting.words, *setting.parents}
         rate = "lr" in words or "learning" in words
         about = "blr" in words or "nbs" in words or "llrd" in words or (rate and bool(words & (_SCALED | _SOUGHT)))
-        about |= "layerwise" in words or {"layer", "decay"} <= {*setting.words}
-        if about and setting.value not in (False, None, 0, 1, 1.0, "false", "False"):
+        about |= bool(words & {"layerwise", "noam"}) or {"layer", "decay"} <= {*setting.words}
+        if about and (setting.value is True or setting.value not in (None, 0, 1, "false", "False")):
             return True
     return False
 
@@ -254,7 +258,8 @@ def _compare(
         if apart and not hidden:
             distance, setting, rate, one = min(apart, key=lambda a: a[0])
             if distance > math.log(factor):
-                calm = _overridden(setting, right) or _by_devices(run, one.peak / rate, powers)
+                scaled = "base" in setting.words
+                calm = scaled or _overridden(setting, right) or _by_devices(run, one.peak / rate, powers)
                 yield _finding(run, setting, rate, one, right, calm)
 
 
