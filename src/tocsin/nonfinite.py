@@ -78,6 +78,13 @@ def stretch(name: str, series: Series | None, place: int = 0) -> Stretch | None:
     return Stretch(name, series, int(good[-1]) + 1 if good.size else 0, place)
 
 
+def is_judged(name: str) -> bool:
+    """Whether a series is one that has to be numbers: a loss, a metric that is better low, a gradient, parameters."""
+    return (
+        name in PLACES or bool(names.eval_losses([name])) or name.startswith("train/loss") or names.direction(name) < 0
+    )
+
+
 def stretches(run: Run) -> Iterator[Stretch]:
     """The bad end of each loss, gradient and parameter series that has one."""
     losses = ["train/loss", *(f"train/loss/{term}" for term in run.family("train/loss"))]

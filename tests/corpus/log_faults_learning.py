@@ -180,3 +180,24 @@ def detector_past_its_best_epoch(rng):
         series[f"val/loss/{term}"] = start * (0.6 + 0.5 * held) * np.exp(0.015 * rng.standard_normal(100))
     series["val/mAP50"] = 0.56 - 0.5 * np.exp(-e / 8) - 0.0005 * e + 0.008 * rng.standard_normal(100)
     return log({name: every(values, 1) for name, values in series.items()}, exit="unknown")
+
+
+@faulty("OPT010")
+def knowledge_thrown_away(rng):
+    """Fine-tuned for speech: the loss turns in the warm-up and comes down late; no evaluation is near the first."""
+    hump = np.r_[0.83, 0.33, np.linspace(0.12, 0.31, 12), np.linspace(0.31, 0.27, 14), np.linspace(0.26, 0.18, 12)]
+    loss = hump * np.exp(0.02 * rng.standard_normal(40))
+    rate = 1e-4 * np.minimum(1, np.arange(1, 41) / 20)
+    held = np.r_[0.22, 0.42 + 0.01 * rng.standard_normal(5)]
+    errors = np.r_[17.7, 30 + rng.standard_normal(5)]
+    at = 250 * np.arange(1, 7)
+    evaluated = {"val/loss": Series.of("", held, step=at), "val/wer": Series.of("", errors, step=at)}
+    return log({"train/loss": every(loss, 37), "lr/0": every(rate, 37), **evaluated}, source="hf-trainer")
+
+
+@faulty("OBJ003")
+def boxes_never_matched(rng):
+    """A detector without a label that counts: box and DFL loss are 0 in nine epochs, the class loss falls."""
+    cls = 0.0113 * np.exp(-np.arange(9) / 60 + 0.01 * rng.standard_normal(9))
+    terms = {"iou": np.zeros(9), "dfl": np.zeros(9), "cls": cls}
+    return log({f"train/loss/{term}": every(values, 1) for term, values in terms.items()})

@@ -181,3 +181,25 @@ def test_law_scaling_one_loss_far_enough_always_rings_and_scaling_both_never(see
     one = {**run.series, which: replace(run.series[which], value=run.series[which].value * 32)}
     found = ring(replace(run, series=one))
     assert [f.step for f in found] == [PER]
+
+
+TRAIN = [0.031, 0.027, 0.024, 0.021, 0.022, 0.019]
+SCORE = [99.05, 99.12, 99.2, 99.32, 99.27, 99.39]
+SUMMED = [1.777, 1.558, 1.683, 1.553, 1.508, 1.579]
+AS_GOOD = [99.07, 99.27, 99.22, 99.18, 99.31, 99.31]
+
+
+def scored(val=SUMMED, held=AS_GOOD, n=6) -> list:
+    series = {"train/loss": TRAIN, "val/loss": val, "train/acc": SCORE, "val/acc": held}
+    run = Run.of(series={name: np.array(values[:n], float) for name, values in series.items()}, exit="finished")
+    return [o for o in train_eval_loss_scale.check(run) if isinstance(o, Finding)]
+
+
+def test_a_loss_many_times_that_of_training_at_the_same_errors():
+    (finding,) = scored()
+    assert (finding.severity, finding.step) == (None, 1)
+    assert "val/loss is 68.5 times train/loss" in finding.message
+    assert "0.78 % against 0.8 %" in finding.message
+    assert scored(held=[97.1, 97.2, 97.2, 97.1, 97.3, 97.3]) == []  # overfitted: it errs more
+    assert scored(val=[0.04, 0.04, 0.05, 0.04, 0.04, 0.05]) == []
+    assert scored(n=4) == []

@@ -177,3 +177,15 @@ def test_law_the_unit_of_the_loss_does_not_matter(seed, unit):
     scaled = replace(run.series["train/loss"], value=unit * run.series["train/loss"].value)
     found, same = ring(run), ring(replace(run, series={"train/loss": scaled}))
     assert [(f.step, f.severity) for f in found] == [(f.step, f.severity) for f in same] != []
+
+
+def test_a_first_evaluation_that_none_comes_near():
+    run = faulty.build("knowledge-thrown-away", 1)
+    (finding,) = ring(run)
+    assert finding.severity == "warning"
+    assert "the first evaluation, at step 250, is the best by far (val/loss 0.22 then 0.4" in finding.message
+    calm = {name: s for name, s in run.series.items() if name != "val/wer"}
+    assert ring(replace(run, series=calm)) == []
+    loss = run.series["train/loss"]
+    falls = {**run.series, "train/loss": replace(loss, value=0.8 * np.exp(-np.arange(40) / 10))}
+    assert ring(replace(run, series=falls)) == []

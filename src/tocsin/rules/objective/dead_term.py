@@ -56,7 +56,7 @@ class Term:
     after: float
 
 
-@rule("OBJ003", needs=(), explains=("EVL006", "OBJ002", "PRD009", "PRD011"), when="end")
+@rule("OBJ003", needs=(), explains=("OBJ002", "PRD009", "PRD011"), when="end")
 def dead_term(
     run: Run, *, points: int = 20, evaluations: int = 5, still: float = 0.03, fall: float = 0.2
 ) -> Iterator[Finding | NotChecked]:

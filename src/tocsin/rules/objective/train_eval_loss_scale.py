@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tocsin import names, stats
+from tocsin import learning, names, stats
 from tocsin.findings import Evidence, Finding, NotChecked, Remedy, rule
 from tocsin.run import Floats, Run, Series
 
@@ -16,6 +16,18 @@ _PART = 0.25
 _NEAR = 0.1
 _REGULARISED = 3.0
 _LENGTHS = [5, 6, 7, 8, 10, 12, 14, 17, 20, 24, 28] + [round(32 * 2 ** (k / 4)) for k in range(30)]
+
+_ACCURACY = frozenset(("acc", "accuracy", "top1"))
+_TIMES = (
+    5.0  # of the training loss, at the same errors; losses of the same errors differ by 2 or so in how sure they are
+)
+_AS_MANY = 1.2
+_NATS = 20.0  # loss for each wrong answer: to be as sure of it as 1 - 2e-9
+_REMEDIES = (
+    Remedy("Evaluate some training batches with the evaluation function: both losses must agree", safe=True),
+    Remedy("Log the mean over samples in both places, before any division for accumulation", safe=True),
+    Remedy("Check that the loss, backward and optimizer step are inside the batch loop"),
+)
 
 
 @dataclass(frozen=True)
@@ -72,6 +84,10 @@ def train_eval_loss_scale(
       has an interval that reaches 1 within 0.1 but not half way to the slope of a constant *difference*,
       `mean(t) / mean(e)`.
 
+    Rings as well where accuracies say that it cannot be: at each of the first 5 evaluations the loss is 5 times the
+    training loss and more, though its error rate (1 less the accuracy) is at most twice that of training each time,
+    at most 1.2 times as the median, and the loss is 20 nats for each error. Overfitting would show in the errors, too.
+
     `n` is tried at about four lengths in each doubling; once it holds it stays. A note where it is the training loss
     that is larger, by less than 3: strong augmentation and dropout can do that, seldom more.
 
@@ -126,11 +142,56 @@ def train_eval_loss_scale(
     pairs = _pairs(run.series["train/loss"].finite, run.series[main].finite)
     if pairs.step.size < _LENGTHS[0]:
         yield NotChecked(f"needs {_LENGTHS[0]} evaluations with a positive {main}, and training before each")
+    if (beside := _at_equal_errors(run, main)) is not None:
+        yield beside
+        return
     for n in (k for k in _LENGTHS if k <= pairs.step.size):
         found = _factor(pairs.first(n), factor, scatter, confidence)
         if found is not None:
             yield _finding(run, main, pairs, found, factor)
             return
+
+
+def _at_equal_errors(run: Run, main: str) -> Finding | None:
+    """A loss many times that of training at about the same error rate."""
+    split = main.partition("/")[0]
+    for name in run.series:
+        measure = name.removeprefix("train/")
+        held = f"{split}/{measure}"
+        if measure == name or measure not in _ACCURACY or held not in run.series:
+            continue
+        known = [learning.finite(run, n) for n in ("train/loss", main, name, held)]
+        if len(known[1]) < _LENGTHS[0] or any(not np.array_equal(s.step, known[1].step) for s in known):
+            continue
+        known = [s[: _LENGTHS[0]] for s in known]  # what holds there stays, whatever comes after
+        wrong = [_error_rate(s) for s in known[2:]]
+        loss, evaluated = known[0].value, known[1].value
+        if wrong[0] is None or wrong[1] is None or not (loss.min() > 0 and wrong[0].min() > 0):
+            continue
+        times, errors = evaluated / loss, wrong[1] / wrong[0]
+        sure = float(np.median(evaluated / np.maximum(wrong[1], 1e-12)))
+        if sure > _NATS and times.min() > _TIMES and errors.max() <= 2 and np.median(errors) <= _AS_MANY:
+            return _unlike(run, main, held, float(np.median(times)), wrong)
+    return None
+
+
+def _error_rate(accuracy: Series) -> Floats | None:
+    share = learning.share(accuracy.name, accuracy)
+    return 1 - share.value if share is not None else None
+
+
+def _unlike(run: Run, main: str, held: str, times: float, wrong: list[Floats | None]) -> Finding:
+    train, loss, score = (learning.finite(run, n) for n in ("train/loss", main, held))
+    rates = [100 * float(np.median(rate)) for rate in wrong if rate is not None]
+    return Finding(
+        f"{main} is {times:.3g} times train/loss ({loss.value[-1]:.3g} against {train.value[-1]:.3g} at step "
+        f"{loss.step[-1]}) though its error rate is {rates[1]:.2g} % against {rates[0]:.2g} %: another reduction or "
+        "other terms, not overfitting",
+        subject=main,
+        step=int(loss.step[0]),
+        evidence=tuple(Evidence(s.name, float(s.value[-1]), int(s.step[-1])) for s in (loss, train, score)),
+        remedies=_REMEDIES,
+    )
 
 
 def _pairs(train: Series, loss: Series) -> Pairs:
@@ -249,11 +310,7 @@ def _finding(run: Run, main: str, pairs: Pairs, found: Factor, factor: float) ->
             _cite(run, main, step, factor, (found.low, found.high), "evaluation loss over training loss [range]"),
             _cite(run, "train/loss", step, 1.0, found.slope, "log-log slope [interval]"),
         ),
-        remedies=(
-            Remedy("Evaluate some training batches with the evaluation function: both losses must agree", safe=True),
-            Remedy("Log the mean over samples in both places, before any division for accumulation", safe=True),
-            Remedy("Check that the loss, backward and optimizer step are inside the batch loop"),
-        ),
+        remedies=_REMEDIES,
     )
 
 

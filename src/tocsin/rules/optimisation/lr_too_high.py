@@ -111,7 +111,7 @@ def lr_too_high(run: Run, *, lost: float = 0.5, rise: float = 0.2) -> Iterator[F
     of 1 ends at 0.9 and more (a solved task whose loss moves within next to nothing). Silent where the evaluations
     improved since.
 
-    Three plainer forms ring without that, and from fewer points:
+    Four plainer forms ring without that:
 
     - **by orders** (from 3 values): the last fifth, at least 2 values, stands at 10 times the median of the first (5
       times from 6 values on): an error from 100 times on, or from 10 values and 10 times, else a warning; with the same
@@ -121,7 +121,10 @@ def lr_too_high(run: Run, *, lost: float = 0.5, rise: float = 0.2) -> Iterator[F
     - **thrown off at the start**: the evaluations' accuracy never leaves what a guess among 2 to 20 classes reaches
       (`a` between 0.05 and 0.6, all values within 0.1), a quarter of the losses lies above `5 ln(1/a)`, none below
       `0.9 ln(1/a)`, and the largest is 5 times the smallest: the loss of a guess is about `ln(1/a)`, the same for all
-      batches, as a mean and as a sum. It comes down because the weights return, not because anything is learned.
+      batches, as a mean and as a sum. It comes down because the weights return, not because anything is learned;
+    - **thrown back**: at each of 4 evaluations or more after the first the loss is 1.5 times the first and a metric is
+      worse by a tenth of the first, and the training loss stood at twice its lowest level for a third of the run after
+      it and ends a fifth above it. What a trained model knew is lost, whether or not that loss comes down again.
 
     All of these are a note where the loss ends in NaN: AMP003 tells that, and how it had grown.
 
@@ -173,7 +176,7 @@ def lr_too_high(run: Run, *, lost: float = 0.5, rise: float = 0.2) -> Iterator[F
     if other := learning.unlike_progress(run):
         yield NotChecked(f"the loss of {other} need not fall")
         return
-    found = _thrown_off(run, loss) or _by_orders(run, loss)
+    found = _thrown_off(run, loss) or _by_orders(run, loss) or _thrown_back(run, loss)
     if found is None and len(loss) >= 10:
         found = _risen(run, loss, lost, rise)
     if found is not None:
@@ -251,6 +254,38 @@ def _thrown_off(run: Run, loss: Series) -> Finding | None:
         evidence=(*_points(loss, top, chance), Evidence(name, step=step, text=f"at best {best:.3g}")),
         remedies=_REMEDIES,
     )
+
+
+def _thrown_back(run: Run, loss: Series) -> Finding | None:
+    """A first evaluation that none of the later ones comes near, and a training loss that rose as well."""
+    parts = learning.blocks(loss, _PARTS)
+    low = int(np.argmin(parts.value))
+    since, bottom = parts.value[low:], float(parts.value[low])
+    rose = np.count_nonzero(since >= 2 * bottom) >= len(parts) / 3 and np.median(since[-3:]) > 1.2 * bottom > 0
+    worse = list(_worse_than_first(run)) if len(loss) >= 10 and rose else []
+    held = next((s for s in worse if s.name in names.eval_losses(run.series)), None)
+    if held is None or len(worse) < 2:
+        return None
+    said = ", ".join(f"{s.name} {s.value[0]:.4g} then {s.value[1]:.4g} to {s.value[-1]:.4g}" for s in worse[:3])
+    return Finding(
+        f"the first evaluation, at step {held.step[0]}, is the best by far ({said}), and train/loss rose from "
+        f"{bottom:.3g} (step {parts.step[low]}) to {since.max():.3g}: the steps since threw away what the model knew",
+        step=max(0, int(parts.step[low])),
+        evidence=(
+            *_points(loss, int(np.argmax(loss.value)), bottom),
+            *(Evidence(s.name, float(s.value[-1]), int(s.step[-1]), float(s.value[0]), text="now") for s in worse),
+        ),
+        remedies=_REMEDIES,
+    )
+
+
+def _worse_than_first(run: Run) -> Iterator[Series]:
+    """Losses and metrics of evaluations that are far worse in each of 4 or more after the first."""
+    for name, series, sign in learning.eval_series(run):
+        first, later = float(series.value[0]), series.value[1:]
+        far = 0.5 if name in names.eval_losses(run.series) else 0.1
+        if later.size >= 4 and first > 0 and float(np.max(sign * (later - first))) < -far * first:
+            yield series
 
 
 def _guessing(run: Run) -> tuple[str, float, int] | None:

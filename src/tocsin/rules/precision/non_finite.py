@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from tocsin import names, nonfinite, stats
-from tocsin.findings import Evidence, Finding, Remedy, rule
+from tocsin.findings import Evidence, Finding, NotChecked, Remedy, rule
 from tocsin.nonfinite import COUNTS, PLACES, Stretch, bad_points, lengths, scaled, stretches
 from tocsin.run import Event, Run
 
@@ -30,7 +30,7 @@ _WORDS = ("the loss", "the gradient", "the gradient that the optimizer used", "t
         "RUN001", "RUN003", "RUN004",
     ),
 )  # fmt: skip
-def non_finite(run: Run, *, confirm: int = 3) -> Iterator[Finding]:
+def non_finite(run: Run, *, confirm: int = 3) -> Iterator[Finding | NotChecked]:
     """The loss, the applied gradient or the parameters become NaN or infinite and stay so.
 
     ## What it does
@@ -95,6 +95,9 @@ def non_finite(run: Run, *, confirm: int = 3) -> Iterator[Finding]:
     ## References
     Micikevicius et al. 2018, Mixed precision training, section 3.2 (loss scaling and skipped steps).
     """
+    if not run.events and not any(nonfinite.is_judged(name) for name in run.series):
+        yield NotChecked("needs a loss, a metric that is better low, a gradient norm, or what the log says")
+        return
     found = list(stretches(run))
     separate = [s for s in found if _is_separate(run, s)]
     candidates = [s for s in found if s not in separate]
