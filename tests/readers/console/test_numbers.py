@@ -144,5 +144,25 @@ def test_a_scheduler_speaks(line):
 
 
 def test_a_sentence_sets_no_number_to_a_name():
-    said = "At epoch 7, the mean foreground Dice was 0. High momentum (0.99) is good where it works, but that is not always"
+    said = "At epoch 7, the mean foreground Dice was 0. High momentum (0.99) is good where it works, and that is rare"
     assert set(table(run(f"epoch: 7\ntrain loss : -0.5\n{said}\nepoch: 8\ntrain loss : -0.25"))) == {"train/loss"}
+
+
+def test_ranks_of_retrieval_and_units_before_a_name():
+    found = table(
+        run(
+            "Epoch[1] Loss: 9.5\nValidation Results - Epoch: 1\nmAP: 12.5%\nCMC curve, Rank-1  :25.5%\nEpoch[2] Loss: 8"
+        )
+    )
+    assert found["val/rank_1"] == [(1, 0.255)]
+    rates = table(
+        run("epoch 7 iter 75 1.8 iters/s loss 14.5 acc 0.0\nepoch 7 iter 175 10.7 iters/s loss 14.25 acc 0.0")
+    )
+    assert rates["train/loss"] == [(75, 14.5), (175, 14.25)]
+
+
+def test_memory_and_speed_are_no_quantities():
+    text = "".join(
+        f"step: {n}  loss:  3.5  grad_norm:  0.75  memory:  9.46GiB(64.99%)  tps: 7,282  mfu: 0.17%\n" for n in (14, 15)
+    )
+    assert set(table(run(text))) == {"train/loss", "grad/norm"}

@@ -19,6 +19,8 @@ from readers.console.reading import kinds, run, runs, table
         "2023-01-02 10:00:00,123 - a.b - INFO - ", "[host:0/1] 2023-01-02 10:00:00,123 (trainer:672) INFO: ",
         "2023-01-02 10:00:00\tname\tINFO\t", "[2023/01/02 10:00:00] ppocr INFO: ", "[Rank 0] ",
         "[2024-01-02 10:00:00,123] [INFO] [logging.py:96:log_dist] [Rank 0] ", "(RayTrainWorker pid=77, ip=10.0.0.1) ",
+        "01/17/2024 13:47:27 [INFO|DP=0|PP=0|TP=0|ip-26-0-160-225]: ",
+        "[INFO|trainer.py:12] 2024-01-02 10:00:00,123 >> ",
     ],
 )  # fmt: skip
 def test_what_stands_before_the_message(before):
@@ -103,3 +105,16 @@ def test_a_count_with_a_total_before_one_without():
 def test_positions_in_words(line, name, step):
     text = "".join(line.format(n=n) + "\n" for n in (7, 8))
     assert table(run(text))[name][0][0] == step
+
+
+def test_two_positions_in_one_name():
+    text = "".join(f"epoch/iter: {e}/{n}  total_loss: 5.5  lr: 1e-4\n" for e, n in ((0, 257), (1, 399), (1, 515)))
+    found = run(text).series["train/loss"]
+    assert found.step.tolist() == [257, 399, 515]
+    assert found.epoch.tolist() == [1, 2, 2]
+
+
+def test_a_total_so_far_is_no_plan():
+    block = " Learning iteration {n}/10\n\n Total steps: {s}\n Mean value loss: 19.5\n Mean reward: -4.5\n"
+    found = run(block.format(n=0, s=256) + block.format(n=1, s=512))
+    assert found.environment.get("planned", {}).get("steps") in (None, 10)

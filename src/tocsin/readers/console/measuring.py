@@ -18,7 +18,7 @@ from tocsin.readers.console.traces import Trace
 from tocsin.readers.log import NAN, Log
 
 Numbers = list[str] | tuple[str, ...]
-_SCALES = frozenset({"loss scale", "loss_scale", "Loss scale", "grad_scale", "Loss Scale"})
+_SCALES = frozenset({"loss scale", "loss_scale", "Loss scale", "grad_scale", "Loss Scale", "Fp16 Grad Scale"})
 _SCORES = frozenset({"precision", "recall", "f1", "f", "fscore", "f-score", "f1-score", "f1 score", "f1_score"})
 _UNDEFINED = -1.0
 _ROW = -2  # in place of the total: a row of a table that a bar will repeat

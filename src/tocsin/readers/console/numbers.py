@@ -10,7 +10,7 @@ _WORD_NUMBER = r"[-+]?(?:[Nn][Aa][Nn]|[Ii][Nn][Ff](?:inity)?)"
 _NO_NUMBER = r"(?![\w.]|\s(?:iter|val|or\b|in\b|loss|grad|found|detect|check|step|batch|is\b|and\b))"
 _SET = r"(?:(?<=[:=])|(?<=[:=]\s)|(?<=\bloss\s)|(?<=\bnorm\s))"
 NUMBER = re.compile(
-    rf"((?:(?<![A-Za-z0-9_.@])(?<!\d-)[-+]?|{_WORD_BEFORE})(?:{_DECIMAL})"
+    rf"((?:(?<![A-Za-z0-9_.@])(?<!\d-)(?<!\b[Rr]ank-)[-+]?|{_WORD_BEFORE})(?:{_DECIMAL})"
     rf"|{_SET}{_WORD_NUMBER}(?![\w.])|(?<![\w.]){_WORD_NUMBER}{_NO_NUMBER})"
 )
 _DIGITS = re.compile(r"\d+")

@@ -24,7 +24,8 @@ _DATE = (
     r"\.? {1,2}\d{1,2} \d{2}:\d{2}:\d{2}(?: \d{4})?\]?"
 )
 _LEVEL = (
-    r"\[?(?:info|debug|warning|warn|error|critical|notice|trace|success)(?:\s{0,3}\d?\]|\s{0,5}\||\s{0,3}:"
+    r"\[(?:info|warning|error|debug)\|[^\]]{1,120}\]:?"
+    r"|\[?(?:info|debug|warning|warn|error|critical|notice|trace|success)(?:\s{0,3}\d?\]|\s{0,5}\||\s{0,3}:"
     r"|\s{1,5}-|\t|\s{2,9}|\s(?=\[|\d{4}-))"
     r"|[iwef]\d{4} \d{2}:\d{2}:\d{2}\.\d{1,9}\s{1,9}\d{1,20} [\w.\-/<>]{1,200}:\d{1,6}\]"
     r"|[iwe] (?=[a-z_/]{1,100}\.cc:\d)"

@@ -26,6 +26,7 @@ _TAGGED = re.compile(
 )
 _COPULA = re.compile(r"'? (?:is|are|of|reached)$")
 _OF_SPLIT = re.compile(r"^(?:val|valid|validation|test|eval|dev)[ _/]([A-Za-z]\w*)$", re.IGNORECASE)
+_TWO_PLACES = re.compile(r"\bep(?:och)?/(?:iter\w*|step|batch|it)$", re.IGNORECASE)  # epoch/iter: 1/399
 _WHOLE_RUN = re.compile(r"\s*(?:total )?steps\b", re.IGNORECASE)  # the name of a bar
 _EVALUATED = re.compile(r"Saving dict for|\bcur(?:rent)? metrics?\b")
 _BEST = frozenset({"best", "lowest", "highest", "previous", "prev"})
@@ -119,6 +120,9 @@ class Roles:
         total = self.numbers[i + 1]
         if total.decimal:
             return False
+        if _TWO_PLACES.search(number.key):
+            self.places += [Place("epoch", number.at), Place("step", total.at)]
+            return True
         kind = self._kind_of_ratio(i)
         if kind:
             if self.places and number.before.strip() in ("][", "] [") and self.places[-1].kind in ("step", "batch"):
@@ -301,7 +305,7 @@ class Roles:
                 self.pairs[at] = (replace(pair, name=pair.name[:-2]), number)
 
 
-_MEGATRON = {"lm loss": "loss", "lm loss value": "loss", "lm loss PPL": "ppl"}
+_MEGATRON = {"lm loss": "loss", "lm_loss": "loss", "lm loss value": "loss", "lm loss PPL": "ppl"}
 
 
 def _subset(name: str, split: str) -> tuple[str, str]:

@@ -156,7 +156,8 @@ class Saying(Measuring):
         return True
 
     def _on_plan(self, message: str, plan: Plan) -> bool:
-        notices.plan(self._runs.saying, message)
+        if self._counted is None or "total" not in message.lower():  # rsl_rl counts its total steps so far
+            notices.plan(self._runs.saying, message)
         self.evidence += 1
         if self._runs.draft.empty:
             self._settings(message)

@@ -20,7 +20,9 @@ _UNIT = re.compile(
     r"|(?:[kmgt]i?b|mb|gb|[kmgt]|b|x|px|fps|hz|tflops?|gflops?|flops|it/s|秒)\b))",
     re.IGNORECASE,
 )
-_ATTACHED = re.compile(r"^(?:[A-Za-z]{1,10}(?:/[a-z]{1,8})?(?=[\s,;|\])}]|$)|[轮次步代])")
+_ATTACHED = re.compile(
+    r"^(?:[A-Za-z]{1,10}(?:/[a-z]{1,8})?(?=[\s,;|\])}]|$)|[轮次步代])|^\s[a-z]{1,10}/(?:s|sec|second|it|step|iter|batch|epoch)(?=\s)"
+)
 _PLACE_AFTER = re.compile(
     r"\s?(epochs?|batch(?:es)?|steps?|iters?|iterations?|updates?|轮|步)(?!\w)(?!\s*(?:of|/))", re.IGNORECASE
 )

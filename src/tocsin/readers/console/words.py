@@ -50,11 +50,10 @@ _BOOKKEEPING = listed(
     "duration remaining eps_time wall wallclock datetime date shape dim total_time sps tflops tflop flops mfu "
     "data_time cost_s version port pid job node host device cuda id bs bsz batchsize consumed utilization util "
     "runtime hours minutes train_runtime allocated reserved cached examples num number counter patience vocab "
-    "flos it/s wps ups wpb load latency overhead instances labels targets zeros bins isz tsz hrs thrpt data gb mb "
-    "cost_time skipped "
-    "nan"
+    "flos it/s wps ups wpb load latency overhead instances labels targets zeros bins isz tsz hrs thrpt tps "
+    "data gb mb cost_time skipped nan"
 )
-_OF_CLASS = re.compile(r"(?:iou|acc|ap|f1|dice|precision|recall)[./]\w", re.IGNORECASE)
+_OF_CLASS = re.compile(r"(?:iou|acc|ap|f1|dice|precision|recall)[./]\w|rank[-@]?\d", re.IGNORECASE)
 _STEM = re.compile(r"\d+$")
 
 
@@ -109,7 +108,12 @@ def metric(key: str) -> bool:
     known = any(
         w in METRICS or _STEM.sub("", w) in METRICS or (len(w) > 5 and w.endswith(("loss", "acc"))) for w in words
     )
-    return known or words[0] == "map" or (len(words) > 1 and words[0] in SPLITS and words[-1] in ("norm", "kl"))
+    return (
+        known
+        or words[0] == "map"
+        or _OF_CLASS.match(key) is not None
+        or (len(words) > 1 and words[0] in SPLITS and words[-1] in ("norm", "kl"))
+    )
 
 
 @lru_cache(maxsize=16384)
@@ -124,7 +128,15 @@ def bookkeeping(key: str) -> bool:
     words = parts(key)
     if not words or words == ("total", "loss"):
         return not words
-    if words in (("base", "lr"), ("v",), ("run",), ("fold",), ("trial",)):  # mmengine's, beside lr; a version
+    if words in (
+        ("base", "lr"),
+        ("v",),
+        ("run",),
+        ("fold",),
+        ("trial",),
+        ("gi", "b"),
+        ("mi", "b"),
+    ):  # mmengine's, beside lr
         return True
     if "cost" in words and {"batch", "reader", "time", "data", "avg"} & set(words):
         return True
