@@ -111,6 +111,7 @@ def test_a_warm_up_longer_than_the_run():
     assert of(warmup_steps=10000, max_iters=10, num_steps_per_iter=10000) == [], "iterations of many steps"
     assert of(warmup_steps=5000, n_steps=128, num_steps=20) == [], "a rollout, a sampler"
     assert of(warmup_steps=1000, max_steps=500, gradient_accumulation_steps=8) == [], "may be counted in batches"
+    assert of(warmup_epochs=3.0, epochs=1) == [("warmup_epochs", "note")], "a trial under a default"
     assert of(warmup_iters=2000, max_iters=1000) == [("warmup_iters", "warning")]
 
 

@@ -165,7 +165,7 @@ def impossible_hyperparameter(run: Run, *, records: int = 5) -> Iterator[Finding
     any of them. An error. A warning for a negative clipping bound, an EMA decay above 1, and where
 
     - the declared warm-up is longer than the declared run (in the same unit, against the longest length declared,
-      times the declared accumulation),
+      times the declared accumulation; a note where that is 3 epochs or fewer: a trial under a default),
     - the learning rate is declared 0 and no other one is declared, or it is 0 at all of `records` or more records,
       while the training loss does not fall.
 
@@ -306,12 +306,14 @@ def _never_warm(run: Run) -> Iterator[Finding]:
         match = _WARMUP.fullmatch("_".join(setting.words))
         total = _longest(run, told, match[1]) if match else None
         if match and total is not None and (setting.number or 0) > total:
+            trial = match[1] == "epochs" and total <= 3
             yield _warning(
                 f"{setting.said}: the warm-up is longer than the whole run of {total:g} {match[1]}; the learning rate "
                 "never reaches its peak",
                 setting.path,
                 (declared.cited(run, setting, f"the run has {total:g} {match[1]}"),),
                 "Shorten the warm-up, or count it in the unit that the schedule uses (steps, not epochs)",
+                "note" if trial else "warning",
             )
 
 
@@ -362,5 +364,7 @@ def _rate_elsewhere(setting: Setting) -> bool:
     return sought or (not words & _OTHER_RATES and any(n != 0 for n in declared.numbers_of(setting.value)))
 
 
-def _warning(message: str, subject: str, evidence: tuple[Evidence, ...], cure: str) -> Finding:
-    return Finding(message, subject=subject, severity="warning", evidence=evidence, remedies=(Remedy(cure),))
+def _warning(
+    message: str, subject: str, evidence: tuple[Evidence, ...], cure: str, severity: Severity = "warning"
+) -> Finding:
+    return Finding(message, subject=subject, severity=severity, evidence=evidence, remedies=(Remedy(cure),))
