@@ -77,11 +77,17 @@ class Redactor:
         return replace(
             finding,
             message=self.text(finding.message),
-            subject=self.text(finding.subject),
+            subject=self._subject(finding.subject),
             run=self.text(finding.run),
             evidence=tuple(self._evidence(e) for e in finding.evidence),
             remedies=tuple(Remedy(self.text(r.text), r.safe, self.data(r.patch)) for r in finding.remedies),
         )
+
+    def _subject(self, said: str) -> str:
+        """Subjects hold texts whose digits became ``#``."""
+        digits = said.replace("#", "0")
+        clean = self.text(digits)
+        return said if clean == digits else clean
 
     def _evidence(self, e: Evidence) -> Evidence:
         value = self.text(e.value) if isinstance(e.value, str) else e.value
@@ -150,7 +156,9 @@ def texts_of(said: Run | Report) -> Iterator[str]:
             yield from (finding.message, *(text for e in finding.evidence for text in (e.text, str(e.value))))
     else:
         yield from (said.name, str(said.path or ""), *said.unread, *said.series)
-        yield from (event.text for event in said.events)
+        for event in said.events:
+            yield event.text
+            yield from _strings(event.data)
         yield from _strings(said.config)
         yield from _strings(said.environment)
 
@@ -170,4 +178,6 @@ def _strings(value: Any) -> Iterator[str]:
 def _of_users(users: frozenset[str]) -> re.Pattern[str]:
     """Account names as whole parts of paths, or of ``name@``."""
     names = "|".join(re.escape(user) for user in sorted(users))
-    return re.compile(rf"(?<=[/\\])(?:{names})(?=[/\\\s'\":,;)\]]|$)")
+    return re.compile(
+        rf"(?<![\w.-])(?:{names})(?=[/\\])|(?:(?<=[/\\])|(?<=home_)|(?<=[Uu]sers_))(?:{names})(?![A-Za-z0-9-])"
+    )

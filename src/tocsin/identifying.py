@@ -11,15 +11,18 @@ from collections.abc import Callable, Iterator
 
 _Replacement = str | Callable[[re.Match[str]], str]
 
+# Short ones, too: messages quote texts that were cut somewhere.
 _TOKEN = re.compile(
-    r"\b(?:hf_[A-Za-z0-9]{16,}|sk-[A-Za-z0-9_-]{16,}|gh[opsur]_[A-Za-z0-9]{20,}|github_pat_\w{20,}|glpat-[\w-]{16,}"
-    r"|A[KS]IA[0-9A-Z]{16}|AIza[\w-]{30,}|ya29\.[\w-]{10,}|xox[abeoprs]-[\w-]{10,}|xapp-[\w-]{10,}"
-    r"|eyJ[\w-]{10,2000}(?:\.[\w-]{5,2000}){1,2}|npm_[A-Za-z0-9]{30,}|pypi-[\w-]{30,}|dop_v1_[0-9a-f]{40,}"
-    r"|r8_[A-Za-z0-9]{30,}|gsk_[A-Za-z0-9]{30,}|nvapi-[\w-]{30,}|SG\.[\w-]{16,80}\.[\w-]{16,}|\d{8,10}:AA[\w-]{30,}"
-    r"|wandb_v1_\w{20,}|hooks\.slack\.com/services/[\w/]{10,}|AAAA[A-D]3NzaC1[\w+/]{10,}={0,2})"
+    r"\b(?:hf_(?:[A-Za-z0-9]{16,}|(?=[a-z]{0,8}[A-Z0-9])[A-Za-z0-9]{4,15}(?=\W{0,4}$))|gh[opsur]_[A-Za-z0-9]{4,}"
+    r"|sk-(?:(?:proj|ant|or|live|test|svcacct)-[\w-]{2,}|[A-Za-z0-9_-]{16,})|github_pat_\w{4,}|glpat-[\w-]{4,}"
+    r"|A[KS]IA(?=[A-Z]{0,16}\d)[0-9A-Z]{2,16}\b|AIza[\w-]{8,}|ya29\.[\w-]{4,}|xox[abeoprs]-[\w-]{4,}|xapp-[\w-]{4,}"
+    r"|eyJ[\w-]{8,2000}(?:\.[\w-]{0,2000}){0,2}|npm_[A-Za-z0-9]{30,}|pypi-[\w-]{30,}|dop_v1_[0-9a-f]{8,}"
+    r"|r8_[A-Za-z0-9]{30,}|gsk_[A-Za-z0-9]{30,}|nvapi-[\w-]{16,}|SG\.[\w-]{16,80}\.[\w-]{16,}|\d{8,10}:AA[\w-]{30,}"
+    r"|wandb_v1_\w{4,}|hooks\.slack\.com/services/[\w/]{4,}|AAAA[A-D]3NzaC1[\w+/]{4,}={0,2})"
 )
 _PRIVATE_KEY = re.compile(r"-----BEGIN [A-Z ]{0,30}PRIVATE KEY-----.{0,8000}?(?:-----END [A-Z ]{0,30}-----|\Z)", re.S)
 _KEY_OF_40 = re.compile(r"(?<![0-9A-Za-z])(?:local-)?[0-9a-f]{40}(?![0-9A-Za-z])")  # W&B's; Git's look the same
+_WANDB = re.compile(r"(?i)(\bwandb login |\bappending key [^\n:]{0,80}: )[0-9a-z]{4,}")
 _REVISION = re.compile(
     r"(?i)commit|\bsha|revision|\brev\b|hash|\bgit|\bhead\b|snapshot|blob|tree|branch|version|digest"
 )
@@ -41,12 +44,14 @@ _AUTHORISED = re.compile(
     r"|(\bauthorization['\"]?\s{0,4}[=:]\s{0,4}['\"]?(?:(?:bearer|basic|token)\s{1,4})?)(?!<)[^\s'\",]{6,}|(?<=sig=)\S{8,}"
 )
 _USERINFO = re.compile(r"(?<=://)[^\s/@]{1,200}@")
-_EMAIL = re.compile(r"(?<![\w.+-])[\w.+-]{1,64}@(?:[\w-]{1,63}\.){1,8}[A-Za-z]{2,24}\b")
+_EMAIL = re.compile(  # also as names of series are spelled, without dots
+    r"(?<![\w.+-])[\w.+-]{1,64}@(?:(?:[\w-]{1,63}\.){1,8}[A-Za-z]{2,24}\b|[\w-]{2,60}_(?:com|org|net|edu|gov|ac)(?:_[a-z]{2})?\b)"
+)
 _GIT = re.compile(r"(?<![\w.+-])git@[\w.-]{1,100}:[^\s/]{1,100}(?=/)")
 _MEASURE = (
     r"(?!(?:\w*acc\w*|\w*recall\w*|\w*prec\w*|[rpf]|m?a[pr]|hits?|m?ndcg|mrr|top|pass|f1|hr|iou|pck|auc|err\w*|cmc)@)"
 )
-_LOGIN = re.compile(rf"(?<![\w.+/@-]){_MEASURE}[a-z_][\w.-]{{0,31}}@[A-Za-z][\w-]{{1,63}}(?=[:~$#\s]|$)")
+_LOGIN = re.compile(rf"(?<![\w.+/@-]){_MEASURE}[a-z_][\w.-]{{0,31}}@[A-Za-z][\w-]{{1,63}}(?=[:~$#\s'\",;)\]]|$)")
 
 _SLASH = r"(?:\\?/)"
 _ACCOUNT = r"(?P<user>[^\s/\\'\":,;<>|*?(){}\[\]`&$%=~]{1,64})"
@@ -60,6 +65,7 @@ _WINDOWS = re.compile(
     r"(?i)(?:\b[a-z]:)?[\\/]{1,4}(?:users|documents and settings|home)[\\]{1,4}(?P<user>[^\\/:\"'<>|\n,;]{1,64})"
     r"|\b[a-z]:/{1,2}(?:users|documents and settings)/{1,2}(?P<user2>[^\\/:\"'<>|\n,;]{1,64})"
 )
+_HOME_FROM_HERE = re.compile(rf"(?<![\w/\\.~-])(?:home|homes|Users)/{_ACCOUNT}(?=/)")
 _TILDE = re.compile(r"(?<![\w/~.])~[a-z][\w.-]{1,31}(?=/)")
 _ROOT = re.compile(r"(?<![\w.~/-])/root(?=/|$)")
 _URL = re.compile(r"\b(?!file:)\w{2,20}://\S*$")
@@ -138,8 +144,10 @@ _STEPS: tuple[tuple[re.Pattern[str], _Replacement, tuple[str, ...]], ...] = (
     (_LOGIN, "<login>", ("@",)),
     (_ROOT, "~", ("/root",)),
     (_HOME, _home, ("/",)),
+    (_HOME_FROM_HERE, "~", ("/",)),
     (_WINDOWS, "~", ("\\", ":/")),
     (_TILDE, "~", ("~",)),
+    (_WANDB, r"\1<token>", ("wandb",)),
     (_KEY_OF_40, _key_of_40, ("a", "b", "c", "d", "e", "f")),
     (_EVENTS, r"\1<host>", ("tfevents",)),
     (_RUN_FOLDER, r"\1<host>", ("_",)),
@@ -169,7 +177,7 @@ def cleaned(said: str) -> str:
 
 def accounts(said: str) -> Iterator[str]:
     """The account names that home folders in a text give away."""
-    for found in _HOME.finditer(said) if "/" in said else ():
+    for found in (*_HOME.finditer(said), *_HOME_FROM_HERE.finditer(said)) if "/" in said else ():
         if _home(found) == "~":
             yield found["user"].rstrip(".")
     for found in _WINDOWS.finditer(said) if "\\" in said or ":/" in said else ():
