@@ -92,7 +92,7 @@ def _made() -> list[Sample]:
     chart += "".join(f'"{n}","{1 / (n + 1)}","0","1","{2 / (n + 1)}"\n' for n in range(40))
     scalar = "Wall time,Step,Value\n" + "".join(f"{1.7e9 + n},{n * 10},{1 / (n + 1)}\n" for n in range(60))
     history = {key: [1 / (n + 2) for n in range(30)] for key in ("loss", "val_loss", "accuracy", "lr")}
-    rows = {"args": {"lr": 0.1}, "folds": [{"history": [{"epoch": n, "loss": 1 / (n + 1)} for n in range(20)]}] * 2}
+    rows = {"args": {"lr": 0.1}, "history": [{"epoch": n, "loss": 1 / (n + 1)} for n in range(20)]}
     return [
         Sample("allennlp", "metrics_epoch_0.json", epochs),
         Sample("wandb-summary", "wandb-summary.json", {
