@@ -159,6 +159,25 @@ def test_a_fall_that_begins_within_the_warm_up_hides_the_peak():
     assert ring(logged(Series.of("lr/0", [0.0003, 0.0005, 0.0003], step=epochs), config=config)), "twenty times less"
 
 
+@pytest.mark.parametrize("more", [{"resume": "last.pt"}, {"resume_from_checkpoint": True}, {"start_epoch": 60}])
+def test_a_resumed_log_may_show_the_end_of_a_schedule(more):
+    assert ring(logged(1e-3, config={"lr": 0.1, **more})) == []
+    assert ring(logged(1.0001, config={"lr": 0.1, **more})), "but no higher rate"
+    off = dict.fromkeys(more, False)
+    assert ring(logged(1e-3, config={"lr": 0.1, **off}))
+
+
+def test_a_warm_up_to_a_plateau_has_shown_its_peak():
+    plateau = Series.of("lr/0", 2e-4 * np.minimum(AT / 300, 1), step=AT)
+    assert ring(logged(plateau, config={"lr": 1e-3}))
+    assert ring(logged(plateau, config={"lr": 2e-4})) == []
+
+
+def test_a_constant_rate_late_in_a_schedule():
+    late = Series.of("lr/0", np.full(9, 1e-3), step=np.arange(5000, 5900, 100))
+    assert ring(logged(late, config={"lr": 0.1})) == []
+
+
 def test_a_base_rate_is_there_to_be_scaled():
     assert ring(logged(1e-3, config={"base_lr": 1e-4}))[0].severity == "note"
 

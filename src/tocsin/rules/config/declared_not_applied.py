@@ -59,26 +59,34 @@ class Shown:
 
     @property
     def reach(self) -> float:
-        """The highest rate that the records may hide: the fall after the peak, drawn back to the start of the run.
+        """The highest rate that the records may hide: the fall after the peak, drawn back.
 
-        A warm-up that the fall begins within has hidden all of it.
+        Linearly to the start of the run (a warm-up within which the fall begins has hidden all of it), as an
+        exponential and as a power of the step to the record before, or to the first step.
         """
         value, step = self.series.value, self.series.step
         later = np.flatnonzero(value < self.peak)
         later = later[later > self.at]
         if not later.size or step[later[0]] == step[self.at]:
             return self.peak
-        slope = (self.peak - value[later[0]]) / (step[later[0]] - step[self.at])
-        return self.peak + float(slope) * int(step[self.at])
+        top, low, fallen = float(step[self.at]), float(step[later[0]]), float(value[later[0]])
+        before = max(float(step[self.at - 1]) if self.at else 1.0, 1.0)
+        linear = self.peak + (self.peak - fallen) / (low - top) * top
+        parts = (
+            (top - before) / (low - top),
+            math.log(max(top / before, 1)) / math.log(max(low / max(top, 1), 1 + 1e-9)),
+        )
+        growth = max(*parts, 0.0) * math.log(self.peak / fallen)
+        return max(linear, self.peak * math.exp(min(growth, 50)))
 
     def hides(self, rate: float) -> bool:
         """Whether a higher rate cannot be excluded: it may yet have risen, had fallen before, or few records rise."""
         value, step = self.series.value, self.series.step
         if rate <= self.peak:
             return False
-        rising = bool(value[-1] == self.peak and value[0] < self.peak)
+        rising = bool(value[-1] == self.peak and value[0] < self.peak) and self.at >= 0.8 * (len(value) - 1)
         every = float(np.median(np.diff(step))) if len(step) > 1 else math.inf
-        late = self.at == 0 and float(step[0]) > 2 * every and value[-1] < self.peak
+        late = self.at == 0 and float(step[0]) > 2 * every
         return rising or late or (self._pointed and rate <= _MEETING * self.peak)
 
     @property
@@ -106,11 +114,11 @@ def declared_not_applied(run: Run, *, factor: float = 1.5, powers: int = 4) -> I
     Compares the learning rates that the configuration, the command line and the names of the run and its folders
     declare (`lr: 1e-5`, `--lr 1e-5`, `lr_1e-05`) with the log's own. A declared rate `d` agrees if for some parameter
     group it is, within 5 %, the peak `p`, the first or the lowest logged rate, if it lies between `p` and where the
-    fall after `p` leads when drawn back to the start, or if `p / d` is the product of declared numbers of devices,
-    nodes and accumulated batches (or of these with the batch size over 256 or 512; a `base` rate: with the batch
-    size), or a root of one. Rings where no rate of a source agrees, the nearest key means the main rate (`lr`,
-    `base_lr`, `max_lr`, not `inner_lr`), and `p / d` is above `factor` or below its inverse; it names both numbers,
-    and the source that does agree.
+    fall after `p` leads when drawn back (as a line, an exponential, a power of the step), or if `p / d` is the product
+    of declared numbers of devices, nodes and accumulated batches (or of these with the batch size over 256 or 512; a
+    `base` rate: with the batch size), or a root of one. Rings where no rate of a source agrees, the nearest key means
+    the main rate (`lr`, `base_lr`, `max_lr`, not `inner_lr`), and `p / d` is above `factor` or below its inverse; it
+    names both numbers, and the source that does agree.
 
     Rings also where the log counts to another number of epochs than every declared one (and every sum of two), by more
     than 1, unless steps, updates or time are limited, too.
@@ -145,10 +153,10 @@ def declared_not_applied(run: Run, *, factor: float = 1.5, powers: int = 4) -> I
 
     ## Known limits
     Silent where the log covers only a part of the warm-up, has fewer than 5 records of a rise that a fall ends, or
-    begins late; where trainer or optimizer choose the rate (`optimizer: auto`, a finder, Adafactor, Prodigy, Noam,
-    roots of the step), where a key speaks of scaling the rate or of a decay by layers, where the log's highest
-    is exactly 1 (a factor of the schedule), and on a log that rounds the rate to 0. Batch sizes cannot be compared:
-    logs do not show them.
+    begins late, and for higher rates where it was resumed; where trainer or optimizer choose the rate (`optimizer:
+    auto`, a finder, Adafactor, Prodigy, Noam, roots of the step), where a key speaks of scaling the rate or of a decay
+    by layers, where the log's highest is exactly 1 (a factor of the schedule), and on a log that rounds the rate to 0.
+    Batch sizes cannot be compared: logs do not show them.
 
     ## References
     Goyal et al. 2017 (linear scaling). A public log: lr 1e-5 in the folder's name, 5e-5 in the log.
@@ -247,13 +255,15 @@ def _listed(setting: Setting) -> int:
 def _compare(
     run: Run, rates: list[tuple[Setting, float]], shown: list[Shown], factor: float, powers: int
 ) -> Iterator[Finding]:
-    scales = _scales(run)
+    scales, resumed = _scales(run), _resumed(run)
     right = [s for s, rate in rates if any(one.agrees(rate, scales) for one in shown)]
     for where in dict.fromkeys(s.where for s, _ in rates):
         if any(s.where == where for s in right):
             continue
         told = [(s, r) for s, r in rates if s.where == where]
-        hidden = any(o.hides(r) or _by_batch(run, s, o.peak / r) for s, r in told for o in shown)
+        hidden = any(
+            o.hides(r) or _by_batch(run, s, o.peak / r) or (resumed and r > o.peak) for s, r in told for o in shown
+        )
         apart = [(abs(math.log(o.peak / r)), s, r, o) for s, r in told for o in shown if _plain(s)]
         if apart and not hidden:
             distance, setting, rate, one = min(apart, key=lambda a: a[0])
@@ -261,6 +271,26 @@ def _compare(
                 scaled = "base" in setting.words
                 calm = scaled or _overridden(setting, right) or _by_devices(run, one.peak / rate, powers)
                 yield _finding(run, setting, rate, one, right, calm)
+
+
+def _resumed(run: Run) -> bool:
+    """Whether it was continued: then the log may show the end of a schedule alone."""
+    for setting in declared.settings(run):
+        words = {*setting.words}
+        if words & {"resume", "resumed"} and setting.value not in (
+            False,
+            None,
+            0,
+            "",
+            "false",
+            "False",
+            "None",
+            "never",
+        ):
+            return True
+        if {"start", "epoch"} <= words and (setting.number or 0) > 1:
+            return True
+    return False
 
 
 def _plain(setting: Setting) -> bool:
