@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from corpus import faulty, real_curves
 from tocsin.findings import Finding, NotChecked
-from tocsin.rules.optimisation.lr_too_high import _spike_points, lr_too_high
+from tocsin.rules.optimisation.lr_too_high import lr_too_high
 from tocsin.run import Run, Series
+from tocsin.turns import spike_points
 
 
 def ring(run: Run) -> list[Finding]:
@@ -149,7 +150,7 @@ def test_spikes_that_heal_are_a_note_and_single_hard_batches_are_nothing():
         y[at : at + 4] = [9, 6, 4, 2.5]
     (finding,) = ring(Run.of(series={"train/loss": y}))
     assert (finding.severity, finding.step, finding.subject) == ("note", 201, "spikes")
-    assert list(_spike_points(y)) == [200, 400, 600, 800]
+    assert list(spike_points(y)) == [200, 400, 600, 800]
     y[:] = 1 + 0.01 * np.random.default_rng(0).standard_normal(1000)
     y[[200, 400, 600, 800]] = 9
     assert ring(Run.of(series={"train/loss": y})) == []
@@ -167,7 +168,7 @@ def test_spikes_against_a_plain_loop():
             limits.append(y[k] > np.median(before) + max(10 * spread, abs(np.median(before))))
         if limits[1] and limits[2] and not (limits[0] and i > 50):
             plain.append(i)
-    assert list(_spike_points(y)) == plain
+    assert list(spike_points(y)) == plain
 
 
 @settings(max_examples=30, deadline=None)

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from tocsin import learning, names, rises, stats
+from tocsin import early_rises, learning, names, rises, stats
 from tocsin.findings import Evidence, Finding, NotChecked, Remedy, Severity, rule
 from tocsin.rises import FEW, LONG, SHORT_RISE, Rise, around, metrics_since
 from tocsin.run import Run, Series
@@ -148,7 +148,7 @@ def _of_terms(run: Run, finding: Finding) -> Finding:
 
 def _early_sign(run: Run, loss: Series, train: Series, rise: float) -> Iterator[Finding]:
     """Too few evaluations after the lowest for a trend: an ordered or a large rise."""
-    early = rises.early(run, loss, train)
+    early = early_rises.early(run, loss, train)
     better, worse = metrics_since(run, early.risen)
     steady = early.rises(SHORT_RISE * rise, _STEADY)
     likely, sure = (early.rises(_CLEAR, p) for p in (_ORDERED, _SURE / len(loss)))
@@ -160,7 +160,7 @@ def _early_sign(run: Run, loss: Series, train: Series, rise: float) -> Iterator[
         yield _early_finding(early, train, better if calm else [], "note" if calm else None)
 
 
-def _early_finding(early: rises.Early, train: Series, better: list[str], severity: Severity | None) -> Finding:
+def _early_finding(early: early_rises.Early, train: Series, better: list[str], severity: Severity | None) -> Finding:
     risen, (before, after) = early.risen, around(train, early.risen)
     loss = risen.loss
     each = f"in each of the {early.after} evaluations after step {risen.step}"

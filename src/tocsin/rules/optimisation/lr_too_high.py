@@ -3,70 +3,26 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
-from tocsin import learning, names, nonfinite, schedules, stats
+from tocsin import learning, names, nonfinite, schedules, turns
 from tocsin.findings import Evidence, Finding, NotChecked, Remedy, Severity, rule
-from tocsin.run import Floats, Ints, Run, Series
+from tocsin.run import Run, Series
 
 _PARTS = 40
 _SPIKES = 3
-_RETURNS = 0.1  # of the rise, over the last third: the loss is coming back
 _ABSURD = 1e18  # the square of such a gradient, which optimizers keep, is beyond float32 (3.4e38)
 _ORDER, _ORDERS = 10.0, 100.0
-_ACCURACY = frozenset(("acc", "accuracy", "accu", "top1", "acc1"))
-_GUESSES = (0.05, 0.6)  # accuracies that a guess among 2 to 20 classes reaches
-_WANDERS = 0.1  # accuracy of a guess, by the sampling of a few hundred cases and the class it changes to
 _ABOVE = 5.0  # times the loss of a guess
 _UNEVEN = 5.0  # largest over smallest loss: that of a guess is the same for all batches, as a mean and as a sum
-_GOOD = 0.9
 _HIGH = 0.3  # of the peak of the learning rate: below it the rate is not the cause
 _REMEDIES = (
     Remedy("Go back to the checkpoint before the turn", safe=True),
     Remedy("Lower the peak learning rate by 3 to 10, lengthen the warm-up, or clip the gradient norm"),
 )
-
-
-@dataclass(frozen=True)
-class Course:
-    """The training loss as medians of up to 40 equal parts, and where it turned.
-
-    Attributes:
-        parts: The levels.
-        low: Index of the lowest level.
-        noise: Scatter of the levels about a slow trend.
-    """
-
-    parts: Series
-    low: int
-    noise: float
-
-    @property
-    def start(self) -> float:
-        return float(self.parts.value[0])
-
-    @property
-    def bottom(self) -> float:
-        return float(self.parts.value[self.low])
-
-    @property
-    def last(self) -> Floats:
-        """The levels of the last fifth, at least 3."""
-        return self.parts.value[-max(3, len(self.parts) // 5) :]
-
-    @property
-    def end(self) -> float:
-        return float(np.median(self.last))
-
-    @property
-    def lost(self) -> float:
-        """How much of the fall from the start was lost again; inf where there was no fall."""
-        fall = self.start - self.bottom
-        return (self.end - self.bottom) / fall if fall > 0 else math.inf
 
 
 @rule(
@@ -189,11 +145,11 @@ def lr_too_high(run: Run, *, lost: float = 0.5, rise: float = 0.2) -> Iterator[F
 
 def _risen(run: Run, loss: Series, lost: float, rise: float) -> Finding | None:
     parts = learning.blocks(loss, _PARTS)
-    course = Course(parts, int(np.argmin(parts.value)), learning.scatter(parts.value))
+    course = turns.Course(parts, int(np.argmin(parts.value)), learning.scatter(parts.value))
     step = int(parts.step[course.low])
-    if not _turned(course, lost, rise) or schedules.share_of_peak(run, step) < _HIGH:
+    if not turns.turned(course, lost, rise) or schedules.share_of_peak(run, step) < _HIGH:
         return None
-    verdict = _evaluations(run, step)
+    verdict = turns.evaluations_since(run, step)
     return _diverged(run, loss, course, verdict) if verdict != "improved" else None
 
 
@@ -205,7 +161,7 @@ def _by_orders(run: Run, loss: Series) -> Finding | None:
     low = int(np.argmin(loss.value))
     if factor < (_ORDER if n < 6 else _ORDER / 2) or schedules.share_of_peak(run, int(loss.step[low])) < _HIGH:
         return None
-    verdict, fell = _evaluations(run, int(loss.step[low])), _fallen_terms(run, int(loss.step[low]))
+    verdict, fell = turns.evaluations_since(run, int(loss.step[low])), turns.fallen_terms(run, int(loss.step[low]))
     if verdict == "improved":
         return None
     return _grown(
@@ -237,7 +193,7 @@ def _times(loss: Series) -> str:
 
 def _thrown_off(run: Run, loss: Series) -> Finding | None:
     """A classifier that guesses, at a loss far above that of a guess, and not because it is a sum."""
-    guess = _guessing(run)
+    guess = turns.guessing(run)
     if guess is None:
         return None
     name, best, step = guess
@@ -262,7 +218,7 @@ def _thrown_back(run: Run, loss: Series) -> Finding | None:
     low = int(np.argmin(parts.value))
     since, bottom = parts.value[low:], float(parts.value[low])
     rose = np.count_nonzero(since >= 2 * bottom) >= len(parts) / 3 and np.median(since[-3:]) > 1.2 * bottom > 0
-    worse = list(_worse_than_first(run)) if len(loss) >= 10 and rose else []
+    worse = list(turns.worse_than_first(run)) if len(loss) >= 10 and rose else []
     held = next((s for s in worse if s.name in names.eval_losses(run.series)), None)
     if held is None or len(worse) < 2:
         return None
@@ -279,32 +235,6 @@ def _thrown_back(run: Run, loss: Series) -> Finding | None:
     )
 
 
-def _worse_than_first(run: Run) -> Iterator[Series]:
-    """Losses and metrics of evaluations that are far worse in each of 4 or more after the first."""
-    for name, series, sign in learning.eval_series(run):
-        first, later = float(series.value[0]), series.value[1:]
-        far = 0.5 if name in names.eval_losses(run.series) else 0.1
-        if later.size >= 4 and first > 0 and float(np.max(sign * (later - first))) < -far * first:
-            yield series
-
-
-def _guessing(run: Run) -> tuple[str, float, int] | None:
-    """An accuracy of an evaluation that stays at a guess: name, best value, step; None where some accuracy does not."""
-    found = []
-    for name in run.series:
-        if not _ACCURACY & set(re.findall(r"[a-z0-9]+", name.rpartition("/")[2].lower())):
-            continue
-        fraction = learning.share(name, learning.finite(run, name))
-        if fraction is None or len(fraction) < 3:
-            continue
-        best = float(fraction.value.max())
-        if not _GUESSES[0] <= best < _GUESSES[1] or best - float(fraction.value.min()) > _WANDERS:
-            return None
-        if names.split_of(name) != "train":
-            found.append((name, best, int(fraction.step[int(np.argmax(fraction.value))])))
-    return max(found, key=lambda one: one[1], default=None)
-
-
 def _rate(run: Run, step: int) -> str:
     share = schedules.share_of_peak(run, step)
     return f"; the learning rate stood at {100 * share:.0f} % of its peak" if share > 0 else ""
@@ -318,23 +248,9 @@ def _points(loss: Series, top: int, limit: float) -> tuple[Evidence, ...]:
     )
 
 
-def _turned(course: Course, lost: float, rise: float) -> bool:
-    """Whether the loss rose for good after its lowest level."""
-    parts, n = course.parts, len(course.parts)
-    if n - 1 - course.low < max(3, n // 5):
-        return False
-    needed = max(6 * course.noise, rise * abs(course.bottom), 1e-12)
-    floor = course.bottom + max(lost * (course.start - course.bottom), 0.5 * needed)
-    tail = parts[-max(5, n // 3) :]
-    slope = stats.trend(tail.step, tail.value)
-    back = -slope.slope * float(tail.step[-1] - tail.step[0])
-    returns = slope.falling and back > _RETURNS * (course.end - course.bottom)
-    return bool(course.end - course.bottom > needed and course.last.min() > floor and not returns)
-
-
-def _diverged(run: Run, loss: Series, course: Course, verdict: str) -> Finding:
+def _diverged(run: Run, loss: Series, course: turns.Course, verdict: str) -> Finding:
     parts, step = course.parts, int(course.parts.step[course.low])
-    fell = _fallen_terms(run, step)
+    fell = turns.fallen_terms(run, step)
     message = (
         f"train/loss turned at step {step}: it fell from {course.start:.3g} to {course.bottom:.3g}, then rose to "
         f"{course.end:.3g} and stays there over {100 * (1 - course.low / len(parts)):.0f} % of the run"
@@ -345,13 +261,13 @@ def _diverged(run: Run, loss: Series, course: Course, verdict: str) -> Finding:
     return Finding(
         message,
         step=step,
-        severity="note" if _solved(run) else _severity(course, verdict, fell),
+        severity="note" if turns.solved(run) else _severity(course, verdict, fell),
         evidence=_points(loss, int(np.argmax(loss.value)), course.bottom),
         remedies=_REMEDIES,
     )
 
 
-def _severity(course: Course, verdict: str, fell: list[str]) -> Severity:
+def _severity(course: turns.Course, verdict: str, fell: list[str]) -> Severity:
     if fell:
         return "note"
     if course.end > 10 * abs(course.start) > 0:
@@ -360,35 +276,8 @@ def _severity(course: Course, verdict: str, fell: list[str]) -> Severity:
     return "warning" if above or verdict == "got worse" else "note"
 
 
-def _solved(run: Run) -> bool:
-    """Whether a metric out of 1 ends at 0.9 and more: the loss then moves within next to nothing."""
-    shares = [learning.share(name, series) for name, series, sign in learning.eval_series(run) if sign > 0]
-    return any(float(np.median(s.value[-3:])) >= _GOOD for s in shares if s is not None)
-
-
-def _evaluations(run: Run, step: int) -> str:
-    """What losses and metrics of evaluations did since a step: "improved", "got worse" or ""."""
-    better = worse = 0
-    for _, series, sign in learning.eval_series(run):
-        at = max(0, int(np.searchsorted(series.step, step, side="right")) - 1)
-        if len(series) - at >= 2:
-            better += learning.improves(series[at:], sign)
-            worse += learning.improves(series[at:], -sign)
-    return "improved" if better > worse else "got worse" if worse > better else ""
-
-
-def _fallen_terms(run: Run, step: int) -> list[str]:
-    """Terms of the loss that fell by a tenth after a step."""
-    found = []
-    for term, series in run.family("train/loss").items():
-        since = series.finite[int(np.searchsorted(series.finite.step, step)) :]
-        if len(since) >= 10 and learning.fallen(since) > 0.1:
-            found.append(f"train/loss/{term}")
-    return sorted(found)[:3]
-
-
 def _spikes(loss: Series) -> Iterator[Finding]:
-    at = _spike_points(loss.value)
+    at = turns.spike_points(loss.value)
     if len(at) < _SPIKES:
         return
     top = int(at[np.argmax(loss.value[at])])
@@ -401,15 +290,3 @@ def _spikes(loss: Series) -> Iterator[Finding]:
         evidence=(Evidence("train/loss", float(loss.value[top]), int(loss.step[top]), text="the highest spike"),),
         remedies=(Remedy("Clip the gradient norm; look at the batches of those steps"),),
     )
-
-
-def _spike_points(y: Floats, window: int = 50) -> Ints:
-    """Indices of the first points of upward spikes against the ``window`` points before."""
-    if y.size < 2 * window:
-        return np.empty(0, np.int64)
-    before = np.lib.stride_tricks.sliding_window_view(y, window)[:-1]
-    middle = np.median(before, axis=1)
-    spread = 1.4826 * np.median(np.abs(before - middle[:, None]), axis=1)
-    high = y[window:] > middle + np.maximum(10 * spread, np.abs(middle))
-    first = np.flatnonzero(high[:-1] & high[1:] & ~np.concatenate([[False], high[:-2]]))
-    return (first + window).astype(np.int64)

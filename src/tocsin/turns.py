@@ -1,0 +1,136 @@
+"""Where a training loss turns upwards for good, bursts or spikes, and what else of the run moved since."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from tocsin import learning, names, stats
+from tocsin.run import Floats, Ints, Run, Series
+
+_RETURNS = 0.1  # of the rise, over the last third: the loss is coming back
+_ACCURACY = frozenset(("acc", "accuracy", "accu", "top1", "acc1"))
+_GUESSES = (0.05, 0.6)  # accuracies that a guess among 2 to 20 classes reaches
+_WANDERS = 0.1  # accuracy of a guess, by the sampling of a few hundred cases and the class it changes to
+_GOOD = 0.9
+
+
+@dataclass(frozen=True)
+class Course:
+    """The training loss as medians of up to 40 equal parts, and where it turned.
+
+    Attributes:
+        parts: The levels.
+        low: Index of the lowest level.
+        noise: Scatter of the levels about a slow trend.
+    """
+
+    parts: Series
+    low: int
+    noise: float
+
+    @property
+    def start(self) -> float:
+        return float(self.parts.value[0])
+
+    @property
+    def bottom(self) -> float:
+        return float(self.parts.value[self.low])
+
+    @property
+    def last(self) -> Floats:
+        """The levels of the last fifth, at least 3."""
+        return self.parts.value[-max(3, len(self.parts) // 5) :]
+
+    @property
+    def end(self) -> float:
+        return float(np.median(self.last))
+
+    @property
+    def lost(self) -> float:
+        """How much of the fall from the start was lost again; inf where there was no fall."""
+        fall = self.start - self.bottom
+        return (self.end - self.bottom) / fall if fall > 0 else math.inf
+
+
+def turned(course: Course, lost: float, rise: float) -> bool:
+    """Whether the loss rose for good after its lowest level."""
+    parts, n = course.parts, len(course.parts)
+    if n - 1 - course.low < max(3, n // 5):
+        return False
+    needed = max(6 * course.noise, rise * abs(course.bottom), 1e-12)
+    floor = course.bottom + max(lost * (course.start - course.bottom), 0.5 * needed)
+    tail = parts[-max(5, n // 3) :]
+    slope = stats.trend(tail.step, tail.value)
+    back = -slope.slope * float(tail.step[-1] - tail.step[0])
+    returns = slope.falling and back > _RETURNS * (course.end - course.bottom)
+    return bool(course.end - course.bottom > needed and course.last.min() > floor and not returns)
+
+
+def evaluations_since(run: Run, step: int) -> str:
+    """What losses and metrics of evaluations did since a step: "improved", "got worse" or ""."""
+    better = worse = 0
+    for _, series, sign in learning.eval_series(run):
+        at = max(0, int(np.searchsorted(series.step, step, side="right")) - 1)
+        if len(series) - at >= 2:
+            better += learning.improves(series[at:], sign)
+            worse += learning.improves(series[at:], -sign)
+    return "improved" if better > worse else "got worse" if worse > better else ""
+
+
+def fallen_terms(run: Run, step: int) -> list[str]:
+    """Terms of the loss that fell by a tenth after a step."""
+    found = []
+    for term, series in run.family("train/loss").items():
+        since = series.finite[int(np.searchsorted(series.finite.step, step)) :]
+        if len(since) >= 10 and learning.fallen(since) > 0.1:
+            found.append(f"train/loss/{term}")
+    return sorted(found)[:3]
+
+
+def solved(run: Run) -> bool:
+    """Whether a metric out of 1 ends at 0.9 and more: the loss then moves within next to nothing."""
+    shares = [learning.share(name, series) for name, series, sign in learning.eval_series(run) if sign > 0]
+    return any(float(np.median(s.value[-3:])) >= _GOOD for s in shares if s is not None)
+
+
+def worse_than_first(run: Run) -> Iterator[Series]:
+    """Losses and metrics of evaluations that are far worse in each of 4 or more after the first."""
+    for name, series, sign in learning.eval_series(run):
+        first, later = float(series.value[0]), series.value[1:]
+        far = 0.5 if name in names.eval_losses(run.series) else 0.1
+        if later.size >= 4 and first > 0 and float(np.max(sign * (later - first))) < -far * first:
+            yield series
+
+
+def guessing(run: Run) -> tuple[str, float, int] | None:
+    """An accuracy of an evaluation that stays at a guess: name, best value, step; None where some accuracy does not."""
+    found = []
+    for name in run.series:
+        if not _ACCURACY & set(re.findall(r"[a-z0-9]+", name.rpartition("/")[2].lower())):
+            continue
+        fraction = learning.share(name, learning.finite(run, name))
+        if fraction is None or len(fraction) < 3:
+            continue
+        best = float(fraction.value.max())
+        if not _GUESSES[0] <= best < _GUESSES[1] or best - float(fraction.value.min()) > _WANDERS:
+            return None
+        if names.split_of(name) != "train":
+            found.append((name, best, int(fraction.step[int(np.argmax(fraction.value))])))
+    return max(found, key=lambda one: one[1], default=None)
+
+
+def spike_points(y: Floats, window: int = 50) -> Ints:
+    """Indices of the first points of upward spikes against the ``window`` points before."""
+    if y.size < 2 * window:
+        return np.empty(0, np.int64)
+    before = np.lib.stride_tricks.sliding_window_view(y, window)[:-1]
+    middle = np.median(before, axis=1)
+    spread = 1.4826 * np.median(np.abs(before - middle[:, None]), axis=1)
+    high = y[window:] > middle + np.maximum(10 * spread, np.abs(middle))
+    first = np.flatnonzero(high[:-1] & high[1:] & ~np.concatenate([[False], high[:-2]]))
+    return (first + window).astype(np.int64)
