@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from tocsin.readers.console import reports, results, tables
 from tocsin.readers.console.cleaning import clean
-from tocsin.readers.console.measuring import NEAR
+from tocsin.readers.console.collecting import NEAR
 from tocsin.readers.console.prefixes import prefix
 from tocsin.readers.console.saying import Saying
 from tocsin.readers.console.sections import section
