@@ -18,7 +18,6 @@ MAGIC = b"SQLite format 3\0"
 MOST_SECONDS = 600.0  # of one database
 LONGEST_VALUE = 8 * 2**20
 _WAL = 2  # in byte 18 of the header: the file format of a write-ahead log
-_BATCH = 10_000
 _PLAIN = re.compile(r"\s*create\s+table\b", re.IGNORECASE)
 _ALLOWED = {sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ}
 _PRAGMAS = ("trusted_schema = OFF", "query_only = ON", "cell_size_check = ON", "mmap_size = 0", "temp_store = MEMORY")
@@ -43,7 +42,7 @@ class Database:
         return set(columns) <= set(self.tables.get(table, ()))
 
     def rows(self, table: str, columns: Sequence[str], order: Sequence[str] = ()) -> Iterator[tuple[Any, ...]]:
-        """The rows of a table, in batches; a column that it does not have is None in each, and orders nothing.
+        """The rows of a table, one at a time; a column that it does not have is None in each, and orders nothing.
 
         Raises:
             ReadError: There is no such table; the database is damaged, locked, or took too long.
@@ -56,8 +55,7 @@ class Database:
         by = f" ORDER BY {', '.join(ordered)}" if ordered else ""
         with _said(self._path):
             cursor = self._connection.execute(f"SELECT {asked} FROM {_quoted(table)}{by}")  # noqa: S608  quoted names
-            while batch := cursor.fetchmany(_BATCH):
-                yield from batch
+            yield from cursor
 
     def _tables(self) -> dict[str, tuple[str, ...]]:
         found = {}
@@ -128,6 +126,8 @@ def _quoted(name: str) -> str:
 def _said(path: Path) -> Iterator[None]:
     try:
         yield
+    except MemoryError as error:  # SQLite's word for some kinds of damage, too
+        raise ReadError(f"{path}: the database cannot be read (SQLite asks for more memory than there is)") from error
     except (sqlite3.Error, sqlite3.Warning, OverflowError, UnicodeError) as error:  # also of a mangled message
         why = "it took too long" if str(error) == "interrupted" else str(error)
         raise ReadError(f"{path}: the database cannot be read ({why})") from error

@@ -63,7 +63,7 @@ def settle(frames: Frames, repeats: bool) -> Settled:
     first = 0.0 if np.nanmin(epoch[counted]) < 1 else 1.0
     placed = counted & np.isfinite(epoch)
     step = np.full(n, -1, np.int64)
-    whole = np.floor(epoch[placed]) - first
+    whole = np.clip(np.floor(epoch[placed]) - first, -1, LARGEST_STEP)
     step[placed] = np.clip(whole * per_epoch + frames.count[placed], 0, LARGEST_STEP).astype(np.int64)
     return Settled(_forward(step), per_epoch)
 
