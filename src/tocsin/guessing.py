@@ -170,23 +170,23 @@ def _rate_at_rest(run: Run) -> bool:
 
 
 def _digits(run: Run, loss: Series, coincidence: float) -> Chance | None:
-    by_epoch = _by_epoch(loss)
-    tail = loss[-max(3, len(loss) // 4) :] if by_epoch else loss[max(1, len(loss) - max(4, len(loss) // 4)) :]
-    if len(tail) < (3 if by_epoch else 4) or not 0.6 < tail.value[-1] < 12:
+    epochs = by_epoch(loss)
+    tail = loss[-max(3, len(loss) // 4) :] if epochs else loss[max(1, len(loss) - max(4, len(loss) // 4)) :]
+    if len(tail) < (3 if epochs else 4) or not 0.6 < tail.value[-1] < 12:
         return None
-    classes = round(math.exp(float(np.median(tail.value))))
+    classes = round(math.exp(min(float(np.median(tail.value)), 12.0)))
     error = max(float(np.abs(tail.value - math.log(classes)).max()), metrics.half_unit([loss.value]))
     luck = 2 * error / math.log((classes + 1) / classes)
     known = known_classes(run).get(classes)
     above, accuracy = _accuracy(run, tail, classes)
     begun = float(np.nan_to_num(tail.epoch[-1])) > 2 or known is not None or accuracy is not None
     left = np.any(np.abs(loss.value[1:] - math.log(classes)) > 0.01 * math.log(classes))
-    if above or luck > coincidence / (2 if by_epoch else 1) or error > _DIGITS or left or (classes == 2 and not begun):
+    if above or luck > coincidence / (2 if epochs else 1) or error > _DIGITS or left or (classes == 2 and not begun):
         return None
     return Chance(tail, int(tail.step[0]), classes, float(tail.value.mean()), error, known, accuracy)
 
 
-def _by_epoch(loss: Series) -> bool:
+def by_epoch(loss: Series) -> bool:
     """Whether each value is of another whole epoch, or of an evaluation."""
     epoch = loss.epoch
     whole = bool(np.isfinite(epoch).all() and np.all(epoch == np.round(epoch)) and np.unique(epoch).size == epoch.size)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tocsin import learning, metrics
+from tocsin import alternation, learning, metrics
 from tocsin.identities import Constant, Group, Key, as_fractions, betrayed, fewest_samples, possible
 from tocsin.run import Floats, Run, Series
 
@@ -92,8 +92,12 @@ def _share(group: Group, key: Key, value: Floats, error: float, beside: Beside) 
             alike = any(_agrees(other, p) for other in beside.others)
             if (moved or alike) and beside.precise:
                 yield "one of equally frequent classes, or guesses", 0, False
-        if fine and _flips(value, error) and _moved(beside, group, 0):
+        if fine and alternation.flips(value, error) and _moved(beside, group, 0):
             yield "one class, or the other", 0, False
+        if fine and alternation.returns(value, error) and _moved(beside, group, 0):
+            yield "one class, then another, and the first again", 0, False
+        if fine and alternation.stands_still(value, beside.training, _settles(beside, p)):
+            yield "one class, and training scores no better", 0, False
         if fine and not whole and _mostly(value, error) and _settles(beside, p) and not _ahead_or_memorised(beside, p):
             yield f"one class, but in {np.count_nonzero(value != p)} of {value.size} evaluations", 0, False
         if not whole and count >= 8 and enough and _sank(value, start) and _sees_nothing(beside, group, start, p):
@@ -167,19 +171,17 @@ def _fixed_error(group: Group, value: Floats) -> Iterator[tuple[str, int, bool]]
         yield "the mean", 0, False
 
 
-def _flips(value: Floats, error: float) -> bool:
-    """Whether an accuracy only takes two values, p and 1 - p, p no 1/2, and each at least twice."""
-    seen, times = np.unique(value, return_counts=True)
-    two = seen.size == 2 and seen[0] > 0 and times.min() >= 2 and seen[1] - seen[0] > 10 * error
-    return bool(two) and abs(float(seen.sum()) - 1) <= 2 * error + 1e-9
-
-
 def _mostly(value: Floats, error: float) -> bool:
-    """Whether nine in ten of 10 evaluations and more give one and the same accuracy, of enough samples, to the last."""
-    same = np.count_nonzero(value == value[-1])
+    """Whether nine in ten of 10 evaluations and more give one and the same accuracy, of enough samples, to the last.
+
+    Not where it only rose to that in the first of them.
+    """
+    other = np.flatnonzero(value != value[-1])
+    same = value.size - other.size
+    rose = other.size == 0 or (other[-1] < value.size / 4 and value[other].max() < value[-1])
     fewest = fewest_samples(value[-1:], error)
-    rarer = fewest * min(value[-1], 1 - value[-1])
-    return bool(value.size >= 10 and 10 * same >= 9 * value.size and fewest > 30 and rarer * same >= DECISIONS)
+    enough = fewest > 30 and fewest * min(value[-1], 1 - value[-1]) * same >= DECISIONS
+    return bool(value.size >= 10 and 10 * same >= 9 * value.size and enough and not rose)
 
 
 def _ahead_or_memorised(beside: Beside, p: float) -> bool:
@@ -229,7 +231,7 @@ def _learns(beside: Beside) -> bool:
 
 
 def _ahead(training: Series, p: float) -> bool:
-    return bool(np.median(training.value[-3:]) > p + 0.05)
+    return bool(np.median(training.value[-3:]) > p + min(0.05, (1 - p) / 2))
 
 
 def _memorised(beside: Beside, p: float) -> bool:

@@ -10,7 +10,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from tocsin import metrics, names, stats
+from tocsin import learning, metrics, names, stats
 from tocsin.run import Ints, Run, Series
 
 _WORD = re.compile(r"[A-Z]?[a-z]+\d*|[A-Z]+\d*(?![a-z])|\d+")
@@ -153,6 +153,22 @@ def cheap_loss(run: Run, series: Series) -> tuple[Series, Series] | None:
     if not np.all((beside > 0) & (beside < 0.05 * math.log(2) * (1 - share))):
         return None
     return stuck, Series.of(loss.name or f"{names.split_of(series.name) or 'train'}/loss", beside, step)
+
+
+def free_errors(run: Run, series: Series) -> tuple[Series, Series] | None:
+    """An accuracy of at most .95 in each of 3 values and more, and a loss beside it that is next to nothing in each.
+
+    Where it is exactly 0 it may have been rounded, but an error in twenty costs .03.
+    """
+    said = read(series.name)
+    loss = run.get(f"{names.split_of(series.name) or 'train'}/loss")
+    if said is None or said.measure != "accuracy" or loss is None or learning.unlike_progress(run):
+        return None
+    step, (share, beside) = metrics.aligned(series, loss.finite)
+    share = share / (100 if metrics.is_percent(series.value) else 1)
+    if step.size < 3 or evaluations(series) < 3 or np.any(share > 0.95) or np.any((beside < 0) | (beside > 1e-6)):
+        return None
+    return series, Series.of(loss.name or f"{names.split_of(series.name) or 'train'}/loss", beside, step)
 
 
 def hopeless(run: Run, stuck: Series) -> Series | None:

@@ -22,6 +22,8 @@ DATA = {
     "repetition",
     "tallies",
     "guessing",
+    "unskilled",
+    "alternation",
     "stuck_scores",
     "learning",
     "rises",

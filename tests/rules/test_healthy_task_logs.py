@@ -6,12 +6,12 @@ import pytest
 from scipy.stats import beta
 
 import tocsin
-from corpus import task_logs, task_logs_other, task_logs_scores, task_logs_vision
+from corpus import task_logs, task_logs_other, task_logs_scores, task_logs_slow, task_logs_vision
 
 CODES = ["EVL001", "EVL002", "EVL003", "EVL004", "EVL006", "OBJ003", "OBJ004", "PRD002", "PRD003", "PRD009"]
 FAMILIES = [
     name
-    for module in (task_logs_other, task_logs_scores, task_logs_vision)
+    for module in (task_logs_other, task_logs_scores, task_logs_slow, task_logs_vision)
     for name in vars(module)
     if name in task_logs.TASKS
 ]

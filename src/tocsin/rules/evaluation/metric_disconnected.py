@@ -75,7 +75,7 @@ def metric_disconnected(
     perfect model, in all of `zeros` values or more. Fewer zeros do where an accuracy is never anything else: beside an
     evaluation loss that ends below (ln 2) / 2 if training, too, scored 0 each time, 2 values of each and more; and in 4
     values beside a cross-entropy that began at ln k (k of 3 to 12, within .02) and lost a tenth: guesses among k
-    classes score more.
+    classes score more. Nor does an accuracy of .95 and less, in 3 values and more, go with a loss of 1e-6 and less.
 
     ## Why is this bad?
     The number that the run is judged by says nothing about it. A macro-F1 of exactly 0 needs not one correct
@@ -137,6 +137,8 @@ def metric_disconnected(
             yield _opposed(stuck, perfect)
         elif (cheap := stuck_scores.cheap_loss(run, series)) is not None:
             yield _unaffordable(*cheap)
+        elif (free := stuck_scores.free_errors(run, series)) is not None:
+            yield _unpaid(*free)
         elif (better := stuck_scores.hopeless(run, stuck)) is not None:
             yield _never_right(stuck, better)
         elif 0 < len(stuck) < zeros:
@@ -250,8 +252,7 @@ def _off_scale(points: Iterator[Point]) -> list[Point]:
 
 
 def _mismatch(run: Run, name: str, stretch: Sequence[Point]) -> Finding:
-    last = stretch[-1]
-    definition, value = last.nearest
+    last, (definition, value) = stretch[-1], stretch[-1].nearest
     return Finding(
         f"{name} is logged as {last.logged:.4g}, but the recorded predictions give {value:.4g} ({definition}) at the "
         f"nearest; none of {len(last.recomputed)} definitions agrees in any of {len(stretch)} evaluations since step "
@@ -283,9 +284,7 @@ def _default(stuck: Series, loss: Series) -> Finding:
         step=first,
         evidence=(
             Evidence(stuck.name, value, last, text=f"the same in {len(stuck)} evaluations"),
-            Evidence(
-                loss.name, float(loss.value[-1]), int(loss.step[-1]), limit=float(loss.value[0]), text="fell meanwhile"
-            ),
+            Evidence(loss.name, float(loss.value[-1]), int(loss.step[-1]), float(loss.value[0]), text="fell meanwhile"),
         ),
         remedies=_REMEDIES,
     )
@@ -317,6 +316,20 @@ def _unaffordable(stuck: Series, loss: Series) -> Finding:
         evidence=(
             Evidence(stuck.name, value, int(stuck.step[-1]), text=f"the same in {len(stuck)} evaluations"),
             Evidence(loss.name, float(loss.value[-1]), int(loss.step[-1]), math.log(2), text="far below ln 2 an error"),
+        ),
+        remedies=_REMEDIES,
+    )
+
+
+def _unpaid(score: Series, loss: Series) -> Finding:
+    return Finding(
+        f"{score.name} is at most {score.value.max():.4g} in {len(score)} values, yet {loss.name} is next to nothing "
+        f"({loss.value.max():.2g} at most): errors cost nothing. A softmax over one output, or a loss of other targets",
+        subject=score.name,
+        step=int(score.step[0]),
+        evidence=(
+            Evidence(score.name, float(score.value[-1]), int(score.step[-1]), text="errors are made"),
+            Evidence(loss.name, float(loss.value[-1]), int(loss.step[-1]), 1e-6, text="at most, throughout"),
         ),
         remedies=_REMEDIES,
     )

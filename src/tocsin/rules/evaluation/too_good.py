@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from tocsin import learning, metrics, names, tallies
+from tocsin import guessing, learning, metrics, names, tallies
 from tocsin.findings import Evidence, Finding, NotChecked, Remedy, rule
 from tocsin.run import Run, Series
 
@@ -54,6 +54,8 @@ def too_good(
     - a training loss that began at `scratch` nats or more and is exactly 0, with a training score of 100 %, within 100
       steps and the first twentieth of an epoch (where its length is known), and in at least 3 values from there to the
       end: a warning. All targets seen are one class, or stand in the input;
+    - training and evaluation losses at the floor of float32 (2e-7 and less, or 0) with an accuracy of exactly 1 from
+      epoch 2 on, in 4 epochs and more: a warning, whatever the loss of epoch 1;
     - a training loss that is nothing, below 1e-12 in size in every one of at least 3 values that were not rounded (one
       of them is not exactly 0), or 0 with two terms or more that are all 0: a warning. No target reaches the loss;
     - a language model (a training loss that began at `from_scratch` nats or more, so hundreds of equal choices) whose
@@ -99,7 +101,7 @@ def too_good(
     if train is not None and (first := _nothing(run, train) or _solved(run, train, scratch)) is not None:
         yield first
         return
-    at_once = _in_a_few_rounds(run) or _perfect_report(run)
+    at_once = _in_a_few_rounds(run) or _perfect_report(run) or _floor(run)
     if at_once is not None:
         yield at_once
         return
@@ -209,6 +211,48 @@ def _solved(run: Run, train: Series, scratch: float) -> Finding | None:
                 remedies=(Remedy("Count the classes among the targets of the first batches", True), *_REMEDIES),
             )
     return None
+
+
+def _floor(run: Run) -> Finding | None:
+    """Losses at the floor of float32 with an accuracy of exactly 1, from epoch 2 on, evaluations from the first on."""
+    held = next(iter(names.eval_losses(run.series)), "")
+    found = [n for n in (held, "train/loss") if n and run.get(n) is not None and len(run.series[n].finite) >= 4]
+    if "train/loss" not in found or (held and held not in found) or learning.begins_late(run):
+        return None
+    shown = [replace(run.series[name].finite, name=name) for name in found]
+    if not all(_at_floor(run, loss) for loss in shown) or learning.unlike_progress(run):
+        return None
+    said = " and ".join(f"{loss.name} {loss.value[1]:.3g}" for loss in shown)
+    return Finding(
+        f"from epoch 2 on nothing is left of the loss ({said}), with an accuracy of 1 in each of {len(shown[0])} "
+        "epochs: all targets are one class, or stand in the input",
+        subject=shown[0].name,
+        step=int(shown[0].step[0]),
+        evidence=tuple(
+            Evidence(s.name, float(s.value[1]), int(s.step[1]), 2e-7, text="float32's floor") for s in shown
+        ),
+        remedies=(Remedy("Count the classes among the targets", True), *_REMEDIES),
+    )
+
+
+def _at_floor(run: Run, loss: Series) -> bool:
+    """Whether a loss by epoch is next to nothing from epoch 2 on, and the accuracy of its split is 1 there.
+
+    Zeros count where the log prints 4 decimals.
+    """
+    late, split = loss.value[1:], names.split_of(loss.name)
+    least = metrics.decimals(loss.value) >= 4 or bool(np.all(late > 0)) or split != "train"
+    if not guessing.by_epoch(loss) or not np.nan_to_num(loss.epoch[0]) <= 1 or not least:
+        return False
+    if not np.all((late >= 0) & (late <= 2e-7)):
+        return False
+    for metric in [*metrics.of_evaluations(run.series), *metrics.of_training(run.series)]:
+        score = run.series[metric.name].finite
+        best = 100.0 if metrics.is_percent(score.value) else 1.0
+        own = metric.split == split or (not metric.split and split == "train")
+        if own and metric.measure == "accuracy" and metric.plain and len(score) >= 4:
+            return bool(np.all(score.value[1:] == best))
+    return False
 
 
 def _at_once(loss: Series, train: Series, begin: float, leak: float) -> Finding | None:

@@ -81,12 +81,14 @@ def constant_prediction(
     precision, recall, IoU or Dice that stays the same (by its digits of n > 30 samples, n min(p, 1 - p) times the
     evaluations >= 100), an accuracy only if the training accuracy moves meanwhile by .05, or the loss ends as that of a
     constant: not 3 % below the entropy of p and 1 - p, nor 5 % above it unless it has settled; an accuracy that sank to
-    its lowest value and has stayed there for >= 8 evaluations while the loss of that split fell to such an end; 1/k,
-    k <= 10, in >= 5 of them (then another split at 1/k will do instead of the loss); p and 1 - p in turn; AUC exactly
+    its lowest value and has stayed there for >= 8 evaluations while the loss of that split fell to such an end; 1/k, k
+    <= 10, in >= 5 of them (then another split at 1/k will do instead of the loss); p and 1 - p in turn, or, in >= 8, 2
+    or 3 values that are far apart (.05 and 10 samples) or add up to 1, in 4 of 5 evaluations; the same in >= 20 (8,
+    with such a loss) of a set however small, where training varies, does not rise and scores no better; AUC exactly
     1/2, MCC or kappa exactly 0; R2 about 0 with one and the same error; the same accuracy in nine of ten, of 10 and
     more, with such a loss; always negative in half of 6 evaluations and more, and in the last 2, with nearly all called
-    positive in another. Scores of the training count where no others were logged; scores that name one of several
-    tasks are held against the loss of that name.
+    positive in another. Scores of the training count where no others were logged; scores that name one of several tasks
+    are held against the loss of that name.
 
     A report by class tells in one evaluation (in the last 3, if there are so many): recall 1 of one class and 0 of
     all others, of m targets. An error if the Wilson bound of 0 of m is below `recall`, a warning from m = 10 on, a note
