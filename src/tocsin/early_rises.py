@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -12,6 +13,52 @@ from tocsin.rises import FEW, Rise, around
 from tocsin.run import Run, Series
 
 FAR = 1.5  # factor that no evaluation set worth its name moves by on its own: noise of 15 % is 3 sd of it
+AWAY = 4.0  # factor of the last two evaluations that noise does not reach, even of a half
+_ORDERED = 0.05  # p value of an order, times the places where the lowest evaluation might have been
+_STANDS = 1.3  # factor between the lowest evaluations in a row and those of the last third
+_ABOUT = 5  # the lowest evaluations in a row
+_LEVEL = 0.01  # of their difference, shared among the places where the lowest might have been
+
+
+@dataclass(frozen=True)
+class Stand:
+    """Evaluations that stand above the lowest ones in a row, in whatever order.
+
+    Attributes:
+        count: Evaluations of the last third.
+        factor: Their geometric mean over that of the lowest 5 in a row; ``low`` and ``high`` its interval.
+    """
+
+    count: int
+    factor: float
+    low: float
+    high: float
+
+    @property
+    def proven(self) -> bool:
+        return self.low > 1 and self.factor >= _STANDS
+
+
+def stand(loss: Series) -> Stand | None:
+    """The last third, 5 and more, against the lowest 5 in a row, by Student's interval of the logarithms.
+
+    The noise is that from one evaluation to the next, from the lowest 5 on (von Neumann 1941), so that a step between
+    the two counts against it. None below 10 evaluations, where one of the last third lies below one of the lowest 5,
+    and where a loss is not positive.
+    """
+    y, n = loss.value, len(loss)
+    count = max(_ABOUT, n // 3)
+    if n < count + _ABOUT or y.min() <= 0:
+        return None
+    logs = np.log(y)
+    start = int(np.argmin(np.convolve(logs[:-count], np.ones(_ABOUT), "valid")))
+    lowest, last, moves = logs[start : start + _ABOUT], logs[-count:], np.diff(logs[start:])
+    if last.min() <= lowest.max():
+        return None
+    noise = math.sqrt(float((moves**2).mean()) / 2 * (1 / _ABOUT + 1 / count))
+    half = stats.t_of(1 - 2 * _LEVEL / n, 2 * moves.size / 3) * noise
+    far = float(last.mean() - lowest.mean())
+    return Stand(count, math.exp(far), math.exp(far - half), math.exp(min(far + half, 700.0)))
 
 
 @dataclass(frozen=True)
@@ -62,15 +109,27 @@ class Early:
             0 < self.risen.minimum * FAR <= self.now and self.now - self.risen.minimum > 4 * noise and self.fall >= 0.5
         )
 
+    @property
+    def away(self) -> bool:
+        """Whether it rose in order to 4 times the lowest, the median of the last third to twice that."""
+        y, lowest = self.risen.loss.value, self.risen.minimum
+        late = float(np.median(y[-max(3, y.size // 3) :]))
+        return 0 < 2 * lowest <= late and y[-2:].mean() >= AWAY * lowest and self.order * y.size < _ORDERED
+
+
+def lowest_of(loss: Series) -> Rise:
+    """What stands after the lowest evaluation, whatever it is."""
+    at = int(np.argmin(loss.value))
+    return Rise(loss, at, at, float(loss.value[at]), 0, 0.0, 0.0)
+
 
 def early(run: Run, loss: Series, train: Series) -> Early:
-    """What stands after the lowest evaluation, whatever it is."""
-    lowest = int(np.argmin(loss.value))
-    risen = Rise(loss, lowest, lowest, float(loss.value[lowest]), 0, 0.0, 0.0)
-    before, after = around(train, risen)
+    """The lowest evaluation, what followed, and what the training loss did since."""
+    risen = lowest_of(loss)
+    before, after = around(train, risen) if len(train) else (math.nan, math.nan)
     return Early(
         risen,
-        stats.order_p(loss.value[lowest:]),
+        stats.order_p(loss.value[risen.lowest :]),
         (before - after) / abs(before) if before else 0.0,
         tuple(_agreeing(run, risen)),
     )

@@ -17,6 +17,7 @@ _ACCURACY = frozenset(("acc", "accuracy", "accu", "top1", "acc1"))
 _GUESSES = (0.05, 0.6)  # accuracies that a guess among 2 to 20 classes reaches
 _WANDERS = 0.1  # accuracy of a guess, by the sampling of a few hundred cases and the class it changes to
 _GOOD = 0.9
+_BURST = 1e3  # times a loss's own level: no value of 262 public healthy logs reaches 100
 
 
 @dataclass(frozen=True)
@@ -134,3 +135,17 @@ def spike_points(y: Floats, window: int = 50) -> Ints:
     high = y[window:] > middle + np.maximum(10 * spread, np.abs(middle))
     first = np.flatnonzero(high[:-1] & high[1:] & ~np.concatenate([[False], high[:-2]]))
     return (first + window).astype(np.int64)
+
+
+def outbursts(y: Floats) -> tuple[Ints, float]:
+    """Indices of values 1000 times and more above the level of a loss, and that level: a loss that comes down again.
+
+    The level is the largest of the first value, the median of the first tenth (at least 3) and that of all, in size,
+    so that a loss which falls to next to nothing has none. None where less than half of the last third is within 10
+    times the level: such a loss has grown.
+    """
+    size = np.abs(y)
+    level = max(float(size[0]), float(np.median(size[: max(3, size.size // 10)])), float(np.median(size)))
+    at = np.flatnonzero(size > _BURST * level) if level > 0 else np.empty(0, np.int64)
+    calm = float(np.median(size[-max(2, size.size // 3) :])) <= 10 * level
+    return (at if calm else at[:0]).astype(np.int64), level

@@ -382,3 +382,51 @@ def detector_by_terms(rng):
         series[f"val/loss/{term}"] = steps(val * np.exp(noise * rng.standard_normal(n)))
     score = 0.6 * (1 - np.exp(-6 * e / n)) + 0.01 * rng.standard_normal(n)
     return log({**series, "val/mAP50": steps(np.clip(score, 0, 1))}, exit="unknown")
+
+
+@family
+def memorised_within_the_rounding(rng):
+    """A tiny set learned by heart: the loss falls through the four decimals of the log to 0.0000."""
+    n = int(rng.integers(15, 120))
+    k = np.arange(n)
+    loss = rng.uniform(0.3, 3) * np.exp(-k / rng.uniform(0.35, 6)) * np.exp(0.2 * rng.standard_normal(n))
+    return log({"train/loss": steps(np.round(loss, 4), 10)}, source="hf-trainer")
+
+
+@family
+def odd_batches_of_a_likelihood(rng):
+    """A density model whose hard batches lose up to 50 times the level, now and then."""
+    n = int(rng.integers(20, 1500))
+    loss = (2 + 6 * np.exp(-np.arange(n) / (0.2 * n))) * np.exp(0.1 * rng.standard_normal(n))
+    loss[rng.random(n) < 0.03] *= rng.uniform(5, 50)
+    return log({"train/loss": steps(loss, 10), "val/loss": evaluated(rng, np.linspace(4, 2, n), 12, 10)})
+
+
+@family
+def validation_of_a_few_samples(rng):
+    """Ten to sixty epochs on a set of a few samples: 20 % noise that lasts for some epochs, flat; training halves."""
+    n = int(rng.integers(10, 60))
+    k = np.arange(n)
+    val = (0.5 + 0.8 * np.exp(-k / (0.1 * n))) * np.exp(0.2 * wander(rng, n, 0.4))
+    return log({"train/loss": steps(0.1 + 0.9 * np.exp(-k / (0.3 * n))), "val/loss": steps(val)})
+
+
+@family
+def only_evaluated(rng):
+    """The training loss was not recorded: the evaluations fall to a floor and stay there in their noise."""
+    n = int(rng.integers(4, 40))
+    val = (0.4 + rng.uniform(0, 2) * np.exp(-np.arange(n) / (0.15 * n))) * np.exp(
+        rng.uniform(0.02, 0.2) * rng.standard_normal(n)
+    )
+    return log({"val/loss": steps(val)})
+
+
+@family
+def spikes_of_a_validation_that_settles(rng):
+    """Batch norm at a large rate: some evaluations are 3 to 30 times the others, in the first two thirds."""
+    n = int(rng.integers(12, 50))
+    k = np.arange(n)
+    level = 0.15 + 1.0 * np.exp(-k / (0.25 * n))
+    burst = np.where((rng.random(n) < 0.15) & (k < 0.65 * n), rng.uniform(3, 30, n), 1)
+    val = 1.1 * level * burst * np.exp(0.1 * rng.standard_normal(n))
+    return log({"train/loss": steps(level), "val/loss": steps(val)})

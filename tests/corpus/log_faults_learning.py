@@ -197,7 +197,46 @@ def knowledge_thrown_away(rng):
 
 @faulty("OBJ003")
 def boxes_never_matched(rng):
-    """A detector without a label that counts: box and DFL loss are 0 in nine epochs, the class loss falls."""
-    cls = 0.0113 * np.exp(-np.arange(9) / 60 + 0.01 * rng.standard_normal(9))
-    terms = {"iou": np.zeros(9), "dfl": np.zeros(9), "cls": cls}
+    """Boxes and lanes at once, without a box that counts: its terms are 0 in nine epochs, that of the lanes falls."""
+    lanes = 0.113 * np.exp(-np.arange(9) / 6 + 0.05 * rng.standard_normal(9))
+    terms = {"iou": np.zeros(9), "dfl": np.zeros(9), "lane_seg": lanes}
     return log({f"train/loss/{term}": every(values, 1) for term, values in terms.items()})
+
+
+@faulty("GEN001")
+def steps_up_and_wanders(rng):
+    """Seventeen epochs: the evaluation loss is best in the eighth, stands at twice that from the eleventh on."""
+    e = np.arange(1, 18)
+    level = np.r_[0.45, 0.3, 0.2, 0.13, 0.09, 0.075, 0.07, 0.068, 0.07, 0.075, np.full(7, 0.15)]
+    val = level * np.exp(0.05 * rng.standard_normal(17))
+    return log({"train/loss": every(0.3 * np.exp(-e / 3.5), 1), "val/loss": every(val, 1)})
+
+
+@faulty("GEN001")
+def evaluation_that_runs_away(rng):
+    """Ten epochs: training falls by a third, the evaluation loss climbs by outbursts to hundreds."""
+    val = np.array([4.4, 0.9, 1.1, 1.3, 1.9, 3.2, 2.6, 8.0, 20.0, 418.0]) * np.exp(0.02 * rng.standard_normal(10))
+    return log({"train/loss": every(np.linspace(0.54, 0.3, 10), 1), "val/loss": every(val, 1)})
+
+
+@faulty("GEN001")
+def only_evaluated_and_only_worse(rng):
+    """No training loss is recorded; the first of five evaluations is the best by far."""
+    val = np.geomspace(0.01, 0.12, 5) * np.exp(0.05 * rng.standard_normal(5))
+    return log({"val/loss": Series.of("", val, step=6 * np.arange(1, 6))})
+
+
+@faulty("OPT010")
+def likelihood_that_nothing_bounds(rng):
+    """A third of the logged batches lose trillions: the variance of their prediction is next to nothing."""
+    loss = 140 * np.exp(0.1 * rng.standard_normal(24))
+    at = rng.permutation(np.arange(2, 22))[:8]
+    loss[at] = 10.0 ** rng.uniform(9, 14, 8)
+    return log({"train/loss": every(loss, 50), "val/loss": Series.of("", [104.9, 101.9, 98.6], step=[400, 800, 1200])})
+
+
+@faulty("AMP004")
+def zero_from_the_second_record_on(rng):
+    """LoRA without a gradient norm in its log: the first mean is 0.03, all others are exactly 0."""
+    loss = np.r_[round(rng.uniform(0.02, 0.3), 4), np.zeros(60)]
+    return log({"train/loss": every(loss)}, source="hf-trainer")

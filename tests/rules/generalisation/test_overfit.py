@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from corpus import real_curves
+from tocsin import early_rises
 from tocsin.engine import check_run
 from tocsin.findings import Finding, NotChecked
 from tocsin.rules.generalisation.overfit import overfit
@@ -310,6 +311,85 @@ def test_the_sum_of_terms_where_there_is_no_total():
     assert ring(Run.of(series={**terms, **calm}, exit="finished")) == []
     with_total = {**terms, **held, "train/loss": FALLING, "val/loss": 1 + np.exp(-EPOCH / 6)}
     assert ring(Run.of(series=with_total, exit="finished")) == []
+
+
+STEP_UP = np.r_[0.45, 0.3, 0.2, 0.13, 0.1, 0.085, 0.075, 0.07, 0.072, 0.09]
+WANDERS = np.array([0.124, 0.118, 0.127, 0.112, 0.121, 0.116, 0.125])
+HALVES = 0.3 * np.exp(-np.arange(17) / 3.5)
+
+
+def test_evaluations_that_step_up_and_wander():
+    (finding,) = ring(by_epoch(HALVES, np.r_[STEP_UP, WANDERS]))
+    assert (finding.severity, finding.step) == ("warning", 8)
+    assert finding.message.endswith("the last 5 stand at 1.54 times the lowest 5 in a row")
+    assert finding.evidence[-1].interval[0] > 1
+    better = Series.of("", np.linspace(0.6, 0.9, 17))
+    run = by_epoch(HALVES, np.r_[STEP_UP, WANDERS])
+    assert [f.severity for f in ring(replace(run, series={**run.series, "val/acc": better}))] == ["note"]
+    assert not [f for f in ring(by_epoch(0.2 + HALVES, np.r_[STEP_UP, WANDERS])) if f.severity != "note"]
+
+
+def test_a_stand_needs_each_of_the_last_third_and_ten_evaluations():
+    def of(y):
+        return early_rises.stand(Series.of("val/loss", y))
+
+    assert of(np.r_[STEP_UP, WANDERS]).proven
+    assert of(np.r_[STEP_UP, WANDERS[:-1], 0.08]) is None
+    assert of(np.r_[STEP_UP[5:], WANDERS[:4]]) is None
+    assert of(-np.r_[STEP_UP, WANDERS]) is None
+    noisy = np.r_[STEP_UP[:5], 0.12, 0.05, 0.11, 0.06, 0.1, 1.7 * WANDERS * np.array([1, 3, 1, 3, 1, 3, 1])]
+    assert not of(noisy).proven
+
+
+def test_how_many_steps_up_it_finds(record_property):
+    def stepped(seed, n):
+        rng, k = np.random.default_rng(seed), np.arange(n)
+        level = 1 + 1.5 * np.exp(-k / (0.1 * n)) + (k > 0.45 * n)
+        return by_epoch(0.05 + 1.5 * np.exp(-k / (0.3 * n)), level * np.exp(0.1 * rng.standard_normal(n)))
+
+    found = [sum(bool(ring(stepped(seed, n))) for seed in range(30)) for n in (17, 40)]
+    record_property("figure", f"GEN001: {found} of 30 steps to twice the level, 17 and 40 evaluations with 10% noise")
+    assert found[0] >= 20
+    assert found[1] >= 27
+
+
+def test_an_evaluation_loss_that_runs_away():
+    val = [4.434, 0.9413, 1.078, 1.307, 3.223, 1.429, 19.96, 2.087, 2.102, 418.2]
+    (finding,) = ring(by_epoch(np.linspace(0.54, 0.33, 10), val))
+    assert (finding.severity, finding.step) == ("warning", 2)
+    for other in (val[:-1], [*val[:-1], 2.0]):
+        assert not [f for f in ring(by_epoch(np.linspace(0.54, 0.33, len(other)), other)) if f.severity != "note"]
+    assert not [f for f in ring(by_epoch(np.linspace(0.54, 0.5, 10), val)) if f.severity != "note"]
+
+
+def alone(val, **more) -> Run:
+    return Run.of(series={"val/loss": val, **more}, exit="finished")
+
+
+def test_evaluations_alone_that_only_get_worse():
+    (finding,) = ring(alone([0.01, 0.026, 0.056, 0.108]))
+    assert (finding.severity, finding.step) == ("warning", 1)
+    assert "(+980 %), and no training loss is recorded to tell overfitting from divergence" in finding.message
+    assert len(ring(alone(0.5 * np.geomspace(1, 1.8, 9)))) == 1
+
+
+@pytest.mark.parametrize(
+    "run",
+    [
+        alone([0.01, 0.026, 0.056]),
+        alone([0.01, 0.026, 0.012, 0.108]),
+        alone([0.01, 0.016, 0.02, 0.025]),
+        alone([0.01, 0.026, 0.056, 0.108], **{"val/accuracy": [0.5, 0.6, 0.7, 0.8]}),
+        alone([0.01, 0.026, 0.056, 0.108], **{"train/reward": [1.0, 2, 3, 4]}),
+        alone([0.01, 0.026, 0.056, 0.108], **{"val/loss/rec": [0.009, 0.008, 0.007, 0.006]}),
+        alone([0.01, 0.026, 0.056, 0.108], **{"train/loss/rec": [0.009, 0.008, 0.007, 0.006]}),
+        alone([-4.0, -3.0, -2.0, -1.0]),
+        replace(alone([0.01, 0.026, 0.056, 0.108]), exit="running"),
+    ],
+)
+def test_other_evaluations_alone_are_not_checked(run):
+    (outcome,) = overfit.check(run)
+    assert isinstance(outcome, NotChecked)
 
 
 def test_one_evaluation_is_not_checked():

@@ -13,7 +13,7 @@ from corpus import faulty, real_curves
 from tocsin.findings import Finding, NotChecked
 from tocsin.rules.optimisation.lr_too_high import lr_too_high
 from tocsin.run import Run, Series
-from tocsin.turns import spike_points
+from tocsin.turns import outbursts, spike_points
 
 
 def ring(run: Run) -> list[Finding]:
@@ -190,3 +190,32 @@ def test_a_first_evaluation_that_none_comes_near():
     loss = run.series["train/loss"]
     falls = {**run.series, "train/loss": replace(loss, value=0.8 * np.exp(-np.arange(40) / 10))}
     assert ring(replace(run, series=falls)) == []
+
+
+@pytest.mark.parametrize(
+    ("at", "n", "severity"),
+    [([5, 9, 12], 20, "warning"), ([5, 9], 400, "note"), ([5], 20, None), ([16, 17, 18, 19], 20, None)],
+)
+def test_values_by_orders_above_the_rest(at, n, severity):
+    loss = 140 + 5 * np.random.default_rng(1).standard_normal(n)
+    loss[at] = 1e13
+    found = [f for f in ring(Run.of(series={"train/loss": loss})) if f.subject == "bursts"]
+    assert [f.severity for f in found] == ([severity] if severity else [])
+
+
+def test_a_loss_that_falls_to_next_to_nothing_or_grows_has_no_bursts():
+    falling = np.geomspace(3, 1e-9, 50)
+    assert not len(outbursts(falling)[0])
+    assert not len(outbursts(falling[::-1])[0])
+    assert not len(outbursts(np.zeros(50))[0])
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 10**6), st.floats(1e-6, 1e6), st.integers(10, 200))
+def test_law_bursts_do_not_depend_on_the_unit_or_the_sign(seed, unit, n):
+    rng = np.random.default_rng(seed)
+    y = np.exp(np.clip(3 * rng.standard_t(2, n), -60, 60))
+    at, level = outbursts(y)
+    other, scaled = outbursts(-unit * y)
+    assert list(at) == list(other)
+    assert scaled == pytest.approx(unit * level)

@@ -97,3 +97,21 @@ def test_a_drop_to_exactly_zero_without_witness_is_a_warning_and_convergence_is_
 def test_law_it_rings_where_the_stretch_began(first, n):
     (finding,) = ring(hidden(first, n))
     assert finding.step == 10 * (first + 1)
+
+
+@pytest.mark.parametrize(
+    ("shown", "zeros", "rings"),
+    [
+        ([0.0328], 99, True),
+        ([1.2431, 0.8125, 0.5037], 60, True),
+        ([0.0328], 10, False),
+        ([0.0008], 99, False),
+        ([0.03], 99, False),  # two decimals: 0.004 would be printed as 0.00
+        ([1.2431, 0.8125, 0.5037, 0.3316], 25, False),
+    ],
+)
+def test_almost_all_values_exactly_zero(shown, zeros, rings):
+    run = Run.of(series={"train/loss": [*shown, *[0.0] * zeros]}, exit="finished")
+    assert [f.severity for f in ring(run)] == ["warning"] * rings
+    rewarded = {**run.series, "train/reward": np.ones(5)}
+    assert ring(replace(run, series=rewarded)) == []

@@ -16,7 +16,10 @@ from tocsin.run import Run, Series
 _SURE = 0.01  # p value of an order, times the places where the lowest evaluation might have been
 _CLEAR, _WITH_METRIC = 0.2, 0.1  # relative rise of a warning, and where a metric gets worse with it
 _ORDERED, _STEADY = 0.01, 0.05  # p values of a note, at a rise that matters and at a clear one
+_NOISE, _FAR_ALONE = 1.5, 3.0  # factors of each later evaluation and of the last two, where training is not recorded
+_HALVED = 0.5  # fall of the training loss as a share, where the order of the evaluations is not what tells
 _LEAST_GAP = 0.15  # of a score: the lower end of the interval of a gap that is .3 and more
+_UNKNOWN = "and no training loss is recorded to tell overfitting from divergence"
 _SOLVED = 0.97  # of a metric out of 1: what is left to lose is less than seeds differ by
 
 
@@ -54,6 +57,15 @@ def overfit(run: Run, *, rise: float = 0.05, confidence: float = 0.99) -> Iterat
     - **a large one**: by half and more (and by 4 times the scatter, from 5 evaluations on), while `t` halved. A
       warning where its order has `p < 0.05` or something else says the same: the loss of another evaluation set, a
       score that training alone reaches; else a note;
+    - **a higher stand**, from 10 evaluations on: each of the last third (5 and more) lies above each of the lowest 5 in
+      a row, by a factor of 1.3 and with the interval of that factor above 1 (Student's of the logarithms, at a level of
+      0.01 over `n`, noise from one evaluation to the next), while `t` halved. No order is needed: a loss that steps up
+      and then wanders counts;
+    - **away**: to 4 times the lowest (the last two; the median of the last third to twice), `p * n < 0.05`, while `t`
+      fell by a fifth;
+    - **alone**, where nothing of training is recorded: from 4 evaluations on, each later one at 1.5 times the lowest
+      and the last two at 3 times, `p < 0.05`; or the last two at 1.5 times and `p * n < 0.01`. Silent where a metric
+      of the split improves, a term of the loss falls, and in reinforcement learning and adversarial training;
     - **memorised**: a score (accuracy, F1, ...) rose by 0.3 and more in training and by less than a tenth of that in
       the evaluation, the 99 % interval of their gap lies above 0.15, the evaluation loss is past its best by `rise`,
       and `t` halved.
@@ -98,16 +110,16 @@ def overfit(run: Run, *, rise: float = 0.05, confidence: float = 0.99) -> Iterat
       are tried, about 4 in each doubling of the number of evaluations. The training slope is judged at 0.95.
 
     ## Known limits
-    Needs 2 evaluations, and 5 after the minimum for the main test. Silent where the training loss is flat, too
-    (nothing more to memorise), or not recorded. A second descent heals it. A rise as small as the noise of the
-    evaluations needs many of them. Of 100 synthetic runs each, rang: 55 of 8 evaluations with 2 % noise and a rise of
-    0.3 (44 more as a note), 59 of 12 with 5 % and 0.4 (40), 82 of 20 with 10 % and 0.5 (2), 82 of 42 with 18 % and
-    0.5, 74 of 60 with 20 % and 0.5, all of 60 with 20 % and 1. Of 400 synthetic plateaus of 6-80 evaluations with
-    2-20 % noise while the training loss falls, rang at the end 1 with independent noise, 14 at a lag-1 correlation of
-    0.5, 32 at 0.8 (10, 19 and 23 more as a note); of 400 of 5-12 evaluations 1, 3 and 15 (10, 32 and 33). The order of
-    evaluations is no chance where their noise lasts (a set that changes slowly, weights that drift). The noise of 2 to
-    4 evaluations cannot be measured: a factor of 1.5 is a convention. Of several evaluation sets only the first is
-    judged.
+    Needs 2 evaluations, and 5 after the minimum for the main test. Silent where the training loss is flat, too (nothing
+    more to memorise). Where it is not recorded divergence looks the same. A second descent heals it. A rise as small as
+    the noise of the evaluations needs many of them. Of 100 synthetic runs each, rang: 55 of 8 evaluations with 2 %
+    noise and a rise of 0.3 (44 more as a note), 59 of 12 with 5 % and 0.4 (40), 82 of 20 with 10 % and 0.5 (2), 82 of
+    42 with 18 % and 0.5, 74 of 60 with 20 % and 0.5, all of 60 with 20 % and 1. Of 400 synthetic plateaus of 6-80
+    evaluations with 2-20 % noise while the training loss falls, rang at the end 1 with independent noise, 14 at a lag-1
+    correlation of 0.5, 32 at 0.8 (10, 19 and 23 more as a note); of 400 of 5-12 evaluations 1, 3 and 15 (10, 32 and
+    33). The order of evaluations is no chance where their noise lasts (a set that changes slowly, weights that drift).
+    The noise of 2 to 4 evaluations cannot be measured: a factor of 1.5 is a convention. Of several evaluation sets only
+    the first is judged.
 
     ## References
     Prechelt 1998, Early stopping - but when? (generalisation loss). Sen 1968 (interval of the slope). Mann 1945
@@ -118,7 +130,9 @@ def overfit(run: Run, *, rise: float = 0.05, confidence: float = 0.99) -> Iterat
     if train is None and loss is None:
         train, loss = learning.summed(run, "train"), learning.summed(run, "val")
     if loss is None or train is None or not len(train):
-        yield NotChecked(f"needs {names.describe_need('train/loss')}, and {names.describe_need('val/loss')}")
+        alone: list[Finding | NotChecked] = [*_alone(run, loss)] if loss is not None and train is None else []
+        need = NotChecked(f"needs {names.describe_need('train/loss')}, and {names.describe_need('val/loss')}")
+        yield from alone or [need]
         return
     if len(loss) < 2:
         yield NotChecked(f"needs 2 values of {loss.name}, it has {len(loss)}")
@@ -153,22 +167,56 @@ def _early_sign(run: Run, loss: Series, train: Series, rise: float) -> Iterator[
     steady = early.rises(SHORT_RISE * rise, _STEADY)
     likely, sure = (early.rises(_CLEAR, p) for p in (_ORDERED, _SURE / len(loss)))
     seconded = bool(worse) and (likely or early.rises(_WITH_METRIC, _SURE / len(loss)))
-    loud = sure or seconded or (early.far and bool(early.agree or steady))
+    stand = early_rises.stand(loss) if early.fall >= _HALVED else None
+    stands, away = stand is not None and stand.proven, early.away and early.fall >= _CLEAR
+    loud = sure or seconded or stands or away or (early.far and bool(early.agree or steady))
     some = early.after < LONG and (steady or (early.rises(rise, _ORDERED) and early.fall >= 2 * rise))
     if loud or early.far or some:
         calm = not loud or (bool(better) and not worse and not learning.memorised(run))
-        yield _early_finding(early, train, better if calm else [], "note" if calm else None)
+        finding = _early_finding(early, train, better if calm else [], "note" if calm else None)
+        yield _with_stand(finding, stand) if stand is not None and stand.proven else finding
 
 
-def _early_finding(early: early_rises.Early, train: Series, better: list[str], severity: Severity | None) -> Finding:
-    risen, (before, after) = early.risen, around(train, early.risen)
+def _with_stand(finding: Finding, stand: early_rises.Stand) -> Finding:
+    *others, last = finding.evidence
+    text = f"the last {stand.count} stand at {stand.factor:.3g} times the lowest 5 in a row"
+    cited = replace(last, interval=(stand.low, stand.high), text=f"the last evaluation; {text} [interval]")
+    return replace(finding, message=f"{finding.message}; {text}", evidence=(*others, cited))
+
+
+def _alone(run: Run, loss: Series) -> Iterator[Finding]:
+    """An evaluation loss that only rises after its lowest, where nothing of training is recorded."""
+    if run.exit == "running" or len(loss) < 4 or run.family("train/loss") or learning.unlike_progress(run):
+        return
+    risen = early_rises.lowest_of(loss)
+    lowest, since, last = risen.minimum, loss.value[risen.lowest :], float(loss.value[-2:].min())
+    order = stats.order_p(since)
+    far = order < _STEADY and since[1:].min(initial=np.inf) >= _NOISE * lowest and last >= _FAR_ALONE * lowest
+    steady = order * len(loss) < _SURE and last >= early_rises.FAR * lowest
+    better, worse = metrics_since(run, risen)
+    if not lowest > 0 or not (far or steady) or (better and not worse) or _falls_in_part(run, risen):
+        return
+    yield _early_finding(early_rises.early(run, loss, loss[:0]), None, [], None)
+
+
+def _falls_in_part(run: Run, risen: Rise) -> bool:
+    """Whether a term of the evaluation loss fell since: another may have been weighted up."""
+    parts = [s.finite for s in run.family("val/loss").values()]
+    return any(len(p) == len(risen.loss) and p.value[-1] < 0.9 * p.value[risen.lowest] for p in parts)
+
+
+def _early_finding(
+    early: early_rises.Early, train: Series | None, better: list[str], severity: Severity | None
+) -> Finding:
+    risen = early.risen
+    before, after = around(train, risen) if train is not None else (0.0, 0.0)
+    beside = f"while {train.name} went from {before:.3g} to {after:.3g}" if train is not None else _UNKNOWN
     loss = risen.loss
     each = f"in each of the {early.after} evaluations after step {risen.step}"
     where = f"after evaluation {risen.lowest + 1} of {len(loss)} (step {risen.step})"
     message = (
         f"{loss.name} rose {each if early.steady else where}, from {risen.minimum:.3g} to "
-        f"{loss.value[-1]:.3g} ({100 * (loss.value[-1] / risen.minimum - 1):+.0f} %), while {train.name} went from "
-        f"{before:.3g} to {after:.3g}"
+        f"{loss.value[-1]:.3g} ({100 * (loss.value[-1] / risen.minimum - 1):+.0f} %), {beside}"
     )
     if early.after >= 3:
         message += f"; chance orders them so with p = {early.order:.2g}"

@@ -8,12 +8,14 @@ from dataclasses import replace
 
 import numpy as np
 
-from tocsin import learning, names, nonfinite, schedules, turns
+from tocsin import learning, names, nonfinite, schedules, stats, turns
 from tocsin.findings import Evidence, Finding, NotChecked, Remedy, Severity, rule
 from tocsin.run import Run, Series
 
 _PARTS = 40
 _SPIKES = 3
+_BURSTS = 2
+_RARE = 0.01  # share of bursts, by the lower end of its interval, up to which they are odd batches
 _ABSURD = 1e18  # the square of such a gradient, which optimizers keep, is beyond float32 (3.4e38)
 _ORDER, _ORDERS = 10.0, 100.0
 _ABOVE = 5.0  # times the loss of a guess
@@ -67,7 +69,7 @@ def lr_too_high(run: Run, *, lost: float = 0.5, rise: float = 0.2) -> Iterator[F
     of 1 ends at 0.9 and more (a solved task whose loss moves within next to nothing). Silent where the evaluations
     improved since.
 
-    Four plainer forms ring without that:
+    Five plainer forms ring without that:
 
     - **by orders** (from 3 values): the last fifth, at least 2 values, stands at 10 times the median of the first (5
       times from 6 values on): an error from 100 times on, or from 10 values and 10 times, else a warning; with the same
@@ -81,6 +83,11 @@ def lr_too_high(run: Run, *, lost: float = 0.5, rise: float = 0.2) -> Iterator[F
     - **thrown back**: at each of 4 evaluations or more after the first the loss is 1.5 times the first and a metric is
       worse by a tenth of the first, and the training loss stood at twice its lowest level for a third of the run after
       it and ends a fifth above it. What a trained model knew is lost, whether or not that loss comes down again.
+
+    - **bursts**: 2 values and more lie above 1000 times the loss's level (the largest of its first value and the
+      medians of its first tenth and of all), the lower end of the interval of their share (Wilson) above 0.01, else a
+      note; and the last third is at that level again. Clipping and Adam may survive the step, so evaluations that
+      improve are no excuse: those batches teach nothing.
 
     All of these are a note where the loss ends in NaN: AMP003 tells that, and how it had grown.
 
@@ -133,6 +140,7 @@ def lr_too_high(run: Run, *, lost: float = 0.5, rise: float = 0.2) -> Iterator[F
         yield NotChecked(f"the loss of {other} need not fall")
         return
     found = _thrown_off(run, loss) or _by_orders(run, loss) or _thrown_back(run, loss)
+    found = found or _bursts(loss)
     if found is None and len(loss) >= 10:
         found = _risen(run, loss, lost, rise)
     if found is not None:
@@ -274,6 +282,32 @@ def _severity(course: turns.Course, verdict: str, fell: list[str]) -> Severity:
         return "error"
     above = course.end > course.start + 0.1 * abs(course.start) + 3 * course.noise
     return "warning" if above or verdict == "got worse" else "note"
+
+
+def _bursts(loss: Series) -> Finding | None:
+    """Values by orders above all others, again and again, of a loss that comes down each time."""
+    at, level = turns.outbursts(loss.value)
+    if len(at) < _BURSTS:
+        return None
+    top = int(at[np.argmax(np.abs(loss.value[at]))])
+    often = stats.wilson(len(at), len(loss))
+    return Finding(
+        f"{len(at)} of {len(loss)} values of train/loss are 1000 times its level of {level:.3g} and more, the largest "
+        f"{loss.value[top]:.3g} at step {loss.step[top]}, and it comes down each time: nothing bounds it for some "
+        "batches (a variance near 0, a logarithm or a division of almost 0, a step too large)",
+        subject="bursts",
+        step=max(0, int(loss.step[at[0]])),
+        severity=None if often[0] > _RARE else "note",
+        evidence=(
+            Evidence("train/loss", float(loss.value[at[0]]), int(loss.step[at[0]]), level, text="the first of them"),
+            Evidence("train/loss", float(loss.value[top]), int(loss.step[top]), level, text="the largest"),
+            Evidence("train/loss", interval=often, text=f"{len(at)} of {len(loss)} values [share]"),
+        ),
+        remedies=(
+            Remedy("Log the terms of such a batch; bound the variance or the argument of the logarithm", safe=True),
+            Remedy("Clip the gradient norm, or lower the learning rate"),
+        ),
+    )
 
 
 def _spikes(loss: Series) -> Iterator[Finding]:

@@ -8,11 +8,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from tocsin import names
+from tocsin import learning, metrics, names
 from tocsin.findings import Evidence, Finding, NotChecked, Remedy, rule
 from tocsin.run import Run, Series
 
 Bools = NDArray[np.bool_]
+_LEARNS = 0.05  # loss of a model that still learns
+_LEAST, _UNITS = 0.01, 200  # the same where few values were shown, and in rounding errors of the log
 _FILTER = "logging_nan_inf_filter"
 
 
@@ -59,8 +61,10 @@ def hidden_nan(run: Run, *, confirm: int = 3) -> Iterator[Finding | NotChecked]:
     `m >= confirm`, or, when the run is over, `m >= 2`, or `m >= 1` if an evaluation loss is not finite either.
 
     Fewer, or a stretch that healed, is a note. Where neither a gradient's norm nor an evaluation loss is recorded, a
-    loss that falls from a median of 0.05 or more to exactly 0 from one point to the next, and is 0 in each of the last
-    5 points, is a warning: nothing that learns does that.
+    loss that falls from a median of 0.05 or more (of 5 points and more) to exactly 0 from one point to the next, and is
+    0 in each of the last 5 points, is a warning: nothing that learns does that. Where fewer points were shown it has to
+    fall from 0.01 or more and from 200 times the rounding of the log, and to be 0 in 9 of 10 points and in 20. Not in
+    reinforcement learning, whose losses are means of advantages.
 
     ## Why is this bad?
     The Trainer of Hugging Face replaces a NaN or infinite loss by 0 in its logs unless told otherwise. A curve that
@@ -185,13 +189,14 @@ def _note(hidden: Hidden) -> Finding:
 
 def _vanished(run: Run, loss: Series) -> Iterator[Finding]:
     """A loss that became exactly 0 from one point to the next, where nothing else could witness it."""
-    told = run.get("grad/norm") is not None or names.eval_losses(run.series)
+    told = run.get("grad/norm") is not None or names.eval_losses(run.series) or learning.unlike_progress(run)
     shown = np.flatnonzero(loss.value != 0)
     zeros = len(loss) - (int(shown[-1]) + 1 if shown.size else 0)
-    if told or zeros < 5 or shown.size < 5:
+    if told or zeros < 5 or not shown.size:
         return
     before, last = float(np.median(loss.value[shown[-20:]])), int(shown[-1])
-    if before < 0.05 or loss.value[last] < 0.5 * before:
+    sudden = shown.size >= 5 and before >= _LEARNS and loss.value[last] >= 0.5 * before
+    if not (sudden or _almost_all(loss, last, zeros)):
         return
     step = int(loss.step[last + 1])
     yield Finding(
@@ -205,6 +210,12 @@ def _vanished(run: Run, loss: Series) -> Iterator[Finding]:
         ),
         remedies=_remedies(),
     )
+
+
+def _almost_all(loss: Series, last: int, zeros: int) -> bool:
+    """Whether all but the first few values are 0, and the one before was far above the rounding of the log."""
+    far = loss.value[last] >= _UNITS * metrics.half_unit([loss.value[: last + 1]])
+    return bool(zeros >= max(20, 9 * (last + 1)) and loss.value[last] >= _LEAST and far)
 
 
 def _word(series: Series, index: int) -> str:
