@@ -25,6 +25,7 @@ from tocsin.readers.vocabulary import (
 from tocsin.run import Floats, Ints
 
 _FEW = 8  # rows
+_ODD = 0.05  # of the rows
 _CLOCK_TEXT = re.compile(r"^(?:(\d+) days?,? *)?(\d+):(\d\d)(?::(\d\d(?:\.\d+)?))?$")
 
 
@@ -79,7 +80,7 @@ def _take_plan(frame: Frame, name: str, said: str, clock: Clock) -> None:
 def _take_steps(frame: Frame, names: dict[str, str], clock: Clock) -> None:
     ranked = sorted((STEPS[said], name) for name, said in names.items() if said in STEPS and name not in clock.used)
     for _, name in ranked:
-        values = frame.dense(name)
+        values = _without_odd(frame.dense(name))
         if not _whole(values):
             if clock.step is not None and names[name] == "update":  # fairseq: the share of the epoch that is done
                 clock.used.add(name)
@@ -90,6 +91,12 @@ def _take_steps(frame: Frame, names: dict[str, str], clock: Clock) -> None:
             clock.used.add(name)
         elif ascends:  # a second way of counting
             clock.used.add(name)
+
+
+def _without_odd(values: Floats) -> Floats:
+    """Counts of which the odd one, torn or overwritten on its way to the disk, can be none."""
+    odd = np.isfinite(values) & ~((values >= 0) & (values <= LARGEST_STEP) & (values == np.floor(values)))
+    return np.where(odd, np.nan, values) if odd.sum() <= _ODD * np.isfinite(values).sum() else values
 
 
 def _within_epochs(frame: Frame, names: dict[str, str], step: Floats) -> bool:
