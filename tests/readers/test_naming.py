@@ -26,6 +26,16 @@ from tocsin.readers.naming import spelling
         ("metrics/mAP50(B)", "val/mAP50(B)"),
         ("grad_norm", "grad/norm"),
         ("loss_scale", "amp/scale"),
+        ("trainLoss", "train/loss"),
+        ("ValAcc", "val/acc"),
+        ("valacc", "val/acc"),
+        ("testloss", "test/loss"),
+        ("lossG", "train/loss/g"),
+        ("dloss", "train/loss/d"),
+        ("avr_loss", "train/loss"),
+        ("smoothL1", "smoothL1"),
+        ("testset", "testset"),
+        ("val_mIoU", "val/mIoU"),
     ],
 )
 def test_a_spelling_has_one_canonical_name(foreign, name):

@@ -31,6 +31,7 @@ _TOTAL = frozenset(
         "total",
         "avg",
         "ave",
+        "avr",
         "average",
         "mean",
         "running",
@@ -54,6 +55,13 @@ _TOTAL = frozenset(
 )
 _BEST = frozenset({"best", "min", "max", "lowest", "highest", "minimum", "maximum", "prev", "previous", "old"})
 _LOSS = frozenset({"loss", "losses", "cost", "objective"})
+_HUMP = re.compile(r"(?<=[a-z])(?=[A-Z])")
+_GLUED = re.compile(
+    r"(train|training|val|valid|validation|test|dev|eval)"
+    r"(acc|accuracy|err|error|f1|auc|ppl|perplexity|mse|mae|rmse|dice|iou|miou|map|bleu|wer|cer)"
+    r"|(\w+?)(?<!log)(loss|losses)",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True)
@@ -76,7 +84,8 @@ def spelling(foreign: str, split: str = "") -> Spelling:
     text = foreign.strip().strip("'\"")[:_LONGEST]
     if _OF_CLASS.match(text):
         return Spelling(text)
-    words = [w[1:-1] if w[0] == "(" and w[-1] == ")" else w for w in _BREAK.split(text) if w not in ("", "()")]
+    said = [w[1:-1] if w[0] == "(" and w[-1] == ")" else w for w in _BREAK.split(text) if w not in ("", "()")]
+    words = [part for word in said for part in _parts(word)]
     lower = [w.lower() for w in words]
     joined = "_".join(lower)
     if joined in _SCALE and joined != "scale":
@@ -100,6 +109,15 @@ def spelling(foreign: str, split: str = "") -> Spelling:
     if not found and "/" in text and lower[:1] != ["metrics"]:
         name = "/".join("_".join(_cased(w) for w in _BREAK.split(part) if w) for part in text.split("/")).strip("/")
     return Spelling(f"{split}/{name}" if split else name, per_epoch)
+
+
+def _parts(word: str) -> list[str]:
+    """The words that stand glued in one (``trainLoss``, ``valacc``), where they say a split or a loss."""
+    humps = _HUMP.split(word)
+    if len(humps) > 1 and any(part.lower() in SPLITS or part.lower() in _LOSS for part in humps):
+        return humps
+    glued = _GLUED.fullmatch(word)
+    return [part for part in glued.groups() if part] if glued else [word]
 
 
 def _lr_group(lower: list[str]) -> str | None:

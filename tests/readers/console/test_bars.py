@@ -112,7 +112,7 @@ def test_a_long_bar_keeps_some_of_its_states():
 @pytest.mark.parametrize("head", ["Steps: ", "steps: "])
 def test_a_bar_of_steps_goes_on_through_the_epochs(head):
     text = f"epoch 1/9\n{tqdm(40, 900, 'avr_loss=0.5', head)}\nepoch 2/9\n{tqdm(200, 900, 'avr_loss=0.25', head)}"
-    assert [step for step, _ in table(run(text))["train/loss/avr"]] == [40, 200]
+    assert [step for step, _ in table(run(text))["train/loss"]] == [40, 200]
 
 
 def test_a_line_printed_behind_a_bar_of_epochs():

@@ -56,6 +56,8 @@ NEVER = {
     "session": ">>> fit(x, y)\nEpoch 1/10\nloss: 0.5 - accuracy: 0.8\n>>> fit(x, y)\nloss: 0.4 - accuracy: 0.9\n",
     "comparison": "Model      Params  FLOPs  Top-1  Top-5\nResNet-18  11.7M   1.8G   69.8   89.1\n"
     "ViT-B  86.6M  17G  81  95\n",
+    "certificate": "Certificate:\n  Issuer: O = Train\n  Not After: 1\n"
+    + "    a4:0b:c5:1f:e2:3d:07:11:9c:d4:5e:aa:10:ff:0c\n" * 40,
     "columns": "epoch,train,test\n" + "".join(f"{i},a{i},0.{i}\n" for i in range(20)),
 }
 

@@ -37,6 +37,7 @@ _ABOUT = re.compile(
     r"|with overrides|overflow|gradient|\bcost\b|perplexity|\biou\b|训练|損失|손실",
     re.IGNORECASE,
 )
+_DUMPED = re.compile(r"^[ \t]*(?:[0-9a-f]{2}[: ]){8}", re.MULTILINE | re.IGNORECASE)  # bytes of a key or a dump
 _TITLE = re.compile(r"^[ \t]*([A-Za-z][A-Za-z ()'-]{2,60})\n[ \t]*([=\-~^]{3,62})[ \t]*$", re.MULTILINE)
 _PERSON = re.compile(
     r"(?:^|[\s(])(?:I(?:'m|'ve|'d)?|we)\s(?:\w+\s)?[a-z]{2,}|\b[Mm]y\s[a-z]|\b(?:[Tt]hanks|[Tt]hank you)\b"
@@ -62,6 +63,8 @@ def _looks(file: File) -> bool:
         return False
     start = file.start
     if _MARKUP.match(start) or _one_json(start) or _separated(start) or not _ABOUT.search(start):
+        return False
+    if len(_DUMPED.findall(start)) > 2:
         return False
     doubt = _doubt(start)
     console = Console("console", Path("sniffed"))
