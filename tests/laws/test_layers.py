@@ -27,6 +27,8 @@ DATA = {
     "stuck_scores",
     "learning",
     "rises",
+    "early_rises",
+    "turns",
     "schedules",
     "nonfinite",
     "declared",
