@@ -25,7 +25,7 @@ def joined(units: list[Unit]) -> list[Unit]:
     _take_scalars(folders)
     _take_hparams(folders)
     events = [unit for found in _take_splits(folders) for unit in found]
-    return _without_earlier_states([*events, *_split_files(others)])
+    return _without_earlier_states([*events, *_split_files(_with_errors(others))])
 
 
 def _by(units: Iterable[Unit], key: Callable[[Unit], Hashable]) -> dict[Hashable, list[Unit]]:
@@ -99,6 +99,19 @@ def _take_splits(folders: dict[Hashable, list[Unit]]) -> list[list[Unit]]:
                 around.append(emptied(unit, folder.parent))
             around[at].absorb(unit, split)
     return list(whole.values())
+
+
+def _with_errors(units: list[Unit]) -> list[Unit]:
+    """What a job said into ``slurm-7.err`` joins ``slurm-7.out``, unless it measures something, too."""
+    gone: list[Unit] = []
+    for group in _by(units, lambda unit: (unit.source, unit.folder, stem(unit.files[0]))).values():
+        errors = [unit for unit in group if unit.files[0].suffix == ".err" and not unit.run.series]
+        others = [unit for unit in group if unit.files[0].suffix != ".err"]
+        if errors and len(others) == 1:
+            for unit in errors:
+                others[0].absorb(unit)
+            gone += errors
+    return [unit for unit in units if unit not in gone]
 
 
 def _split_files(units: list[Unit]) -> list[Unit]:

@@ -13,7 +13,7 @@ from tocsin.readers.detection import reader_of
 from tocsin.readers.errors import ReadError
 from tocsin.readers.file import File
 from tocsin.readers.found import Bundle, Found
-from tocsin.readers.labels import in_order, natural, shown
+from tocsin.readers.labels import in_order, natural, shown, stem
 from tocsin.readers.reader import Reader
 from tocsin.readers.walking import Tree, walk
 
@@ -22,6 +22,7 @@ SETTINGS = re.compile(
     r"|hparams?|hyper[-_]?param(eter)?s|params|parameters|opts?|options|hyps?|flags|settings|hydra)\.(ya?ml|json|toml)",
     re.IGNORECASE,
 )
+_CONSOLE = "console"
 _ALIKE = 256  # files of one kind in one folder, none of them a log, after which the others like them are not opened
 _MOST_FAILED = 20
 
@@ -107,6 +108,8 @@ def _recognised(
 ) -> Iterator[tuple[str, str]]:
     misses: Counter[str] = Counter()
     hits: set[str] = set()
+    printed: set[str] = set()  # stems of console logs
+    errors: list[str] = []
     for name in sorted(names, key=natural):
         kind = name.rpartition(".")[2].lower() if "." in name else ""
         if SETTINGS.fullmatch(name) or (misses[kind] >= _ALIKE and kind not in hits):
@@ -119,9 +122,13 @@ def _recognised(
             continue
         if reader is None:
             misses[kind] += 1
+            errors += [name] if kind == "err" else []
         else:
             hits.add(kind)
+            printed |= {stem(Path(name))} if reader.source == _CONSOLE else set()
             yield name, reader.source
+    # What a job said besides its log is no log by itself, but may say how the job ended.
+    yield from ((name, _CONSOLE) for name in errors if stem(Path(name)) in printed)
     for kind, count in misses.items():
         if count > _ALIKE and kind not in hits:
             unread.append(
