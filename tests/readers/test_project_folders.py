@@ -284,10 +284,8 @@ def test_a_project_of_everything(tmp_path: Path, record_property):
     begun = time.process_time()
     runs = read(tmp_path)
     took = time.process_time() - begun
-    record_property(
-        "figure",
-        f"a project of {len(runs)} runs among {sum(1 for p in tmp_path.rglob('*') if p.is_file())} files: {took:.2f} s CPU",
-    )
+    files = sum(1 for path in tmp_path.rglob("*") if path.is_file())
+    record_property("figure", f"a project of {len(runs)} runs among {files} files: {took:.2f} s CPU")
     assert len(runs) == expected, sorted(told(runs))
     assert len({run.name for run in runs}) == expected
     assert took < 6
