@@ -9,6 +9,7 @@ import os
 import signal
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -149,7 +150,7 @@ def _shared(jobs: Sequence[Job], order: _Order, workers: int) -> Iterator[Outcom
                 coming = at
                 while at < len(jobs):
                     while coming < len(jobs) and len(waiting) < _AHEAD * workers:
-                        waiting.append(pool.submit(_carry_out, jobs[coming]))
+                        waiting.append(_submitted(pool, jobs[coming]))
                         coming += 1
                     outcome = waiting[0].result()
                     waiting.popleft()
@@ -157,9 +158,6 @@ def _shared(jobs: Sequence[Job], order: _Order, workers: int) -> Iterator[Outcom
                     yield outcome
             except BrokenProcessPool:
                 pass
-            finally:
-                for future in waiting:
-                    future.cancel()
         if at < len(jobs):
             yield _alone(jobs[at], order)
             at += 1
@@ -171,28 +169,59 @@ def _alone(job: Job, order: _Order) -> Outcome:
 
     with _pool(1, order) as pool:
         try:
-            return pool.submit(_carry_out, job).result()
+            return _submitted(pool, job).result()
         except BrokenProcessPool:
             name = job.name if isinstance(job, Run) else shown(job.path if isinstance(job, Bundle) else job)
             return Outcome(unread=(f"{name}: the process that read it died, probably out of memory; it was left out",))
 
 
-def _pool(workers: int, order: _Order) -> ProcessPoolExecutor:
+@contextmanager
+def _pool(workers: int, order: _Order) -> Iterator[ProcessPoolExecutor]:
+    """Processes that end with this block: at once where an exception (Ctrl-C) leaves it, whatever they are at."""
     from concurrent.futures import ProcessPoolExecutor
     from multiprocessing import get_context
 
     context = get_context("spawn")  # a fork would copy the threads' locks of the caller (duckdb, torch) half-held
-    return ProcessPoolExecutor(workers, context, initializer=_start, initargs=(order,))
+    with ProcessPoolExecutor(workers, context, initializer=_start, initargs=(order,)) as pool:
+        try:
+            yield pool
+        except BaseException:
+            for process in [*(getattr(pool, "_processes", None) or {}).values()]:  # public only from Python 3.14 on
+                process.terminate()
+            raise
+
+
+def _submitted(pool: ProcessPoolExecutor, job: Job) -> Future[Outcome]:
+    """A job given to the pool, which may start a process: one that is deaf to Ctrl-C from its first moment on."""
+    if not hasattr(signal, "pthread_sigmask"):
+        return pool.submit(_carry_out, job)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        return pool.submit(_carry_out, job)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 _order: _Order | None = None
 
 
 def _start(order: _Order) -> None:
-    """In each worker: the order, and Ctrl-C left to the parent."""
+    """In each worker: the order; Ctrl-C is left to the parent, whose death is the worker's, too."""
+    from threading import Thread
+
     global _order
     _order = order
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    from multiprocessing import parent_process
+
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _carry_out(job: Job) -> Outcome:
