@@ -319,7 +319,7 @@ class Run:
     @classmethod
     def of(cls, name: str = "run", /, *, series: Mapping[str, Any] | None = None, **fields: Any) -> Run:
         """Build a run from plain arrays: ``Run.of(series={"train/loss": [3, 2, 1]})``; steps are 1..n."""
-        made = {k: v if isinstance(v, Series) else Series.of(k, v) for k, v in (series or {}).items()}
+        made = {k: replace(v, name=k) if isinstance(v, Series) else Series.of(k, v) for k, v in (series or {}).items()}
         return cls(name, made, **fields)
 
     @property

@@ -19,7 +19,7 @@ SPEC.loader.exec_module(generate)
 
 @pytest.fixture
 def project(tmp_path):
-    (tmp_path / "README.md").write_text(f"# x\n{generate.START}\nold\n{generate.END}\ntail\n", encoding="utf-8")
+    (tmp_path / "README.md").write_text(f"# x\n{generate.START}\nwritten by hand\n{generate.END}\ntail\n", encoding="utf-8")
     return tmp_path
 
 
@@ -38,7 +38,7 @@ def test_written_pages_are_fresh_and_complete(project, capsys):
     assert all(f"`{row.name}`" in series for row in names.NAMES)
     assert readme.startswith("# x\n")
     assert readme.endswith("\ntail\n")
-    assert "old" not in readme
+    assert "written by hand" not in readme
 
 
 def test_check_names_each_stale_file_and_changes_nothing(project, capsys):
