@@ -218,7 +218,7 @@ def _early_finding(
         f"{loss.name} rose {each if early.steady else where}, from {risen.minimum:.3g} to "
         f"{loss.value[-1]:.3g} ({100 * (loss.value[-1] / risen.minimum - 1):+.0f} %), {beside}"
     )
-    if early.after >= 3:
+    if early.after >= 3 and early.order < 0.05:
         message += f"; chance orders them so with p = {early.order:.2g}"
     message += "".join(f"; {sign}" for sign in early.agree)
     message += f"; {', '.join(better)} still improves: the loss, not the decisions, gets worse" if better else ""
