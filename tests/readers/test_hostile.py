@@ -454,8 +454,8 @@ def test_nothing_that_a_terminal_would_obey_comes_out(tmp_path: Path, capsys):
     hostile_names(tmp_path)
     report = tocsin.check(tmp_path, keep_identifiers=True)
     assert len(report.runs) >= 6
-    main(["check", str(tmp_path)])
-    main(["check", str(tmp_path), "--json"])
+    main(["check", str(tmp_path), "--workers", "1"])
+    main(["check", str(tmp_path), "--json", "--workers", "1"])
     main(["check", str(tmp_path / "\x1b[31mnone")])
     main(["report", str(tmp_path), "--json", "-o", str(tmp_path / "x.html")])
     seen = capsys.readouterr()
