@@ -19,7 +19,9 @@ SPEC.loader.exec_module(generate)
 
 @pytest.fixture
 def project(tmp_path):
-    (tmp_path / "README.md").write_text(f"# x\n{generate.START}\nwritten by hand\n{generate.END}\ntail\n", encoding="utf-8")
+    (tmp_path / "README.md").write_text(
+        f"# x\n{generate.START}\nwritten by hand\n{generate.END}\ntail\n", encoding="utf-8"
+    )
     return tmp_path
 
 
