@@ -11,6 +11,7 @@ import numpy as np
 
 from tocsin.readers.console.steps import Frames, settle
 from tocsin.readers.log import NAN, Log
+from tocsin.readers.values import LARGEST_STEP
 
 KINDS = ("", "global", "step", "batch", "bar")
 _MOST_OF_A_KIND = 400
@@ -72,7 +73,7 @@ class Draft:
     def add(self, frame: Frame, points: list[tuple[str, str, float]]) -> None:
         """Keep the points (name, split, value) of one line."""
         at = len(self._epoch)
-        self._epoch.append(frame.epoch)
+        self._epoch.append(frame.epoch if abs(frame.epoch) <= LARGEST_STEP else NAN)
         self._time.append(frame.time)
         self._count.append(frame.count)
         self._total.append(frame.total)
