@@ -174,7 +174,7 @@ def _digits(run: Run, loss: Series, coincidence: float) -> Chance | None:
     tail = loss[-max(3, len(loss) // 4) :] if epochs else loss[max(1, len(loss) - max(4, len(loss) // 4)) :]
     if len(tail) < (3 if epochs else 4) or not 0.6 < tail.value[-1] < 12:
         return None
-    classes = round(math.exp(min(float(np.median(tail.value)), 12.0)))
+    classes = round(math.exp(float(np.clip(np.median(tail.value), 0.6, 12.0))))
     error = max(float(np.abs(tail.value - math.log(classes)).max()), metrics.half_unit([loss.value]))
     luck = 2 * error / math.log((classes + 1) / classes)
     known = known_classes(run).get(classes)
