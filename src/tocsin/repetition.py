@@ -216,6 +216,8 @@ def _settles(beside: Beside, p: float) -> bool:
     if not beside.losses:
         return False
     loss = beside.own if beside.own is not None and len(beside.own) else beside.losses[0]
+    if not len(loss):
+        return False
     last = loss.value[-max(3, len(loss) // 3) :]
     floor, level = -p * math.log(p) - (1 - p) * math.log(1 - p), float(np.median(last))
     settled = len(loss) >= 6 and float(np.ptp(last[-3:])) < 0.02 * level
@@ -266,6 +268,9 @@ def _shifted(loss: Series) -> bool:
 
 
 def _thirds(loss: Series) -> tuple[float, float]:
+    """Medians of the first and the last third; NaN where nothing was recorded."""
+    if not len(loss):
+        return math.nan, math.nan
     third = max(1, len(loss) // 3)
     return float(np.median(loss.value[:third])), float(np.median(loss.value[-third:]))
 

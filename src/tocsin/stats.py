@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 Floats = NDArray[np.float64]
 Interval = tuple[float, float]
 NAN: Interval = (math.nan, math.nan)
+_FEWEST = 1e-9  # fewer cases, effective ones among them, support no interval
 
 
 def z_of(confidence: float) -> float:
@@ -57,7 +58,7 @@ def spend(look: int, alpha: float = 0.05) -> float:
 
 def wilson(hits: float, n: float, confidence: float = 0.95) -> Interval:
     """Wilson score interval of a proportion (Wilson 1927)."""
-    if n <= 0:
+    if not (n > _FEWEST and 0 <= hits <= n):
         return NAN
     z, p = z_of(confidence), hits / n
     centre = (p + z * z / (2 * n)) / (1 + z * z / n)
@@ -259,7 +260,7 @@ def running_medians(x: ArrayLike, half: int) -> Floats:
         if at > half:
             del ordered[bisect_left(ordered, values[at - half - 1])]
         n = len(ordered)
-        medians.append((ordered[(n - 1) // 2] + ordered[n // 2]) / 2)
+        medians.append(ordered[(n - 1) // 2] / 2 + ordered[n // 2] / 2)  # their sum may overflow
     return np.array(medians)
 
 

@@ -162,7 +162,7 @@ def read_table(file: File, layout: Layout, *, most_rows: int | None = None) -> F
     odd = _Odd()
     for block in _blocks(lines, most_rows):
         kept = _uncoloured([line for line in block if line and not line.isspace()])
-        if any(line[0] in "#/%+=-|: " for line in kept):
+        if any(line[:1] in "#/%+=-|: " for line in kept):  # colours alone leave nothing
             kept = [line for line in kept if not _comment(line) and not _RULE.match(line)]
         _take(frame, _split([line.rstrip("\r") for line in kept], layout.delimiter, layout.spaced), layout, odd)
     odd.tell(frame)

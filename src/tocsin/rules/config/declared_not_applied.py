@@ -319,7 +319,7 @@ def _by_devices(run: Run, ratio: float, powers: int) -> bool:
     """Whether this may be scaling by a number of devices that is declared nowhere."""
     if any("_".join(setting.words) in _DEVICES for setting in declared.settings(run)):
         return False
-    nearest = 2.0 ** round(math.log2(ratio))
+    nearest = 2.0 ** round(math.log2(ratio)) if 1e-9 < ratio < 1e9 else math.nan
     return nearest >= powers and _near(nearest, ratio)
 
 
