@@ -115,9 +115,8 @@ def overfit(run: Run, *, rise: float = 0.05, confidence: float = 0.99) -> Iterat
     the noise of the evaluations needs many of them. Of 100 synthetic runs each, rang: 55 of 8 evaluations with 2 %
     noise and a rise of 0.3 (44 more as a note), 59 of 12 with 5 % and 0.4 (40), 82 of 20 with 10 % and 0.5 (2), 82 of
     42 with 18 % and 0.5, 74 of 60 with 20 % and 0.5, all of 60 with 20 % and 1. Of 400 synthetic plateaus of 6-80
-    evaluations with 2-20 % noise while the training loss falls, rang at the end 1 with independent noise, 14 at a lag-1
-    correlation of 0.5, 32 at 0.8 (10, 19 and 23 more as a note); of 400 of 5-12 evaluations 1, 3 and 15 (10, 32 and
-    33). The order of evaluations is no chance where their noise lasts (a set that changes slowly, weights that drift).
+    evaluations with 2-20 % noise while the training loss falls, rang at the end 0 with independent noise, 9 at a lag-1
+    correlation of 0.5, 31 at 0.8; of 400 of 5-12 evaluations 1, 2 and 0. The order of evaluations is no chance where their noise lasts (a set that changes slowly, weights that drift).
     The noise of 2 to 4 evaluations cannot be measured: a factor of 1.5 is a convention. Of several evaluation sets only
     the first is judged.
 
