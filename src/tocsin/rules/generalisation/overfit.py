@@ -116,9 +116,9 @@ def overfit(run: Run, *, rise: float = 0.05, confidence: float = 0.99) -> Iterat
     noise and a rise of 0.3 (44 more as a note), 59 of 12 with 5 % and 0.4 (40), 82 of 20 with 10 % and 0.5 (2), 82 of
     42 with 18 % and 0.5, 74 of 60 with 20 % and 0.5, all of 60 with 20 % and 1. Of 400 synthetic plateaus of 6-80
     evaluations with 2-20 % noise while the training loss falls, rang at the end 0 with independent noise, 9 at a lag-1
-    correlation of 0.5, 31 at 0.8; of 400 of 5-12 evaluations 1, 2 and 0. The order of evaluations is no chance where their noise lasts (a set that changes slowly, weights that drift).
-    The noise of 2 to 4 evaluations cannot be measured: a factor of 1.5 is a convention. Of several evaluation sets only
-    the first is judged.
+    correlation of 0.5, 31 at 0.8; of 400 of 5-12 evaluations 1, 2 and 0. The order of evaluations is no chance where
+    their noise lasts (a set that changes slowly, weights that drift). The noise of 2 to 4 evaluations cannot be
+    measured: a factor of 1.5 is a convention. Of several evaluation sets only the first is judged.
 
     ## References
     Prechelt 1998, Early stopping - but when? (generalisation loss). Sen 1968 (interval of the slope). Mann 1945
