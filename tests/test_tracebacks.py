@@ -44,7 +44,7 @@ ValueError: unknown model resnet51
 
 TORCHRUN = """
 [rank0]: Traceback (most recent call last):
-[rank0]:   File "/work/train.py", line 31, in <module>
+[rank0]:   File "/data/train.py", line 31, in <module>
 [rank0]:     from torch._six import inf
 [rank0]: ModuleNotFoundError: No module named 'torch._six'
 E0301 10:00:01 torch/distributed/elastic/multiprocessing/api.py:826] failed (exitcode: 1) local_rank: 0 (pid: 77)
@@ -177,7 +177,7 @@ SRUN_AFTER = (
     [
         (PLAIN, "missing-file", "FileNotFoundError", "src/data.py:12", "No such file"),
         (CHAINED, "traceback", "ValueError", "train.py:7", "unknown model"),
-        (TORCHRUN, "import", "ModuleNotFoundError", "work/train.py:31", "torch._six"),
+        (TORCHRUN, "import", "ModuleNotFoundError", "data/train.py:31", "torch._six"),
         (CHILD_ALONE, "killed", "", None, "exitcode : -9"),
         (ARGPARSE, "usage", "", None, "train.py: error: unrecognized arguments"),
         (WORKER, "traceback", "IndexError", "proj/dataset.py:17", "list index"),

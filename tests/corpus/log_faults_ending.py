@@ -13,16 +13,16 @@ from corpus.ingredients import at_epochs, curve
 from tocsin.run import Event, Run, Series
 
 MISSING = """Traceback (most recent call last):
-  File "/work/net/train.py", line 61, in <module>
+  File "/data/net/train.py", line 61, in <module>
     main()
-  File "/work/net/data.py", line 18, in load
+  File "/data/net/data.py", line 18, in load
     table = pandas.read_csv(path)
   File "/opt/lib/python3.11/site-packages/pandas/io/common.py", line 873, in get_handle
     handle = open(handle, ioargs.mode)
 FileNotFoundError: [Errno 2] No such file or directory: 'data/train.csv'
 """
 REMOVED = """Traceback (most recent call last):
-  File "/work/net/train.py", line 3, in <module>
+  File "/data/net/train.py", line 3, in <module>
     from torch._six import container_abcs
 ModuleNotFoundError: No module named 'torch._six'
 """

@@ -53,7 +53,7 @@ def deprecated_entry_point(run: Run) -> Iterator[Finding | NotChecked]:
     ## Example
     ```python
     said = '''Traceback (most recent call last):
-      File "/work/metrics.py", line 7, in <module>
+      File "/data/metrics.py", line 7, in <module>
         ids = labels.astype(np.int)
     AttributeError: module 'numpy' has no attribute 'int'. Use `int` instead.
     '''

@@ -86,7 +86,7 @@ def failed_start(run: Run) -> Iterator[Finding | NotChecked]:
     ## Example
     ```python
     traceback = '''Traceback (most recent call last):
-      File "/work/train.py", line 12, in <module>
+      File "/data/train.py", line 12, in <module>
         data = np.load("train.npy")
       File "/opt/lib/python3.11/site-packages/numpy/lib/npyio.py", line 427, in load
         fid = open(file, "rb")
