@@ -46,6 +46,8 @@ NAMES: tuple[Name, ...] = (
     ),
     Name("count/backward", "Backward passes so far."),
     Name("count/optimizer", "Completed optimizer steps so far (skipped AMP steps are not completed)."),
+    Name("count/cleared", "Backward passes so far whose gradient was cleared before any optimizer step used it."),
+    Name("count/carried", "Backward passes so far that added to a gradient which a completed step had already used."),
     Name("count/skipped", "Optimizer steps skipped by the GradScaler so far."),
     Name("amp/scale", "Loss scale of the GradScaler."),
     Name(
@@ -54,6 +56,16 @@ NAMES: tuple[Name, ...] = (
     ),
     Name(
         "loss/trunk_norm/<term>", "L2 norm of this term's gradient at the trunk tensor (terms passed before backward)."
+    ),
+    Name(
+        "loss/trunk_cos/<term>/<term>",
+        "Cosine between two terms' gradients at the trunk tensor (terms passed before backward).",
+    ),
+    Name("weight/<term>", "Weight of a term in the total, where the user logs it.", how=METRICS),
+    Name(
+        "reference/<loss>",
+        "Value of that loss or metric for the best constant prediction, where the user gives it.",
+        how=METRICS,
     ),
     Name(
         "grad/norm",
@@ -80,6 +92,19 @@ NAMES: tuple[Name, ...] = (
     Name("act/rms/<module>", "Root mean square of a module's output."),
     Name("act/zero_frac/<module>", "Share of a module's output that is exactly 0."),
     Name(
+        "act/dead_frac/<module>",
+        "Share of a module's units (last axis, or channels of an image) that are exactly 0 for the whole batch.",
+    ),
+    Name(
+        "act/saturated_frac/<module>",
+        "Share of a bounded activation's outputs (tanh, sigmoid) within 1 % of the range of one of its bounds.",
+    ),
+    Name(
+        "norm/lag/<module>",
+        "RMS over channels of the difference between a batch normalisation's output by running and by batch "
+        "statistics, in standard deviations, on a training batch.",
+    ),
+    Name(
         "input/mean/<mode>",
         "Mean of the model's first floating input, on at most 65,536 evenly spread entries; mode is train or eval.",
     ),
@@ -87,6 +112,23 @@ NAMES: tuple[Name, ...] = (
     Name("input/min/<mode>", "Minimum of that input."),
     Name("input/max/<mode>", "Maximum of that input."),
     Name("input/fingerprint/<mode>", "Order-sensitive fingerprint of that input, an integer below 2^53."),
+    Name("input/nonfinite/<mode>", "NaN or inf entries in that input."),
+    Name("input/constant_frac/<mode>", "Share of that input's features or channels that do not vary within the batch."),
+    Name(
+        "input/overlap_frac",
+        "Share of the samples of an evaluation whose exact content was seen in a training forward.",
+    ),
+    Name(
+        "rng/fingerprint/<mode>", "Fingerprint of the random state before the first forward of an epoch or evaluation."
+    ),
+    Name("time/step_s", "Wall time of one step.", "s"),
+    Name("time/data_s", "Wall time between the end of a step and the next training forward.", "s"),
+    Name("memory/rss_mib", "Resident memory of the process.", "MiB"),
+    Name(
+        "ema/behind",
+        "How far the EMA weights stay behind the live ones: 1 - <e - t0, t - t0> / |t - t0|^2, on a strided sample; "
+        "t0: the weights when the watch began.",
+    ),
     Name("ema/distance", "RMS distance between the EMA weights and the live ones over the RMS of the live ones."),
     Name("watch/cost_frac", "Share of the run's wall time that tocsin used so far."),
     Name("watch/every", "Steps between two samples, as the governor set it."),

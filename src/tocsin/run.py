@@ -211,6 +211,9 @@ class Evaluation:
         labels_confusion: For ``multilabel``: counts [K, 4] = tp, fp, fn, tn per label.
         moments: For ``regression``: one per output.
         metrics: The user's own numbers logged while it was open, by their full name.
+        baseline: Name of the recorded baseline whose predictions these are; "" for the model's own.
+        batchwise: Non-additive metrics averaged over the batches as they came, by name (``f1_macro``, ``r2``).
+        auc: One-vs-rest area under the ROC curve of each class, shape (K,), NaN where unknown.
     """
 
     split: str
@@ -225,6 +228,9 @@ class Evaluation:
     labels_confusion: Ints | None = None
     moments: tuple[Moments, ...] = ()
     metrics: Mapping[str, float] = field(default_factory=dict)
+    baseline: str = ""
+    batchwise: Mapping[str, float] = field(default_factory=dict)
+    auc: tuple[float, ...] = ()
 
     @property
     def key(self) -> str:
@@ -338,11 +344,19 @@ class Run:
         return {name[len(head) :]: s for name, s in self.series.items() if name.startswith(head) and len(s)}
 
     def of_kind(self, *kinds: Kind) -> dict[str, list[Evaluation]]:
-        """Evaluations of these kinds (all when none is named), in order, by ``split/task``."""
+        """The model's evaluations of these kinds (all when none is named), in order, by ``split/task``."""
         found: dict[str, list[Evaluation]] = {}
         for evaluation in self.evaluations:
-            if evaluation.n and (not kinds or evaluation.kind in kinds):
+            if evaluation.n and not evaluation.baseline and (not kinds or evaluation.kind in kinds):
                 found.setdefault(evaluation.key, []).append(evaluation)
+        return found
+
+    def baselines(self, key: str) -> dict[str, list[Evaluation]]:
+        """The recorded baselines of one ``split/task``, in order, by their name."""
+        found: dict[str, list[Evaluation]] = {}
+        for evaluation in self.evaluations:
+            if evaluation.n and evaluation.baseline and evaluation.key == key:
+                found.setdefault(evaluation.baseline, []).append(evaluation)
         return found
 
     def has(self, need: str) -> bool:
@@ -352,7 +366,7 @@ class Run:
     def _has_one(self, need: str) -> bool:
         if need.startswith("evaluations"):
             _, _, kind = need.partition(":")
-            return any(e.n and kind in ("", e.kind) for e in self.evaluations)
+            return any(e.n and not e.baseline and kind in ("", e.kind) for e in self.evaluations)
         if need in ("config", "parameters", "events"):
             return bool(getattr(self, need))
         if need.endswith("/*"):
