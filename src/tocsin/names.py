@@ -58,8 +58,9 @@ NAMES: tuple[Name, ...] = (
         "loss/trunk_norm/<term>", "L2 norm of this term's gradient at the trunk tensor (terms passed before backward)."
     ),
     Name(
-        "loss/trunk_cos/<term>/<term>",
-        "Cosine between two terms' gradients at the trunk tensor (terms passed before backward).",
+        "loss/trunk_cos/<pair>",
+        "Cosine between two terms' gradients at the trunk tensor; the pair is written `a|b` (terms passed before "
+        "backward).",
     ),
     Name("weight/<term>", "Weight of a term in the total, where the user logs it.", how=METRICS),
     Name(
