@@ -120,10 +120,15 @@ NAMES: tuple[Name, ...] = (
         "Share of the samples of an evaluation whose exact content was seen in a training forward.",
     ),
     Name(
-        "rng/fingerprint/<mode>", "Fingerprint of the random state before the first forward of an epoch or evaluation."
+        "rng/fingerprint/<mode>",
+        "Fingerprint of the random state before the first and the second forward of an epoch or evaluation.",
     ),
-    Name("time/step_s", "Wall time of one step.", "s"),
-    Name("time/data_s", "Wall time between the end of a step and the next training forward.", "s"),
+    Name(
+        "time/step_s",
+        "Time from one `run.losses` call to the next without tocsin's own; on CUDA that of the device's stream.",
+        "s",
+    ),
+    Name("time/data_s", "Time between the end of a step and the next training forward, on the same clock.", "s"),
     Name("memory/rss_mib", "Resident memory of the process.", "MiB"),
     Name(
         "ema/behind",

@@ -36,7 +36,9 @@ from tocsin.governor import Governor
 from tocsin.ledger import Ledger, Row
 from tocsin.probes.hook import Meter
 from tocsin.probes.instruments import Instruments
+from tocsin.probes.memory import resident_mib
 from tocsin.probes.predictions import OpenEvaluations
+from tocsin.probes.randomness import fingerprint
 from tocsin.probes.transfer import to_host
 from tocsin.run import Exit, Kind, looks_at_count, looks_at_evaluation
 from tocsin.surroundings import environment, plain_config, run_name
@@ -142,6 +144,7 @@ class Recorder:
         self._loss_names: dict[str, str] = {}
         self._lrs: dict[str, float] = {}
         self._charged = 0.0
+        self._timed = False
 
     # What the user calls
 
@@ -154,6 +157,9 @@ class Recorder:
         if self._live():
             self._meter.run("losses", self._losses, terms)
             self._charge()
+            if self._timed:
+                self._timed = False
+                self._meter.run("pace", self._instruments.pace.open, bool(self._before))
             if self._stop is not None:
                 raise StopTraining(f"{self._stop.code} {self._stop.name}: {self._stop.message}")
 
@@ -166,6 +172,7 @@ class Recorder:
         task: str = "main",
         kind: Kind | None = None,
         labels: Sequence[str] | None = None,
+        baseline: str = "",
     ) -> None:
         """One batch of an evaluation.
 
@@ -176,9 +183,12 @@ class Recorder:
             task: Names the head where there are several.
             kind: Overrides what is read from dtypes and shapes.
             labels: Class names in class order; numeric ones ("28 dB") say that the classes are ordered.
+            baseline: Name of the simple model (``ridge``, ``majority``) whose predictions these are. They are kept
+                apart from the model's own of the same split and task; once, or at every evaluation.
         """
         if self._live():
-            self._meter.run(f"evaluate {split}/{task}", self._open.add, split, task, target, prediction, kind, labels)
+            given = (split, task, target, prediction, kind, labels, baseline)
+            self._meter.run(f"evaluate {split}/{task}", self._open.add, *given)
             self._charge()
 
     def metrics(self, values: Mapping[str, Any]) -> None:
@@ -286,7 +296,7 @@ class Recorder:
         except record.RecordError:
             return
         self._ledger.columns.load(before)
-        self._evaluated = sorted({e.step for e in before.evaluations})
+        self._evaluated = sorted({e.step for e in before.own_evaluations})
         self._epochs = sum(e.kind == "end_epoch" for e in before.events)
         self._counted = {name: float(s.value[-1]) for name, s in before.family("count").items()}
         for step in before.looks():
@@ -317,6 +327,8 @@ class Recorder:
         if self._before is None:
             self._before = probes.backward == 0 and not any(probes.steps)
             probes.unheard = False
+        if probes.pace.running:
+            self._end_of_interval()
         if self._open:
             self._close_evaluations()
         if probes.scale.on and self._before and _on_host(terms):
@@ -333,6 +345,7 @@ class Recorder:
             self._end_of_step()
         if not probes.armed and self._governor.grants(self.step + (not self._before), self._ledger.now()):
             self._arm()
+            self._timed = True
         if probes.armed:
             self._ledger.put(probes.term_values(terms, live=bool(self._before)))
 
@@ -353,6 +366,14 @@ class Recorder:
         if self._instruments.activations.armed:
             self._ledger.put(self._instruments.activation_values())
 
+    def _end_of_interval(self) -> None:
+        """The interval since the last call is timed; an evaluation in it, an end of an epoch too, makes it void."""
+        pace = self._instruments.pace
+        if self._open or self._instruments.inputs.forwards["eval"]:
+            pace.drop()
+        else:
+            self._meter.run("pace", pace.close)
+
     def _end_of_step(self) -> None:
         """What backward and the optimizer did since the last call now belongs to ``self.step``."""
         if self.step == self._start_step:
@@ -370,6 +391,8 @@ class Recorder:
     def _collect(self) -> None:
         probes = self._instruments
         self._ledger.put(probes.collect())
+        self._ledger.put(self._meter.run("pace", probes.pace.read, default={}))
+        self._ledger.put(self._meter.run("memory", resident_mib, default={}))
         self._sampled_at = self.step
         if probes.scale.on:
             probes.scale.update()
@@ -418,6 +441,8 @@ class Recorder:
 
     def _saw_inputs(self, mode: str, values: Row) -> None:
         """Training forwards precede the call of their step; evaluation forwards follow the last one."""
+        if self._instruments.inputs.forwards[mode] <= 2:
+            values[f"rng/fingerprint/{mode}"] = self._meter.run("random state", fingerprint, default=math.nan)
         if mode == "train":
             self._ledger.put_at(self.step + 1, self._epoch(), values)
         else:
@@ -451,7 +476,7 @@ class Recorder:
             self._sampled_at = self.step
         for closed in self._open.close(self.step, epoch, self._ledger.now()):
             self._ledger.evaluation(closed)
-            if not self._evaluated or self._evaluated[-1] != self.step:
+            if not closed.baseline and (not self._evaluated or self._evaluated[-1] != self.step):
                 self._evaluated.append(self.step)
         while self._open.troubles:
             key, error = self._open.troubles.pop()
@@ -461,6 +486,7 @@ class Recorder:
         self._close_evaluations()
         self._epochs += 1
         self._instruments.inputs.restart("train")
+        self._instruments.pace.drop()
         self._ledger.event("end_epoch", "", {"epoch": self._epochs})
 
     # Looks

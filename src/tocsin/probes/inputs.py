@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from tocsin.probes import measures
 from tocsin.probes.hook import Hook, Meter, transformed
+from tocsin.probes.pace import Pace
 
 FORWARDS = 8
 MOMENT_ENTRIES = 65536
@@ -27,9 +28,10 @@ class Inputs:
         eager: A forward ran outside ``torch.compile``.
     """
 
-    def __init__(self, model: nn.Module, meter: Meter, emit: Emit) -> None:
+    def __init__(self, model: nn.Module, meter: Meter, emit: Emit, pace: Pace) -> None:
         self.model = model
         self.emit = emit
+        self.pace = pace
         self.forwards = {"train": 0, "eval": 0}
         self.eager = False
         self._handle = model.register_forward_pre_hook(_InputHook("inputs", meter, self._see, self), with_kwargs=True)
@@ -77,6 +79,8 @@ class _InputHook(Hook):
         if torch.compiler.is_compiling():
             return
         mode = "train" if torch.is_grad_enabled() else "eval"
+        if self.inputs.pace.waiting and mode == "train":
+            self.meter.run("pace", self.inputs.pace.forward)
         enough = self.inputs.forwards[mode] >= FORWARDS or module is not self.inputs.model
         if (enough and self.inputs.eager) or transformed():
             return

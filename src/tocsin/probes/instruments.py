@@ -14,6 +14,7 @@ from tocsin.probes.activations import Activations
 from tocsin.probes.gradients import AppliedGradients, RawGradients
 from tocsin.probes.hook import Hook, Meter
 from tocsin.probes.inputs import Inputs
+from tocsin.probes.pace import Pace
 from tocsin.probes.parameters import ParameterState
 from tocsin.probes.scale import LossScale
 from tocsin.probes.tensors import Tensors
@@ -56,7 +57,8 @@ class Instruments:
         self.state = ParameterState(self.tensors, ema)
         self.terms = TermGradients(self.tensors)
         self.activations = Activations(model, meter)
-        self.inputs = Inputs(model, meter, on_inputs)
+        self.pace = Pace(meter, next((p.device.type for p in self.tensors.measured.values()), "cpu"))
+        self.inputs = Inputs(model, meter, on_inputs, self.pace)
         self.backward = 0
         self.steps = [0] * len(self.optimizers)
         self.armed = False
@@ -175,6 +177,7 @@ class Instruments:
                 self.steps[k] += 1
                 if self.armed:
                     self.meter.run("updates", self.applied.after_step, optimizer)
+                    self.meter.run("pace", self.pace.stepped)
                     self._sampled_step = True
                 if self.unheard:
                     self.meter.run("losses", self._on_step, optimizer)

@@ -1,4 +1,4 @@
-"""The parameters themselves: whether their bytes moved, their norm, non-finite entries, and the distance of an EMA."""
+"""The parameters themselves: whether their bytes moved, their norm, non-finite entries; how far an EMA stays behind."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from tocsin.probes import measures
 from tocsin.probes.tensors import Tensors, by_device
 
 Values = dict[str, Tensor | float]
+START_SHARE, START_MOST = 100, 4096
 
 
 class ParameterState:
@@ -20,6 +21,7 @@ class ParameterState:
         self.tensors = tensors
         self.ema = getattr(ema, "module", ema)
         self._sums: dict[str, Tensor] = {}
+        self._start: dict[str, Tensor] = {}
         self.read()
 
     def read(self) -> Values:
@@ -39,7 +41,7 @@ class ParameterState:
         counted = total.device.type != "cpu" or not math.isfinite(total.item())
         bad = [measures.nonfinite(p).to(total.device) for p in held] if counted else []
         values["param/nonfinite"] = torch.stack(bad).sum() if bad else 0.0
-        return values | self._ema_distance()
+        return values | self._ema_distance() | self._ema_behind()
 
     def _ema_distance(self) -> Values:
         if self.ema is None:
@@ -52,3 +54,29 @@ class ParameterState:
         apart = torch.stack([measures.norm(p - q).double().cpu() for p, q in samples])
         size = torch.stack([measures.norm(p).double().cpu() for p, _ in samples])
         return {"ema/distance": torch.linalg.vector_norm(apart) / torch.linalg.vector_norm(size).clamp(min=1e-30)}
+
+    def _ema_behind(self) -> Values:
+        """1 - <e - t0, t - t0> / |t - t0|^2 on at most 1 % of the entries (of small tensors, 16), in float64."""
+        if self.ema is None:
+            return {}
+        averaged = dict(self.ema.named_parameters())
+        along, path = [], []
+        for name, p in self.tensors.measured.items():
+            if name not in averaged or averaged[name].shape != p.shape:
+                continue
+            now = _sampled(p)
+            start = self._start.get(name)
+            if start is None or start.shape != now.shape:
+                self._start[name] = now.clone()
+                continue
+            moved = now.double() - start.to(now.device).double()
+            followed = _sampled(averaged[name]).to(now.device).double() - start.to(now.device).double()
+            along.append((followed * moved).sum().cpu())
+            path.append(moved.square().sum().cpu())
+        if not path:
+            return {}
+        return {"ema/behind": 1 - torch.stack(along).sum() / torch.stack(path).sum()}
+
+
+def _sampled(p: Tensor) -> Tensor:
+    return measures.strided(p, min(START_MOST, max(16, p.numel() // START_SHARE)))
