@@ -107,6 +107,7 @@ def check(
     keep_identifiers: bool = False,
     workers: int = 1,
     progress: Callable[[int, int], None] | None = None,
+    places: dict[str, Path] | None = None,
 ) -> Report:
     """Check a run folder, a ``Run``, any path that ``read`` takes, or a list of these, into one report.
 
@@ -122,6 +123,7 @@ def check(
         workers: Processes that share the work; with more than one, your main module must be importable
             (``if __name__ == "__main__":``), as for ``multiprocessing``.
         progress: Called with how many parts are done and how many there are.
+        places: Takes the path of each run that has one, by its name in the report; paths are as they are.
 
     Raises:
         ReadError: Nothing readable at a path.
@@ -145,6 +147,7 @@ def check(
             if not _jobs(found):
                 raise ReadError(_nothing(Path(item), found, found.unread))
     users: set[str] = set()
+    found_at: dict[str, Path] = {}
     report = fleet.check_all(
         jobs,
         select=select,
@@ -154,11 +157,16 @@ def check(
         workers=workers,
         progress=progress,
         users=users,
+        places=found_at,
     )
     if not report.runs:
         where, found = next(iter(surveys.items()))
         raise ReadError(_nothing(where, found, report.unread))
-    return without_known(report if keep_identifiers else _published(report, items, users), baseline)
+    published = report if keep_identifiers else _published(report, items, users)
+    if places is not None:
+        names = zip(published.runs, report.runs, strict=True)
+        places.update({name: found_at[before] for name, before in names if before in found_at})
+    return without_known(published, baseline)
 
 
 def _published(report: Report, items: Sequence[Run | str | Path], users: Collection[str]) -> Report:

@@ -62,6 +62,7 @@ def check_all(
     workers: int = 1,
     progress: Progress | None = None,
     users: set[str] | None = None,
+    places: dict[str, Path] | None = None,
 ) -> Report:
     """Check many runs into one report; those on disk are read where they are checked.
 
@@ -74,6 +75,7 @@ def check_all(
         workers: Processes; 1 checks in this one. More than one needs a main module that can be imported again.
         progress: Called with how many jobs are done and how many there are.
         users: Takes the account names that the runs give away anywhere, be it in what the report does not cite.
+        places: Takes the path of each run that has one, by its name.
 
     Raises:
         UnknownRule: A selector matches no rule.
@@ -83,6 +85,8 @@ def check_all(
     outcomes = list(_distinct(_done(jobs, order, workers, progress)))
     if users is not None:
         users.update(*(outcome.users for outcome in outcomes))
+    if places is not None:
+        places.update({r.name: r.path for outcome in outcomes for r in outcome.runs if r.path is not None})
     report = engine.conclude(
         [run for outcome in outcomes for run in outcome.runs],
         rules,

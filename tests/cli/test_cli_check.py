@@ -108,3 +108,33 @@ def test_a_rule_that_breaks_is_a_tool_error_where_nothing_rang(cli, recorded, ca
         "tocsin: BAD001 broken-rule is broken, please report it: the rule raised ZeroDivisionError: by design\n"
     )
     assert cli("check", recorded("loud", 50)).code == 1
+
+
+def test_sarif_tells_where_a_run_lies_and_nobody_s_home(cli, recorded):
+    outcome = cli("check", recorded("loud", 50, 100), "--format", "sarif")
+    (run,) = json.loads(outcome.out)["runs"]
+    assert outcome.code == 1
+    assert [r["id"] for r in run["tool"]["driver"]["rules"]] == ["LOW001", "LOW002", "NTE001", "VAL001"]
+    (where, *_) = run["results"][0]["locations"]
+    assert where["physicalLocation"]["artifactLocation"] == {"uri": "runs/loud", "uriBaseId": "%SRCROOT%"}
+    assert str(Path.cwd()) not in outcome.out
+
+
+def test_sarif_from_elsewhere_tells_nothing_above_the_given_path(cli, recorded, monkeypatch):
+    folder = recorded("loud", 50).absolute()
+    (folder.parent.parent / "elsewhere").mkdir()
+    monkeypatch.chdir(folder.parent.parent / "elsewhere")
+    outcome = cli("check", folder.parent, "--format", "sarif")
+    (run,) = json.loads(outcome.out)["runs"]
+    (where, *_) = run["results"][0]["locations"]
+    assert where["physicalLocation"]["artifactLocation"] == {"uri": "runs/loud", "uriBaseId": "GIVEN"}
+    assert str(folder.parent.parent) not in outcome.out
+
+
+def test_github_annotates_the_run(cli, recorded):
+    outcome = cli("check", recorded("loud", 50, 100), "--format", "github")
+    assert outcome.code == 1
+    assert outcome.out.startswith(
+        "::warning file=runs/loud,title=LOW001 loss-above::train: the loss is 50 (limit 10)%0A"
+    )
+    assert "%0Aexplains error LOW002: the loss is exactly 100%0A" in outcome.out

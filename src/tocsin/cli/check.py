@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from tocsin import api
+from tocsin import api, engine
+from tocsin._version import __version__
 from tocsin.cli.baseline import read_baseline, write_baseline
 from tocsin.cli.counting import counted
 from tocsin.cli.output import colored, say, warn, width
@@ -17,6 +18,7 @@ from tocsin.cli.settings import find_settings
 from tocsin.engine import RAISED
 from tocsin.findings import Report
 from tocsin.fleet import cores
+from tocsin.reports.place import Place, place_of
 from tocsin.run import Run
 
 
@@ -25,6 +27,8 @@ class Format(StrEnum):
 
     terminal = "terminal"
     json = "json"
+    sarif = "sarif"
+    github = "github"
 
 
 def check(
@@ -32,7 +36,13 @@ def check(
         list[Path], typer.Argument(help="Logs of any format, run folders, or folders of them.", metavar="PATH...")
     ],
     output: Annotated[
-        Format, typer.Option("--format", help="How to write the report.", envvar="TOCSIN_FORMAT")
+        Format,
+        typer.Option(
+            "--format",
+            help="How to write the report: terminal, json, sarif (SARIF 2.1.0), or github (workflow commands).",
+            envvar="TOCSIN_FORMAT",
+            metavar="FORMAT",
+        ),
     ] = Format.terminal,
     as_json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
     select: Annotated[
@@ -64,6 +74,7 @@ def check(
     Exits 0 without warning or error (notes alone are 0), 1 with one, 2 on a usage or tool error.
     [tool.tocsin] of the nearest pyproject.toml gives select, ignore, baseline and the options of rules.
     """
+    places: dict[str, Path] = {}
     with counted("checking") as progress:
         report = judged(
             paths,
@@ -73,8 +84,9 @@ def check(
             keep_identifiers=keep,
             workers=workers or cores(),
             progress=progress,
+            places=places,
         )
-    show(report, Format.json if as_json else output)
+    show(report, Format.json if as_json else output, told(places, paths, keep))
     if write is not None:
         known = (*report.findings, *report.known)
         write_baseline(write, known)
@@ -112,11 +124,33 @@ def split(words: Iterable[str] | None) -> list[str]:
     return [word.strip() for text in words or () for word in text.split(",") if word.strip()]
 
 
-def show(report: Report, output: Format = Format.terminal) -> None:
-    """Write a report to stdout."""
-    from tocsin.reports import json, terminal
+def told(places: Mapping[str, Path], given: Sequence[Path], keep: bool = False) -> dict[str, Place]:
+    """Where the runs lie as a report may tell it: relative, and without account names unless they are to be kept."""
+    from tocsin.identifiers import Redactor
 
-    text = json.render(report) if output is Format.json else terminal.render(report, width=width(), color=colored())
+    here, roots = Path.cwd(), [path.absolute() for path in given]
+    found = {}
+    redactor = Redactor() if keep else Redactor.of(map(str, (here, *roots, *places.values())))
+    for run, path in places.items():
+        full = path.absolute()
+        root = next((root for root in roots if full.is_relative_to(root)), full)
+        place = place_of(full, here, root)
+        found[run] = place if keep else Place(redactor.text(place.path), place.inside)
+    return found
+
+
+def show(report: Report, output: Format = Format.terminal, places: Mapping[str, Place] | None = None) -> None:
+    """Write a report to stdout."""
+    from tocsin.reports import github, json, sarif, terminal
+
+    if output is Format.json:
+        text = json.render(report)
+    elif output is Format.sarif:
+        text = sarif.render(report, list(engine.all_rules().values()), places, __version__)
+    elif output is Format.github:
+        text = github.render(report, places)
+    else:
+        text = terminal.render(report, width=width(), color=colored())
     say(text)
 
 
