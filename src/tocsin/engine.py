@@ -19,6 +19,7 @@ import tocsin.rules
 from tocsin import names
 from tocsin.findings import SEVERITIES, Finding, NotChecked, Report, Rule, by_run
 from tocsin.run import Run
+from tocsin.thinning import thinned
 
 Found = Callable[[Finding], None]
 
@@ -196,8 +197,8 @@ def check_run(run: Run, rules: Sequence[Rule], options: Mapping[str, Mapping[str
     """Replay the looks of a finished (or foreign) run, then look once more at the whole of it."""
     keeper = Watchkeeper(rules, options or {}, ignored=ignored_by_watch(run))
     for step in run.looks():
-        keeper.look(run.prefix(step), step=step)
-    keeper.look(run, end=True)
+        keeper.look(thinned(run.prefix(step)), step=step)
+    keeper.look(thinned(run), end=True)
     if run.foreign:  # nobody could have rung before the end
         keeper.rung = {identity: replace(finding, rang_at=None) for identity, finding in keeper.rung.items()}
     return keeper

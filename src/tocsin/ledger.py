@@ -68,10 +68,12 @@ class Ledger:
         self.columns.evaluations.append(closed)
         self.writer.evaluation(closed)
 
-    def settle(self) -> None:
-        """Bring waiting values to the host, in one transfer a device, and hand all rows on."""
+    def settle(self, until: int | None = None) -> None:
+        """Bring waiting values to the host, in one transfer a device, and hand rows on: all, or those up to a step."""
         self._end_row()
         rows, self._rows = self._rows, []
+        if until is not None:  # a look sees nothing of the coming step, whose inputs may be here already
+            rows, self._rows = [r for r in rows if r[0] <= until], [r for r in rows if r[0] > until]
         waiting = {
             f"{k} {name}": v for k, row in enumerate(rows) for name, v in row[3].items() if isinstance(v, Tensor)
         }

@@ -42,6 +42,7 @@ from tocsin.probes.randomness import fingerprint
 from tocsin.probes.transfer import to_host
 from tocsin.run import Exit, Kind, looks_at_count, looks_at_evaluation
 from tocsin.surroundings import environment, plain_config, run_name
+from tocsin.thinning import thinned
 
 _watched: WeakSet[nn.Module] = WeakSet()
 
@@ -136,13 +137,14 @@ class Recorder:
         self._pid = -1
         self._before: bool | None = None
         self._open = OpenEvaluations()
-        self._evaluated: list[int] = []
+        self._evaluated, self._evaluated_at = 0, -1
         self._start_step = 0
         self._epochs = 0
         self._sampled_at = 0
         self._counted: dict[str, float] = {}
         self._loss_names: dict[str, str] = {}
         self._lrs: dict[str, float] = {}
+        self._told: dict[str, float] = {}
         self._charged = 0.0
         self._timed = False
 
@@ -296,11 +298,12 @@ class Recorder:
         except record.RecordError:
             return
         self._ledger.columns.load(before)
-        self._evaluated = sorted({e.step for e in before.own_evaluations})
+        evaluated = {e.step for e in before.own_evaluations}
+        self._evaluated, self._evaluated_at = len(evaluated), max(evaluated, default=-1)
         self._epochs = sum(e.kind == "end_epoch" for e in before.events)
         self._counted = {name: float(s.value[-1]) for name, s in before.family("count").items()}
         for step in before.looks():
-            self._keeper.look(before.prefix(step), step=step)
+            self._keeper.look(thinned(before.prefix(step)), step=step)
 
     def _last_step(self) -> None:
         self._close_evaluations()
@@ -381,6 +384,10 @@ class Recorder:
         probes, row = self._instruments, self._ledger.row
         row["count/backward"] = probes.backward + self._counted.get("backward", 0)
         row["count/optimizer"] = probes.completed() + self._counted.get("optimizer", 0)
+        for name, n in probes.life.counts().items():
+            total = n + self._counted.get(name, 0)
+            if self._told.get(name) != total:
+                self._told[name] = row[f"count/{name}"] = total
         if probes.scale.on:
             row["count/skipped"] = probes.scale.skipped + self._counted.get("skipped", 0)
             row["amp/scale"] = probes.scale.value
@@ -476,8 +483,8 @@ class Recorder:
             self._sampled_at = self.step
         for closed in self._open.close(self.step, epoch, self._ledger.now()):
             self._ledger.evaluation(closed)
-            if not closed.baseline and (not self._evaluated or self._evaluated[-1] != self.step):
-                self._evaluated.append(self.step)
+            if not closed.baseline and self._evaluated_at != self.step:
+                self._evaluated, self._evaluated_at = self._evaluated + 1, self.step
         while self._open.troubles:
             key, error = self._open.troubles.pop()
             self._meter.report(f"evaluate {key}", error)
@@ -493,11 +500,11 @@ class Recorder:
 
     def _look(self) -> None:
         """``self.step`` is over: let the rules look, if the record says that they do here."""
-        evaluated = bool(self._evaluated) and self._evaluated[-1] == self.step
-        due = (evaluated and looks_at_evaluation(len(self._evaluated))) or looks_at_count(self.step)
+        evaluated = self._evaluated_at == self.step and looks_at_evaluation(self._evaluated)
+        due = evaluated or looks_at_count(self.step)
         if not due:
             return
-        self._ledger.settle()
+        self._ledger.settle(self.step)
         self._keeper.look(self._ledger.columns.run(exit="running").prefix(self.step), step=self.step)
         if self._stop_on is not None:
             bar = SEVERITIES.index(self._stop_on)
