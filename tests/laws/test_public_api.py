@@ -96,7 +96,7 @@ def test_an_unknown_name_is_an_attribute_error():
         ("read", ["path"]),
         (
             "check",
-            "target select ignore options baseline keep_identifiers workers progress places".split(),
+            ["target", "select", "ignore", "options", "baseline", "keep_identifiers", "workers", "progress", "places"],
         ),
         ("rule", ["code", "needs", "severity", "explains", "scope", "when", "live", "since"]),
     ],

@@ -19,8 +19,8 @@ RENDERED = """\
 optimizer steps: stem, stage1, stage2%0Aevidence: param/changed/stem.0.weight at step 32 = 0 (limit 1): bytes \
 unchanged since step 1%0Aevidence: grad/norm/stem.0.weight at step 32 = nan (limit 0, interval 0 to 0.0001235)%0A\
 evidence: config:freeze = '5e-5'%0Aexplains warning PRD002: snr: one class, 28 dB, for 99.8 %25 of 4096 samples \
-(expected 6 %25)%0Asafe fix: If it is meant to be frozen, set requires_grad_(False) on it.%0Aunsafe fix: Take the backbone out \
-of torch.no_grad() in forward, or remove .detach() before the heads.
+(expected 6 %25)%0Asafe fix: If it is meant to be frozen, set requires_grad_(False) on it.%0A\
+unsafe fix: Take the backbone out of torch.no_grad() in forward, or remove .detach() before the heads.
 ::notice file=runs/keen-reef-7,title=EVL001 metric-disconnected::val/f1_macro: val/f1_macro reads 0.031, the \
 confusion gives 0.047
 Not learning: OPT001 frozen-parameters: 14 of 22 tensors did not change in 640 optimizer steps: stem, stage1, stage2
