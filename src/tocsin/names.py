@@ -119,6 +119,8 @@ NAMES: tuple[Name, ...] = (
         "input/overlap_frac",
         "Share of the samples of an evaluation whose exact content was seen in a training forward.",
     ),
+    Name("input/compared", "Samples of an evaluation forward that were held against the training samples."),
+    Name("input/repeat_frac", "Share of an evaluation's samples whose exact content came before in the same one."),
     Name(
         "rng/fingerprint/<mode>",
         "Fingerprint of the random state before the first and the second forward of an epoch or evaluation.",

@@ -12,11 +12,14 @@ import torch
 from torch import Tensor, nn
 
 from tocsin.probes import measures
+from tocsin.probes.activations import unit_axis, unit_counts
+from tocsin.probes.contents import Contents
 from tocsin.probes.hook import Hook, Meter, transformed
 from tocsin.probes.pace import Pace
 
 FORWARDS = 8
 MOMENT_ENTRIES = 65536
+LEAST_ROWS = 8  # fewer, and a feature that varies may well show one value
 Emit = Callable[[str, dict[str, Tensor | float]], None]
 
 
@@ -34,6 +37,9 @@ class Inputs:
         self.pace = pace
         self.forwards = {"train": 0, "eval": 0}
         self.eager = False
+        self.contents = Contents()
+        self._meter = meter
+        self._sizes: tuple[set[int], set[int]] | None = None
         self._handle = model.register_forward_pre_hook(_InputHook("inputs", meter, self._see, self), with_kwargs=True)
 
     def detach(self) -> None:
@@ -43,14 +49,22 @@ class Inputs:
     def restart(self, mode: str) -> None:
         """A new epoch (``train``) or a new evaluation (``eval``) begins."""
         self.forwards[mode] = 0
+        self.contents.restart(mode)
+
+    def enough(self, mode: str) -> bool:
+        """Whether the next forward is of no interest."""
+        return self.forwards[mode] >= FORWARDS and not self.contents.wanting(mode)
 
     def _see(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         mode = "train" if torch.is_grad_enabled() else "eval"
         self.forwards[mode] += 1
-        self.emit(mode, self._values(mode, list(_tensors([args, kwargs]))))
+        tensors = list(_tensors([args, kwargs]))
+        values = self._values(mode, tensors) if self.forwards[mode] <= FORWARDS else {}
+        values |= self._meter.run("input contents", self.contents.see, mode, tensors, self.model.training, default={})
+        if values:
+            self.emit(mode, values)
 
-    @staticmethod
-    def _values(mode: str, tensors: list[Tensor]) -> dict[str, Tensor | float]:
+    def _values(self, mode: str, tensors: list[Tensor]) -> dict[str, Tensor | float]:
         if not tensors:
             return {}
         floating = next((t for t in tensors if t.is_floating_point()), None)
@@ -65,7 +79,19 @@ class Inputs:
             sd, mean = torch.std_mean(wide, correction=0)
             values |= {f"input/mean/{mode}": mean, f"input/sd/{mode}": sd}
             values |= {f"input/min/{mode}": low, f"input/max/{mode}": high}
+            values[f"input/nonfinite/{mode}"] = measures.nonfinite(first)
+            if first.dim() > 1:
+                self._sizes = self._sizes or unit_counts(self.model)
+                axis = unit_axis(first, *self._sizes)
+                if first.numel() >= LEAST_ROWS * first.shape[axis]:
+                    values[f"input/constant_frac/{mode}"] = constant_frac(first, axis)
         return values
+
+
+def constant_frac(batch: Tensor, axis: int) -> Tensor:
+    """Share of the features along ``axis`` that have one value in the whole batch; those with NaN have not."""
+    over = [d for d in range(batch.dim()) if d != axis % batch.dim()]
+    return (batch.amin(dim=over) == batch.amax(dim=over)).float().mean()
 
 
 class _InputHook(Hook):
@@ -81,7 +107,7 @@ class _InputHook(Hook):
         mode = "train" if torch.is_grad_enabled() else "eval"
         if self.inputs.pace.waiting and mode == "train":
             self.meter.run("pace", self.inputs.pace.forward)
-        enough = self.inputs.forwards[mode] >= FORWARDS or module is not self.inputs.model
+        enough = self.inputs.enough(mode) or module is not self.inputs.model
         if (enough and self.inputs.eager) or transformed():
             return
         self.inputs.eager = True
