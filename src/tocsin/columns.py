@@ -79,9 +79,9 @@ class Columns:
             self._new(name)
         for name, series in run.series.items():
             kept, first = self._series[name].load(series, self._cap(name)), len(self._step)
-            self._step.frombytes(kept.step.tobytes())
-            self._time.frombytes(kept.time.tobytes())
-            self._epoch.frombytes(kept.epoch.tobytes())
+            self._step.frombytes(kept.step.astype(np.int64).tobytes())
+            self._time.frombytes(kept.time.astype(np.float64).tobytes())
+            self._epoch.frombytes(kept.epoch.astype(np.float64).tobytes())
             self._series[name].rows.extend(range(first, len(self._step)))
 
     def run(self, **fields: Any) -> Run:
@@ -142,7 +142,7 @@ class _Column:
         """Take over a series; the points of it that are held."""
         n = self._past = len(series)
         self._index = shown(np.arange(n), np.isfinite(series.value), n, cap).astype(np.uint32)
-        self.values = array("d", series.value[self._index].tobytes())
+        self.values = array("d", series.value[self._index].astype(np.float64).tobytes())
         return series[self._index.astype(np.int64)]
 
     def shown(self, cap: int) -> tuple[Ints, Floats]:
