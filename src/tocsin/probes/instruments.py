@@ -11,6 +11,7 @@ from torch.optim import Optimizer
 from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 
 from tocsin.probes.activations import Activations
+from tocsin.probes.gradient_life import GradientLife
 from tocsin.probes.gradients import AppliedGradients, RawGradients
 from tocsin.probes.hook import Hook, Meter
 from tocsin.probes.inputs import Inputs
@@ -53,6 +54,7 @@ class Instruments:
         self.tensors = Tensors(model, self.optimizers)
         self.scale = LossScale(scaler)
         self.raw = RawGradients(self.tensors, meter)
+        self.life = GradientLife(meter, scaler)
         self.applied = AppliedGradients(self.tensors)
         self.state = ParameterState(self.tensors, ema)
         self.terms = TermGradients(self.tensors)
@@ -91,6 +93,7 @@ class Instruments:
         self.tensors.scan()
         self.meter.run("raw gradients", self.raw.arm)
         self.meter.run("updates", self.applied.arm)
+        self.meter.run("gradient life", self.life.arm)
         if self._pre_hook is None:
             self._pre_hook = register_optimizer_step_pre_hook(Hook("updates", self.meter, self._before_step))
         if self.inputs.eager:  # else the model may be compiled yet, and hooks on its parts would cost a graph
@@ -112,7 +115,9 @@ class Instruments:
             values |= self.meter.run("raw gradients", self.raw.read, self._scale_at_arm, default={})
         values |= self.meter.run("updates", self.applied.read, default={})
         values |= self.meter.run("parameters", self.state.read, default={})
+        values |= self.meter.run("gradient life", self.life.read, default={})
         host: dict[str, float] = self.meter.run("transfer", to_host, values, default={})
+        host = self.meter.run("gradient life", self.life.learn, host, default=host)
         self._watch_backward(host)
         return host
 
@@ -143,6 +148,7 @@ class Instruments:
         if self._sentinel is not None:
             self._sentinel.remove()
         self.raw.disarm()
+        self.life.disarm()
         self.activations.disarm()
         self.inputs.detach()
 
@@ -156,7 +162,8 @@ class Instruments:
         counts = {name: (seen or {}).get(f"grad/count/{name}", 0.0) for name in self.tensors.measured}
         if not counts or (seen is not None and self._sentinel is not None and not any(counts.values())):
             return
-        best = max(reversed(counts), key=lambda name: counts[name])
+        held = self.tensors.optimized()
+        best = max(reversed(counts), key=lambda name: (counts[name], id(self.tensors.measured[name]) in held))
         if self._sentinel is not None:
             name, tensor_id = self._sentinel_on
             if id(self.tensors.measured.get(name)) == tensor_id and counts[name] >= counts[best]:
@@ -164,14 +171,17 @@ class Instruments:
             self._sentinel.remove()
         tensor: Any = self.tensors.measured[best]
         self._sentinel_on = (best, id(tensor))
+        self.life.follow(tensor)
         self._sentinel = tensor.register_post_accumulate_grad_hook(_Counter(self))
 
     def _before_step(self, optimizer: Optimizer, *_: Any) -> None:
         if self.armed and any(optimizer is o for o in self.optimizers):
             self.applied.before_step(optimizer)
+            self.life.inside = True
 
     def _after_step(self, optimizer: Optimizer, *_: Any) -> None:
         """Runs after every optimizer step of the process: no timing around the common case."""
+        self.life.stepped(optimizer)
         for k, mine in enumerate(self.optimizers):
             if optimizer is mine:
                 self.steps[k] += 1
@@ -191,5 +201,10 @@ class _Counter:
     def __init__(self, instruments: Instruments) -> None:
         self.instruments = instruments
 
-    def __call__(self, _: Tensor) -> None:
+    def __call__(self, tensor: Tensor) -> None:
         self.instruments.backward += 1
+        try:
+            self.instruments.life.passed(tensor)
+        except Exception as error:  # nothing of ours may reach the user's loop
+            self.instruments.life.follow(None)
+            self.instruments.meter.report("gradient life", error)
