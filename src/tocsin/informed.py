@@ -1,0 +1,102 @@
+"""Whether recorded predictions say anything about their targets: a model's, or a baseline's on the same samples."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from tocsin import stats
+from tocsin.run import Evaluation, Moments, Run
+
+FEWEST = 20  # pairs in order: fewer do not show their autocorrelation
+_INDEPENDENT = 10
+
+
+@dataclass(frozen=True)
+class Skill:
+    """What one evaluation shows of its predictions' information.
+
+    Attributes:
+        value: Correlation of the best output, or accuracy beyond chance as a share of what chance leaves.
+        low: Lower end of its interval.
+        high: Upper end of its interval.
+        p: One-sided p value of none, for the best of D outputs (times D).
+    """
+
+    value: float
+    low: float
+    high: float
+    p: float
+
+    def beats(self, level: float) -> bool:
+        """Whether chance alone is excluded at this level."""
+        return self.p <= level
+
+    def within(self, small: float, level: float) -> bool:
+        """Whether chance explains it, and the interval leaves no room for as much as ``small``."""
+        return self.p > level and self.high <= small
+
+
+def skill(e: Evaluation, confidence: float = 0.95) -> Skill | None:
+    """The information in the predictions of one evaluation; None where too little was recorded to tell.
+
+    Values: the larger of the p values of Fisher's z, with Bartlett's number of independent pairs, and of circular
+    shifts of the recorded sample (at least 20 pairs worth 10). Classes: Wilson's interval of the accuracy against the
+    agreement that the margins give (Cohen 1960).
+    """
+    if e.kind == "regression":
+        outputs = [found for m in e.moments if (found := _of_values(m, len(e.moments), confidence)) is not None]
+        return min(outputs, key=lambda s: (s.p, -s.value)) if outputs and len(outputs) == len(e.moments) else None
+    if e.confusion is None or e.confusion.n < 50 or np.count_nonzero(e.confusion.support) < 2:
+        return None
+    n, hits = e.confusion.n, float(e.confusion.correct.sum())
+    chance = float(e.confusion.support @ e.confusion.predicted.astype(np.float64)) / n**2
+    low, high = stats.wilson(hits, n, confidence)
+    room = 1 - chance
+    if room <= 0:
+        return None
+    z = (hits / n - chance) / math.sqrt(chance * room / n) if chance > 0 else 0.0
+    value = (hits / n - chance) / room
+    return Skill(value, (low - chance) / room, (high - chance) / room, 0.5 * math.erfc(z / math.sqrt(2)))
+
+
+def _of_values(m: Moments, outputs: int, confidence: float) -> Skill | None:
+    if m.sample_target.size < FEWEST or not m.var_target > 0:
+        return None
+    if not m.var_prediction > 0:
+        return Skill(0.0, 0.0, 0.0, 1.0)  # a constant says nothing
+    pairs = stats.paired_size(m.sample_target, m.sample_prediction)
+    if pairs < _INDEPENDENT or not math.isfinite(m.r):
+        return None
+    shifted = stats.circular_shift_p(m.sample_target, m.sample_prediction)
+    p = max(stats.correlation_p(m.r, pairs), shifted)
+    low, high = stats.fisher_interval(m.r, pairs, 1 - (1 - confidence) / outputs)
+    return Skill(m.r, low, high, min(1.0, outputs * p)) if math.isfinite(p) else None
+
+
+def fitted_baselines(run: Run, key: str) -> dict[str, Evaluation]:
+    """The last evaluation of each recorded baseline of a ``split/task``."""
+    return {name: evaluations[-1] for name, evaluations in run.baselines(key).items()}
+
+
+def nothing_to_learn(
+    run: Run, key: str, evaluations: Sequence[Evaluation], small: float = 0.3, level: float = 0.05
+) -> dict[str, Skill] | None:
+    """The skills of all recorded baselines and of the model (under "") where none beats chance; None otherwise.
+
+    Each must have been seen well enough that a skill of ``small`` is excluded. None without a recorded baseline, or
+    without settled evaluations of the model.
+    """
+    baselines = fitted_baselines(run, key)
+    settled = run.settled(evaluations)
+    if not baselines or not settled:
+        return None
+    found = {name: skill(e) for name, e in baselines.items()}
+    found[""] = skill(settled[-1])
+    known = {name: s for name, s in found.items() if s is not None}
+    if len(known) < len(found) or not all(s.within(small, level) for s in known.values()):
+        return None
+    return known
