@@ -105,6 +105,7 @@ NAMES: tuple[Name, ...] = (
         "RMS over channels of the difference between a batch normalisation's output by running and by batch "
         "statistics, in standard deviations, on a training batch.",
     ),
+    Name("norm/eval_lag/<module>", "The same on an evaluation batch, normalised by running statistics."),
     Name(
         "input/mean/<mode>",
         "Mean of the model's first floating input, on at most 65,536 evenly spread entries; mode is train or eval.",

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from tocsin.probes import measures
 from tocsin.probes.hook import Hook, Meter
-from tocsin.probes.normalisation import NormalisationLag
+from tocsin.probes.normalisation import NormalisationLag, uncompiled
 
 MOST_MODULES = 32
 LEAST_ROWS = 16  # fewer, and a living unit is often silent in all of them
@@ -51,15 +51,12 @@ class Activations:
         """Hook the activation modules for the next training forward."""
         self.disarm()
         self._values = {}
-        if is_compiled(self.model):
-            return
-        modules = [(name, m) for name, m in self.model.named_modules() if not _inside_compiled(self.model, name)]
         self._sizes = unit_counts(self.model)
-        found = [(name, m) for name, m in modules if isinstance(m, ACTIVATIONS)]
+        found = [(name, m) for name, m in uncompiled(self.model) if isinstance(m, ACTIVATIONS)]
         for name, module in found[:: max(1, -(-len(found) // MOST_MODULES))]:
             hook = Hook("activations", self.meter, self._taker(name, module))
             self._handles.append(module.register_forward_hook(hook))
-        self._lags.arm(modules)
+        self._lags.arm()
 
     def disarm(self) -> None:
         """Remove the hooks."""
@@ -133,13 +130,3 @@ def unit_axis(output: Tensor, channels: set[int], features: set[int]) -> int:
     if output.dim() < 3 or first == last:
         return 1 if output.dim() > 3 else -1
     return 1 if first else -1
-
-
-def is_compiled(module: nn.Module) -> bool:
-    """Whether ``torch.compile`` or ``Module.compile`` stands on this module itself."""
-    return hasattr(module, "_orig_mod") or getattr(module, "_compiled_call_impl", None) is not None
-
-
-def _inside_compiled(model: nn.Module, name: str) -> bool:
-    parts = name.split(".")
-    return any(is_compiled(model.get_submodule(".".join(parts[:k]))) for k in range(1, len(parts) + 1))

@@ -41,8 +41,12 @@ class Contents:
         """A new epoch or evaluation begins; after an evaluation new training samples count, too."""
         for one in {mode, "train"}:
             self._rounds[one] += 1
-            self._left[one] = FORWARDS if _due(self._rounds[one]) else 0
+            self._left[one] = FORWARDS if self.due(one) else 0
         self._evaluated.clear()
+
+    def due(self, mode: str) -> bool:
+        """Whether the present round of this mode is one that is looked at."""
+        return self._rounds[mode] <= DENSE_ROUNDS or not self._rounds[mode] & (self._rounds[mode] - 1)
 
     def wanting(self, mode: str) -> bool:
         """Whether the next forward of this mode counts."""
@@ -126,7 +130,3 @@ def _mixed(codes: Tensor) -> Tensor:
     codes = (codes ^ (codes >> _SHIFT[0])) * _ODD[1]
     codes = (codes ^ (codes >> _SHIFT[1])) * _ODD[2]
     return codes ^ (codes >> _SHIFT[0])
-
-
-def _due(ordinal: int) -> bool:
-    return ordinal <= DENSE_ROUNDS or not ordinal & (ordinal - 1)

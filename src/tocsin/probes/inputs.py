@@ -15,6 +15,7 @@ from tocsin.probes import measures
 from tocsin.probes.activations import unit_axis, unit_counts
 from tocsin.probes.contents import Contents
 from tocsin.probes.hook import Hook, Meter, transformed
+from tocsin.probes.normalisation import NormalisationLag
 from tocsin.probes.pace import Pace
 
 FORWARDS = 8
@@ -29,6 +30,7 @@ class Inputs:
     Attributes:
         forwards: Forwards seen by mode since the last ``restart``.
         eager: A forward ran outside ``torch.compile``.
+        after_evaluation: Called in the first training forward after an evaluation, before the model's parts run.
     """
 
     def __init__(self, model: nn.Module, meter: Meter, emit: Emit, pace: Pace) -> None:
@@ -38,6 +40,9 @@ class Inputs:
         self.forwards = {"train": 0, "eval": 0}
         self.eager = False
         self.contents = Contents()
+        self.lags = NormalisationLag(model, meter, emit)
+        self.after_evaluation: Callable[[], None] | None = None
+        self.evaluated = False  # an evaluation's forward came, and no training forward since
         self._meter = meter
         self._sizes: tuple[set[int], set[int]] | None = None
         self._handle = model.register_forward_pre_hook(_InputHook("inputs", meter, self._see, self), with_kwargs=True)
@@ -45,6 +50,7 @@ class Inputs:
     def detach(self) -> None:
         """Remove the hook."""
         self._handle.remove()
+        self.lags.disarm()
 
     def restart(self, mode: str) -> None:
         """A new epoch (``train``) or a new evaluation (``eval``) begins."""
@@ -53,16 +59,29 @@ class Inputs:
 
     def enough(self, mode: str) -> bool:
         """Whether the next forward is of no interest."""
+        if mode == "train" and self.evaluated:
+            return False
         return self.forwards[mode] >= FORWARDS and not self.contents.wanting(mode)
 
     def _see(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         mode = "train" if torch.is_grad_enabled() else "eval"
         self.forwards[mode] += 1
+        if (mode == "train") == self.evaluated:  # the first of its kind
+            self.evaluated = mode == "eval"
+            if self.contents.due("eval"):
+                self._turn(mode)
         tensors = list(_tensors([args, kwargs]))
         values = self._values(mode, tensors) if self.forwards[mode] <= FORWARDS else {}
         values |= self._meter.run("input contents", self.contents.see, mode, tensors, self.model.training, default={})
         if values:
             self.emit(mode, values)
+
+    def _turn(self, mode: str) -> None:
+        """An evaluation begins, or training goes on after one: its first forward is measured in full."""
+        if mode == "eval":
+            self._meter.run("normalisation lag", self.lags.arm, mode)
+        elif self.after_evaluation is not None:
+            self._meter.run("activations", self.after_evaluation)
 
     def _values(self, mode: str, tensors: list[Tensor]) -> dict[str, Tensor | float]:
         if not tensors:

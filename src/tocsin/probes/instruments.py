@@ -61,6 +61,7 @@ class Instruments:
         self.activations = Activations(model, meter)
         self.pace = Pace(meter, next((p.device.type for p in self.tensors.measured.values()), "cpu"))
         self.inputs = Inputs(model, meter, on_inputs, self.pace)
+        self.inputs.after_evaluation = self.activations.arm
         self.backward = 0
         self.steps = [0] * len(self.optimizers)
         self.armed = False

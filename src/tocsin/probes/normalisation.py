@@ -1,10 +1,12 @@
-"""How far the running statistics of batch normalisation lag behind the batches, on sampled steps.
+"""How far the running statistics of batch normalisation lag behind the batches.
 
-Hooks run before the forward, so the running statistics are read as they stood before it moved them.
+Hooks run before the forward, so the running statistics are read as they stood before it moved them. The first training
+forward after an evaluation shows them with the very weights that were evaluated.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -16,51 +18,87 @@ from tocsin.probes.hook import Hook, Meter
 
 MOST_MODULES = 32
 MOST_ENTRIES = 1 << 20
+Values = dict[str, Tensor | float]
+Emit = Callable[[str, Values], None]
 SETTLED_BATCHES = 8  # a cumulative average (momentum=None) of fewer batches is noise
 
 
 class NormalisationLag:
-    """Distance of the outputs by running and by batch statistics, at most ``MOST_MODULES`` modules."""
+    """Distance of the outputs by running and by batch statistics, at most ``MOST_MODULES`` modules.
 
-    def __init__(self, model: nn.Module, meter: Meter) -> None:
+    Args:
+        model: The watched model.
+        meter: Times the hooks.
+        emit: Takes the mode and the value of each module; without it, ``read`` gives them.
+    """
+
+    def __init__(self, model: nn.Module, meter: Meter, emit: Emit | None = None) -> None:
         self.model = model
         self.meter = meter
-        self._handles: list[Any] = []
-        self._values: dict[str, Tensor | float] = {}
+        self.emit = emit
+        self._handles: dict[str, Any] = {}
+        self._values: Values = {}
 
     @property
     def armed(self) -> bool:
         """Whether hooks are on."""
         return bool(self._handles)
 
-    def arm(self, modules: list[tuple[str, nn.Module]]) -> None:
-        """Hook the batch normalisations among these named modules for the next training forward."""
+    def arm(self, mode: str = "train") -> None:
+        """Hook the batch normalisations for the next forward of this mode."""
         self.disarm()
         self._values = {}
-        found = [(name, m) for name, m in modules if isinstance(m, _BatchNorm) and _tracks(m)]
+        found = [(name, m) for name, m in uncompiled(self.model) if isinstance(m, _BatchNorm) and _tracks(m)]
         for name, module in found[:: max(1, -(-len(found) // MOST_MODULES))]:
-            hook = Hook("normalisation lag", self.meter, self._taker(f"norm/lag/{name}", module))
-            self._handles.append(module.register_forward_pre_hook(hook))
+            hook = Hook("normalisation lag", self.meter, self._taker(name, module, mode))
+            self._handles[name] = module.register_forward_pre_hook(hook)
 
     def disarm(self) -> None:
         """Remove the hooks."""
-        for handle in self._handles:
+        for handle in self._handles.values():
             handle.remove()
         self._handles.clear()
 
-    def read(self) -> dict[str, Tensor | float]:
+    def read(self) -> Values:
         """What the window saw; the hooks are gone afterwards."""
         self.disarm()
         return self._values
 
-    def _taker(self, name: str, mine: _BatchNorm) -> Any:
+    def _taker(self, name: str, mine: _BatchNorm, mode: str) -> Any:
+        key = f"norm/lag/{name}" if mode == "train" else f"norm/eval_lag/{name}"
+
         def take(module: nn.Module, args: Any) -> None:
-            if module is not mine or not mine.training or not torch.is_grad_enabled() or name in self._values:
+            trained = mine.training and torch.is_grad_enabled()
+            if module is not mine or trained != (mode == "train") or name not in self._handles:
                 return
+            self._handles.pop(name).remove()
             if args and isinstance(args[0], Tensor) and args[0].dim() > 1 and args[0].numel():
-                self._values[name] = _settled(mine, lag(args[0], mine))
+                self._take(mode, key, _settled(mine, lag(args[0], mine)))
 
         return take
+
+    def _take(self, mode: str, key: str, value: Tensor) -> None:
+        if self.emit is None:
+            self._values[key] = value
+        else:
+            self.emit(mode, {key: value})
+
+
+def uncompiled(model: nn.Module) -> list[tuple[str, nn.Module]]:
+    """The named modules that no ``torch.compile`` stands on or above: a hook added there would not fire."""
+    compiled: list[str] = []
+    found: list[tuple[str, nn.Module]] = []
+    for name, module in model.named_modules():
+        if is_compiled(module) or any(name.startswith(f"{above}.") or not above for above in compiled):
+            compiled.append(name)
+        else:
+            found.append((name, module))
+    return found
+
+
+def is_compiled(module: nn.Module) -> bool:
+    """Whether ``torch.compile`` or ``Module.compile`` stands on this module itself."""
+    return hasattr(module, "_orig_mod") or getattr(module, "_compiled_call_impl", None) is not None
 
 
 def lag(batch: Tensor, norm: _BatchNorm) -> Tensor:
