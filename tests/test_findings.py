@@ -17,6 +17,7 @@ from tocsin.findings import (
     NotChecked,
     Remedy,
     Report,
+    Score,
     dumps,
     finding_from_json,
     finding_to_json,
@@ -57,6 +58,18 @@ findings = st.builds(
 )
 blind = st.builds(NotChecked, reason=text, code=text, name=text, run=text)
 names = st.lists(text, max_size=3).map(tuple)
+scores = st.builds(
+    Score,
+    name=text,
+    value=numbers,
+    step=steps,
+    of=text,
+    constant=st.none() | st.tuples(numbers, numbers),
+    zero=st.none() | numbers,
+    error=numbers,
+    sign=st.sampled_from([-1, 1]),
+    run=text,
+)
 reports = st.builds(
     Report,
     runs=names,
@@ -65,6 +78,7 @@ reports = st.builds(
     not_checked=st.lists(blind, max_size=2).map(tuple),
     unread=names,
     known=st.lists(findings, max_size=1).map(tuple),
+    scores=st.lists(scores, max_size=2).map(tuple),
 )
 
 

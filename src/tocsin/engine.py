@@ -18,6 +18,7 @@ import numpy as np
 import tocsin.rules
 from tocsin import names
 from tocsin.findings import SEVERITIES, Finding, NotChecked, Report, Rule, by_run
+from tocsin.references import scored
 from tocsin.run import Run
 from tocsin.thinning import thinned
 
@@ -236,7 +237,8 @@ def check_runs(
     keepers = [check_run(run, rules, options) for run in runs]
     findings = [f for keeper in keepers for f in keeper.rung.values()]
     not_checked = [n for keeper in keepers for n in keeper.not_checked.values()]
-    return without_known(conclude(runs, rules, findings, not_checked, options=options), baseline)
+    report = conclude(runs, rules, findings, not_checked, options=options)
+    return without_known(replace(report, scores=tuple(s for run in runs for s in scored(run))), baseline)
 
 
 def conclude(

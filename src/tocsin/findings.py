@@ -112,6 +112,34 @@ class NotChecked:
 
 
 @dataclass(frozen=True)
+class Score:
+    """The last value of an evaluation loss or metric, beside what the best constant prediction would have had.
+
+    Attributes:
+        name: The series.
+        value: Its last value.
+        step: Step of that value.
+        of: The loss or metric, in words; "given" where the user gave the reference.
+        constant: Lowest and highest value that the best constant may have; None where a constant has none
+            (a correlation).
+        zero: What predicting zero costs, None where unknown.
+        error: Standard error of ``constant`` where only a sample of the targets was recorded, else 0.
+        sign: -1 for a loss, 1 where higher is better.
+        run: The run.
+    """
+
+    name: str
+    value: float
+    step: int
+    of: str = ""
+    constant: tuple[float, float] | None = None
+    zero: float | None = None
+    error: float = 0.0
+    sign: int = -1
+    run: str = ""
+
+
+@dataclass(frozen=True)
 class Report:
     """The outcome of checking one or more runs.
 
@@ -122,6 +150,7 @@ class Report:
         not_checked: Rules that could not look, and why.
         unread: What the readers could not read.
         known: Findings left out of ``findings`` because the baseline names them.
+        scores: Evaluation losses and metrics whose best constant is known, at the end of each run.
     """
 
     runs: tuple[str, ...] = ()
@@ -130,6 +159,7 @@ class Report:
     not_checked: tuple[NotChecked, ...] = ()
     unread: tuple[str, ...] = ()
     known: tuple[Finding, ...] = ()
+    scores: tuple[Score, ...] = ()
 
     @property
     def roots(self) -> tuple[Finding, ...]:
@@ -197,6 +227,7 @@ class Report:
             not_checked=tuple(NotChecked(**n) for n in data["not_checked"]),
             unread=tuple(data["unread"]),
             known=tuple(finding_from_json(f) for f in data["known"]),
+            scores=tuple(_score_from_json(s) for s in data.get("scores", ())),
         )
 
     def __str__(self) -> str:
@@ -237,6 +268,11 @@ def finding_from_json(data: Mapping[str, Any]) -> Finding:
     fields["remedies"] = tuple(Remedy(**r) for r in data["remedies"])
     fields["explains"] = tuple(data["explains"])
     return Finding(**fields)
+
+
+def _score_from_json(data: Mapping[str, Any]) -> Score:
+    known = {key: number(data[key]) for key in ("value", "zero", "error")}
+    return Score(**{**data, **known, "constant": _interval(data["constant"])})
 
 
 def finding_to_json(finding: Finding) -> dict[str, Any]:

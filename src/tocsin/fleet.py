@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Any
 
 from tocsin import engine, record
 from tocsin.engine import check_run
-from tocsin.findings import Finding, NotChecked, Report
+from tocsin.findings import Finding, NotChecked, Report, Score
 from tocsin.identifiers import redactor_of
 from tocsin.readers.bundles import Bundle, Runs, read_bundle
 from tocsin.readers.labels import shown
+from tocsin.references import scored
 from tocsin.run import Run
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ class Outcome:
     not_checked: tuple[NotChecked, ...] = ()
     unread: tuple[str, ...] = ()
     users: frozenset[str] = frozenset()
+    scores: tuple[Score, ...] = ()
 
     def under(self, names: Mapping[str, str]) -> Outcome:
         """The same with runs renamed."""
@@ -49,6 +51,7 @@ class Outcome:
             runs=tuple(replace(r, name=names[r.name]) for r in self.runs),
             findings=tuple(replace(f, run=names.get(f.run, f.run)) for f in self.findings),
             not_checked=tuple(replace(n, run=names.get(n.run, n.run)) for n in self.not_checked),
+            scores=tuple(replace(s, run=names[s.run]) for s in self.scores),
         )
 
 
@@ -95,7 +98,8 @@ def check_all(
         options=options,
     )
     said = [*unread, *(sentence for outcome in outcomes for sentence in outcome.unread), *report.unread]
-    return replace(report, unread=tuple(dict.fromkeys(said)))
+    scores = tuple(score for outcome in outcomes for score in outcome.scores)
+    return replace(report, unread=tuple(dict.fromkeys(said)), scores=scores)
 
 
 @dataclass(frozen=True)
@@ -117,6 +121,7 @@ class _Order:
             tuple(n for keeper in keepers for n in keeper.not_checked.values()),
             found.unread,
             redactor_of(runs).users,
+            tuple(score for run in runs for score in scored(run)),
         )
 
 

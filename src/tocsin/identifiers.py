@@ -111,6 +111,7 @@ class Redactor:
             ),
             unread=tuple(map(self.text, report.unread)),
             known=tuple(map(finding, report.known)),
+            scores=tuple(replace(s, name=self.text(s.name), run=names.get(s.run, s.run)) for s in report.scores),
         )
 
     def _told_apart(self, names: Iterable[str]) -> dict[str, str]:

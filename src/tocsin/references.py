@@ -11,11 +11,13 @@ import math
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import islice
 
 import numpy as np
 
 from tocsin import constant_values as constants
 from tocsin import loss_names, metrics, names, stats
+from tocsin.findings import Score
 from tocsin.loss_names import Loss
 from tocsin.reference_losses import Reference, gaussian, of_classes, of_values, one_value
 from tocsin.run import Evaluation, Ints, Run, Series
@@ -58,6 +60,25 @@ def references(run: Run) -> Iterator[Reference]:
         found = reference(run, name)
         if found is not None:
             yield found
+
+
+def scored(run: Run, most: int = 24) -> Iterator[Score]:
+    """The last finite values of at most ``most`` evaluation losses and metrics beside their references."""
+    for found in islice(references(run), most):
+        points = run.series[found.name].finite
+        if len(points):
+            known = math.isfinite(found.low) and math.isfinite(found.high)
+            yield Score(
+                found.name,
+                float(points.value[-1]),
+                int(points.step[-1]),
+                found.of,
+                (found.low, found.high) if known else None,
+                found.zero if math.isfinite(found.zero) else None,
+                found.error,
+                found.sign,
+                run.name,
+            )
 
 
 def _given(name: str, series: Series, evaluation: Evaluation | None) -> Reference:
