@@ -382,6 +382,8 @@ class Recorder:
         if self.step == self._start_step:
             return
         probes, row = self._instruments, self._ledger.row
+        if probes.inputs.trained:
+            row["count/forward"] = probes.inputs.trained + self._counted.get("forward", 0)
         row["count/backward"] = probes.backward + self._counted.get("backward", 0)
         row["count/optimizer"] = probes.completed() + self._counted.get("optimizer", 0)
         for name, n in probes.life.counts().items():

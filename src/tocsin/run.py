@@ -25,6 +25,7 @@ Ints = NDArray[np.int64]
 Sign = TypeVar("Sign", bound=Hashable)
 Exit = Literal["finished", "failed", "interrupted", "killed", "running", "unknown"]
 Kind = Literal["classes", "ids", "binary", "multilabel", "regression"]
+AUC_ROWS, AUC_CELLS, AUC_CLASSES = 2048, 2**18, 1024  # of the sample of scores that ``Evaluation.auc`` rests on
 
 
 @dataclass(frozen=True, eq=False)
@@ -213,7 +214,8 @@ class Evaluation:
         metrics: The user's own numbers logged while it was open, by their full name.
         baseline: Name of the recorded baseline whose predictions these are; "" for the model's own.
         batchwise: Non-additive metrics averaged over the batches as they came, by name (``f1_macro``, ``r2``).
-        auc: One-vs-rest area under the ROC curve of each class, shape (K,), NaN where unknown.
+        auc: One-vs-rest area under the ROC curve of each class, shape (K,), NaN where unknown; from every 2^k-th row,
+            such that at most ``AUC_ROWS`` rows and ``AUC_CELLS`` scores are kept.
     """
 
     split: str
@@ -342,6 +344,11 @@ class Run:
         """The series below ``stem/`` by what follows it: ``family("train/loss")`` gives the terms."""
         head = stem + "/"
         return {name[len(head) :]: s for name, s in self.series.items() if name.startswith(head) and len(s)}
+
+    @cached_property
+    def own_evaluations(self) -> tuple[Evaluation, ...]:
+        """The model's own evaluations, in order: those of recorded baselines left out."""
+        return tuple(e for e in self.evaluations if not e.baseline)
 
     def of_kind(self, *kinds: Kind) -> dict[str, list[Evaluation]]:
         """The model's evaluations of these kinds (all when none is named), in order, by ``split/task``."""
@@ -491,12 +498,12 @@ class Run:
     def looks(self) -> list[int]:
         """The steps after which the rules look: a function of the record alone, never of the clock.
 
-        Each step that ends with an evaluation (the first 64, then the 64 * 2^(k/4)-th), and the call counts
-        32 * 2^(k/2). Nobody was there to look at a foreign log while it grew: it has none, but for its end.
+        Each step that ends with an evaluation of the model (the first 64, then the 64 * 2^(k/4)-th), and the call
+        counts 32 * 2^(k/2). Nobody was there to look at a foreign log while it grew: it has none, but for its end.
         """
         if self.foreign:
             return []
-        evaluated = sorted({e.step for e in self.evaluations})
+        evaluated = sorted({e.step for e in self.own_evaluations})
         at_evaluation = {step for k, step in enumerate(evaluated, 1) if looks_at_evaluation(k)}
         at_count = set(_COUNTS[: int(np.searchsorted(_COUNTS, self.last_step, side="right"))])
         return sorted(at_evaluation | at_count)

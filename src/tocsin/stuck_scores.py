@@ -73,7 +73,7 @@ def beyond_split(rest: frozenset[str], split: str) -> frozenset[str]:
 
 def unattended(run: Run) -> Iterator[Series]:
     """Series of scores of splits whose predictions of classes were not recorded."""
-    splits = {e.split for e in run.evaluations if not e.moments}
+    splits = {e.split for e in run.own_evaluations if not e.moments}
     for name, series in run.series.items():
         said = read(name)
         if said is None or said.measure not in SCORES or not len(series.finite):

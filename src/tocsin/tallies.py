@@ -82,7 +82,7 @@ def reports(run: Run) -> Iterator[Report]:
         split, _, measure = head.rpartition("/")
         if measure in _BY_CLASS and len(series) and label.lower() not in _AVERAGES:
             found.setdefault(split, {}).setdefault(measure, {})[label] = series
-    recorded = {evaluation.split for evaluation in run.evaluations}
+    recorded = {evaluation.split for evaluation in run.own_evaluations}
     for split, by in found.items():
         labels = sorted(by.get("recall", {}).keys() & by.get("support", {}).keys())
         if split not in recorded and len(labels) >= 2:

@@ -11,7 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import confusion_matrix, r2_score
 
-from tocsin.probes.predictions import SAMPLE_PAIRS, Accumulator, OpenEvaluations, UnreadableError, kind_of, opened
+from tocsin.probes.joint_moments import SAMPLE_PAIRS
+from tocsin.probes.kinds import UnreadableError, kind_of
+from tocsin.probes.predictions import Accumulator, OpenEvaluations, opened
 from tocsin.run import Evaluation, Kind
 
 SMALL = settings(max_examples=30, deadline=None)

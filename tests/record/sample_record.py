@@ -15,6 +15,7 @@ NAN = float("nan")
 CLASSES = Evaluation(
     "val", "main", 20, "classes", 7, time=1.5, nonfinite=2,
     confusion=Confusion.of([[3, 1], [0, 3]], ("0 dB", "2 dB")), metrics={"val/f1": 0.5, "val/bad": NAN},
+    batchwise={"f1_macro": 0.1 + 0.2, "r2": NAN}, auc=(NAN, 1 / 3, 1.0), baseline="majority",
 )  # fmt: skip
 REGRESSION = Evaluation(
     "val", "snr", 20, "regression", 3, epoch=1.0, moments=(Moments.of([1.0, 2.0, -0.0], [0.1, 1e-310, 3.0], 4),)

@@ -26,6 +26,7 @@ def test_version_1():
         ("val/main", "classes", 7, 20),
         ("val/snr", "regression", 3, 20),
     ]
+    assert [(e.baseline, dict(e.batchwise), e.auc) for e in run.evaluations] == [("", {}, ())] * 2
     assert run.parameters == tuple(PARAMETERS)
 
 

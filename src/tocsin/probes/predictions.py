@@ -1,6 +1,6 @@
 """Evaluations: batches of targets and predictions into sparse confusions or joint moments, on the device.
 
-``kind_of`` reads what the user passed by the table of ``Kind``; anything else is an error in words, kept in the record.
+``kinds.kind_of`` reads what the user passed; what fits nothing is an error in words, kept in the record.
 """
 
 from __future__ import annotations
@@ -13,45 +13,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tocsin.run import Confusion, Evaluation, Kind, Moments
+from tocsin.probes.batch_means import SMALL_CLASSES, BatchMeans, margins, seen_alone
+from tocsin.probes.joint_moments import JointMoments
+from tocsin.probes.kinds import UnreadableError, as_tensor, flattened, kind_of, zero_or_one
+from tocsin.probes.ranking import ScoreRows
+from tocsin.run import Confusion, Evaluation, Kind
 
 DENSE_CLASSES = 1024
 MOST_CLASSES = 2**20  # what a record may hold
-SAMPLE_PAIRS = 512
-MOST_OUTPUTS = 64
-
-
-class UnreadableError(ValueError):
-    """Target and prediction do not fit any kind; the message says what was expected and what came."""
-
-
-def kind_of(target: Tensor, prediction: Tensor) -> Kind:
-    """The kind of an evaluation batch, from dtypes, shapes and values.
-
-    Raises:
-        UnreadableError: Nothing fits.
-    """
-    t, p = tuple(target.shape), tuple(prediction.shape)
-    integer = not target.is_floating_point()
-    zero_one = bool(((target == 0) | (target == 1)).all())
-    if not prediction.is_floating_point():
-        if t == p and integer:
-            return "ids"
-    elif t == p and len(t) == 2 and t[1] > 1 and zero_one:
-        return "multilabel"
-    elif integer and len(p) == 2 and len(t) == 1 and p[1] > 1 and p[0] == t[0]:
-        return "classes"
-    elif integer and zero_one and target.numel() == prediction.numel():
-        return "binary"
-    elif not integer and (t == p or target.numel() == prediction.numel()):
-        if zero_one and (len(t) == 1 or t[1:] == (1,)) and p in (t, (*t, 1)):
-            return "binary"
-        return "regression"
-    raise UnreadableError(
-        f"expected target [N] of integers with prediction [N, K] or [N], or floats of equal shape; "
-        f"got target {_describe(target)} and prediction {_describe(prediction)}; pass kind= if one of "
-        f"'classes', 'ids', 'binary', 'multilabel', 'regression' is meant"
-    )
 
 
 @dataclass
@@ -69,8 +38,10 @@ class Accumulator:
     counts: dict[tuple[int, int], int] = field(default_factory=dict)
     tables: list[Tensor] = field(default_factory=list)
     beyond: Tensor | None = None
-    sums: list[Tensor] = field(default_factory=list)
-    pairs: Pairs = field(default_factory=lambda: Pairs())
+    baseline: str = ""
+    values: JointMoments = field(default_factory=JointMoments)
+    means: BatchMeans = field(default_factory=BatchMeans)
+    scores: ScoreRows = field(default_factory=ScoreRows)
 
     def add(self, target: Tensor, prediction: Tensor) -> None:
         """Take one batch.
@@ -80,7 +51,8 @@ class Accumulator:
         """
         target, prediction = flattened(target.detach(), prediction.detach(), self.kind)
         if self.kind == "regression":
-            self._add_values(target, prediction)
+            self._expect(target.shape[1], "outputs")
+            self.values.add(target, prediction)
         elif self.kind == "multilabel":
             self._add_labels(target, prediction)
         elif self.kind == "ids":
@@ -93,7 +65,7 @@ class Accumulator:
         if self.kind == "classes":
             size, said = prediction.shape[1], [prediction.argmax(dim=1)]
         else:
-            finite &= _zero_or_one(target)
+            finite &= zero_or_one(target)
             size, said = 2, [s.long() for s in self._both_ways(prediction, finite)]
         self._expect(size, "classes")
         truth = target.long()
@@ -103,7 +75,13 @@ class Accumulator:
             self._add_ids(truth[valid], said[0][valid])
         else:  # the whole table stays on the device; what is out of range falls into one more cell
             cells = [torch.where(valid, truth * size + s, size * size) for s in said]
-            self._add_tables([torch.bincount(cell, minlength=size * size + 1) for cell in cells])
+            tables = [torch.bincount(cell, minlength=size * size + 1) for cell in cells]
+            self._add_tables(tables)
+            if size <= SMALL_CLASSES:
+                self.means.add_tables(tables, size)
+            else:
+                self.means.add(torch.stack([margins(truth, s, valid, size) for s in said]))
+            self.scores.add(truth, prediction.reshape(len(truth), -1))
         self.nonfinite = self.nonfinite + (~finite).sum()
 
     def _expect(self, size: int, what: str) -> None:
@@ -128,6 +106,7 @@ class Accumulator:
                 f"expected ids from 0 to {MOST_CLASSES - 1}, got {int(both.min())} to {int(both.max())}"
             )
         pairs, count = torch.unique(both, dim=1, return_counts=True)
+        self.means.add_alone(seen_alone(pairs[0], pairs[1], count))
         for t, p, c in zip(*pairs.tolist(), count.tolist(), strict=True):
             self.counts[t, p] = self.counts.get((t, p), 0) + c
             self.classes = max(self.classes, t + 1, p + 1)
@@ -137,136 +116,48 @@ class Accumulator:
         self.nonfinite = self.nonfinite + (~keep).sum()
         self._expect(prediction.shape[1], "labels")
         truth, used = target > 0.5, keep[:, None]
-        self._add_tables([_label_counts(truth, said, used) for said in self._both_ways(prediction, used)])
+        tables = [_label_counts(truth, said, used) for said in self._both_ways(prediction, used)]
+        self._add_tables(tables)
+        self.means.add(torch.stack([_margins_of(table) for table in tables]))
+        self.scores.add(target, prediction)
         self.n = self.n + keep.sum()
-
-    def _add_values(self, target: Tensor, prediction: Tensor) -> None:
-        wide = torch.float32 if target.device.type == "mps" else torch.float64
-        self._expect(target.shape[1], "outputs")
-        t, p = target[:, :MOST_OUTPUTS].to(wide), prediction[:, :MOST_OUTPUTS].to(wide)
-        keep = torch.isfinite(t).all(dim=1) & torch.isfinite(p).all(dim=1)
-        self.nonfinite = self.nonfinite + (~keep).sum()
-        t, p = t[keep], p[keep]
-        if not len(t):
-            return
-        self.sums.append(_batch_moments(t, p))
-        self.pairs.add(t, p)
-        self.n = self.n + len(t)
 
     def close(self, step: int, epoch: float, time: float, metrics: dict[str, float]) -> Evaluation:
         """The finished evaluation."""
         common: dict[str, Any] = {
             "split": self.split, "task": self.task, "step": step, "kind": self.kind, "epoch": epoch,
-            "time": time, "nonfinite": int(self.nonfinite), "metrics": metrics,
+            "time": time, "metrics": metrics, "baseline": self.baseline,
         }  # fmt: skip
+        if self.kind == "regression":
+            moments, batchwise = self.values.close()
+            n, nonfinite = int(self.values.n), int(self.values.nonfinite)
+            return Evaluation(**common, n=n, nonfinite=nonfinite, moments=moments, batchwise=batchwise)
         logits = self.beyond is None or bool(self.beyond)
+        common["nonfinite"] = int(self.nonfinite)
+        common["batchwise"] = self.means.means(self.kind, 0 if logits else 1)
+        common["auc"] = self.scores.areas()
         chosen = self.tables[0 if logits else 1] if self.tables else None
         table = None if chosen is None else chosen.cpu().numpy().astype(np.int64)
         if self.kind == "multilabel":
             return Evaluation(**common, n=int(self.n), labels_confusion=table)
-        if self.kind == "regression":
-            return Evaluation(**common, n=int(self.n), moments=self._moments())
-        if table is not None:
-            confusion = Confusion.of(table[:-1].reshape(self.classes, self.classes), self.labels)
-        else:
-            cells = np.array([(t, p, c) for (t, p), c in sorted(self.counts.items())], dtype=np.int64).reshape(-1, 3)
-            confusion = Confusion(self.classes, cells[:, 0], cells[:, 1], cells[:, 2], self.labels)
+        confusion = self._confusion(table)
         return Evaluation(**common, n=confusion.n, confusion=confusion)
 
-    def _moments(self) -> tuple[Moments, ...]:
-        if not self.sums:
-            return ()
-        n, mean, square, low, high = _merged(torch.stack(self.sums).double().cpu().numpy())
-        return tuple(
-            Moments(
-                n=int(n),
-                mean_target=float(mean[0, d]),
-                mean_prediction=float(mean[1, d]),
-                var_target=float(square[0, d] / n),
-                var_prediction=float(square[1, d] / n),
-                cov=float(square[2, d] / n),
-                min_target=float(low[0, d]),
-                max_target=float(high[0, d]),
-                min_prediction=float(low[1, d]),
-                max_prediction=float(high[1, d]),
-                sample_target=self.pairs.column(d)[0],
-                sample_prediction=self.pairs.column(d)[1],
-                stride=self.pairs.stride,
-            )
-            for d in range(mean.shape[1])
-        )
-
-
-class Pairs:
-    """A bounded systematic sample in order: every ``stride``-th pair; the stride doubles when the room is full."""
-
-    def __init__(self) -> None:
-        self.stride = 1
-        self._kept: list[Tensor] = []
-        self._size = 0
-        self._seen = 0
-
-    def add(self, target: Tensor, prediction: Tensor) -> None:
-        """Take what falls on the stride of a batch that follows the earlier ones."""
-        kept = torch.stack([target, prediction])[:, -self._seen % self.stride :: self.stride]
-        self._seen += len(target)
-        self._kept.append(kept)
-        self._size += kept.shape[1]
-        while self._size > SAMPLE_PAIRS:
-            whole = torch.cat(self._kept, dim=1)[:, ::2]
-            self._kept, self._size, self.stride = [whole], whole.shape[1], 2 * self.stride
-
-    def column(self, output: int) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
-        """Sampled targets and predictions of one output, each shape (m,)."""
-        whole = torch.cat(self._kept, dim=1)[:, :, output].double().cpu().numpy()
-        return whole[0], whole[1]
-
-
-def flattened(target: Tensor, prediction: Tensor, kind: Kind) -> tuple[Tensor, Tensor]:
-    """Targets and predictions as rows: [N] with [N, K], or [N, D] each.
-
-    Raises:
-        UnreadableError: The shapes do not fit the kind.
-    """
-    rows_of_many = kind in ("classes", "multilabel")
-    if rows_of_many and (prediction.dim() < 2 or (kind == "multilabel" and target.dim() < 2)):
-        raise UnreadableError(f"prediction {_describe(prediction)} is no [N, K], which kind {kind!r} needs")
-    if kind == "classes" and prediction.dim() > 2:
-        last = prediction.shape[:-1] == target.shape != (prediction.shape[:1] + prediction.shape[2:])
-        prediction = (prediction if last else prediction.movedim(1, -1)).flatten(0, -2)
-    if kind == "regression":
-        rows = len(target) if target.dim() else 1
-        target, prediction = target.reshape(rows, -1), prediction.reshape(rows, -1)
-    elif kind == "multilabel":
-        target, prediction = target.flatten(0, -2), prediction.flatten(0, -2)
-    else:
-        target = target.reshape(-1)
-        prediction = prediction if kind == "classes" else prediction.reshape(-1)
-    if len(target) != len(prediction) or (kind in ("regression", "multilabel") and target.shape != prediction.shape):
-        raise UnreadableError(f"target has {len(target)} rows, prediction {len(prediction)}, for kind {kind!r}")
-    return target, prediction
-
-
-def as_tensor(value: Any) -> Tensor:
-    """A tensor of what the user passed: tensors, arrays, lists.
-
-    Raises:
-        UnreadableError: It holds no real numbers.
-    """
-    if isinstance(value, Tensor):
-        tensor = value
-    else:
-        array = np.array(value, order="C")  # a copy: torch takes no read-only, reversed or byte-swapped array
-        if array.dtype.kind not in "biufc":
-            raise UnreadableError(f"expected numbers or bools, got an array of {array.dtype}")
-        tensor = torch.from_numpy(array.astype(array.dtype.newbyteorder("="), copy=False))
-    if tensor.is_complex():
-        raise UnreadableError("expected real numbers, got complex ones; pass torch.view_as_real of both")
-    return tensor
+    def _confusion(self, table: Any) -> Confusion:
+        if table is not None:
+            return Confusion.of(table[:-1].reshape(self.classes, self.classes), self.labels)
+        cells = np.array([(t, p, c) for (t, p), c in sorted(self.counts.items())], dtype=np.int64).reshape(-1, 3)
+        return Confusion(self.classes, cells[:, 0], cells[:, 1], cells[:, 2], self.labels)
 
 
 def opened(
-    split: str, task: str, target: Tensor, prediction: Tensor, kind: Kind | None, labels: Sequence[str] | None
+    split: str,
+    task: str,
+    target: Tensor,
+    prediction: Tensor,
+    kind: Kind | None,
+    labels: Sequence[str] | None,
+    baseline: str = "",
 ) -> Accumulator:
     """An accumulator for a first batch.
 
@@ -278,7 +169,7 @@ def opened(
     if kind is None and prediction.dim() == target.dim() + 1 and prediction.dim() > 2:
         kind = "classes" if not target.is_floating_point() else None
     names = () if labels is None else tuple(str(label) for label in labels)
-    return Accumulator(split, task, kind or kind_of(target, prediction), names)
+    return Accumulator(split, task, kind or kind_of(target, prediction), names, baseline=baseline)
 
 
 class OpenEvaluations:
@@ -289,7 +180,7 @@ class OpenEvaluations:
     """
 
     def __init__(self) -> None:
-        self._open: dict[tuple[str, str], Accumulator] = {}
+        self._open: dict[tuple[str, str, str], Accumulator] = {}
         self._metrics: dict[str, float] = {}
         self.troubles: list[tuple[str, UnreadableError]] = []
 
@@ -297,9 +188,16 @@ class OpenEvaluations:
         return bool(self._open or self._metrics)
 
     def add(
-        self, split: str, task: str, target: Any, prediction: Any, kind: Kind | None, labels: Sequence[str] | None
+        self,
+        split: str,
+        task: str,
+        target: Any,
+        prediction: Any,
+        kind: Kind | None,
+        labels: Sequence[str] | None,
+        baseline: str = "",
     ) -> None:
-        """One batch of a (split, task).
+        """One batch of a (split, task), of the model or of a baseline.
 
         Raises:
             UnreadableError: It fits no kind, or not the batches before it.
@@ -307,12 +205,13 @@ class OpenEvaluations:
         t, p = as_tensor(target), as_tensor(prediction)
         if not t.numel() and not p.numel():
             return
-        accumulator = self._open.get((split, task)) or opened(split, task, t, p, kind, labels)
+        key = (split, task, str(baseline))
+        accumulator = self._open.get(key) or opened(split, task, t, p, kind, labels, key[2])
         accumulator.add(t.to(p.device), p)
-        self._open[split, task] = accumulator
+        self._open[key] = accumulator
 
     def metrics(self, values: dict[str, float]) -> None:
-        """Numbers of the user's own; they go to every open evaluation of their split."""
+        """Numbers of the user's own; they go to every open evaluation of the model on their split."""
         self._metrics.update(values)
 
     def close(self, step: int, epoch: float, time: float) -> list[Evaluation]:
@@ -323,6 +222,7 @@ class OpenEvaluations:
         for accumulator in waiting.values():
             split = accumulator.split
             mine = {n: v for n, v in metrics.items() if "/" not in n or n.startswith((f"{split}/", f"{split}_"))}
+            mine = {} if accumulator.baseline else mine
             closed.append(accumulator.close(step, epoch, time, mine))
             if past := int(accumulator.past):
                 k = accumulator.classes
@@ -331,43 +231,13 @@ class OpenEvaluations:
         return closed
 
 
-def _batch_moments(t: Tensor, p: Tensor) -> Tensor:
-    """[8 rows + count, D]: means, centred sums of squares and product, minima, maxima."""
-    mt, mp = t.mean(dim=0), p.mean(dim=0)
-    dt, dp = t - mt, p - mp
-    n = torch.full_like(mt, len(t))
-    rows = [n, mt, mp, (dt * dt).sum(0), (dp * dp).sum(0), (dt * dp).sum(0), t.amin(0), p.amin(0), t.amax(0), p.amax(0)]
-    return torch.stack(rows)
-
-
-def _merged(batches: np.ndarray[Any, Any]) -> tuple[Any, ...]:
-    """Batch moments combined (Chan, Golub & LeVeque 1983): n, means [2, D], sums [3, D], minima, maxima [2, D]."""
-    n = batches[:, 0, 0].sum()
-    weight = batches[:, 0:1, :] / n
-    mean = (weight * batches[:, 1:3, :]).sum(axis=0)
-    dt, dp = batches[:, 1] - mean[0], batches[:, 2] - mean[1]
-    apart = np.stack([dt * dt, dp * dp, dt * dp], axis=1) * batches[:, 0:1, :]
-    square = (batches[:, 3:6, :] + apart).sum(axis=0)
-    return n, mean, square, batches[:, 6:8].min(axis=0), batches[:, 8:10].max(axis=0)
-
-
 def _label_counts(truth: Tensor, said: Tensor, used: Tensor) -> Tensor:
     """[K, 4]: tp, fp, fn, tn of each label, over the rows in use."""
     cells = [truth & said & used, ~truth & said & used, truth & ~said & used, ~truth & ~said & used]
     return torch.stack([c.sum(dim=0) for c in cells], dim=1)
 
 
-def _zero_or_one(target: Tensor) -> Tensor:
-    """Where a binary target is finite.
-
-    Raises:
-        UnreadableError: A float one holds other numbers: the first batch alone made it look binary.
-    """
-    finite = torch.isfinite(target)
-    if target.is_floating_point() and not bool(((target == 0) | (target == 1) | ~finite).all()):
-        raise UnreadableError("expected targets 0 and 1 of kind 'binary', got others; pass kind='regression'")
-    return finite
-
-
-def _describe(tensor: Tensor) -> str:
-    return f"{str(tensor.dtype).removeprefix('torch.')} {list(tensor.shape)}"
+def _margins_of(table: Tensor) -> Tensor:
+    """Targets, predictions and hits of each label, [3, K], of its tp, fp, fn, tn."""
+    tp, fp, fn = table[:, 0], table[:, 1], table[:, 2]
+    return torch.stack([tp + fn, tp + fp, tp])

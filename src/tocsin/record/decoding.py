@@ -161,7 +161,18 @@ def evaluation(data: dict[str, Any]) -> Evaluation:
         labels_confusion=_labels_confusion(data["labels_confusion"]) if "labels_confusion" in data else None,
         moments=tuple(_moments(_mapping(m)) for m in _sequence(data.get("moments", []))),
         metrics={name: real(v) for name, v in _mapping(data.get("metrics", {})).items()},
+        baseline=text(data.get("baseline", "")),
+        batchwise={name: real(v) for name, v in _mapping(data.get("batchwise", {})).items()},
+        auc=_areas(data.get("auc", [])),
     )
+
+
+def _areas(values: Any) -> tuple[float, ...]:
+    """Areas under a curve, in [0, 1] or NaN."""
+    areas = _reals(values)
+    if np.any((areas < 0) | (areas > 1)) or areas.size > MAX_CLASSES:
+        raise ValueError("expected areas from 0 to 1")
+    return tuple(areas.tolist())
 
 
 def _confusion(data: Mapping[str, Any]) -> Confusion:

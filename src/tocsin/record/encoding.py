@@ -90,6 +90,12 @@ def evaluation_data(evaluation: Evaluation) -> dict[str, Any]:
     if evaluation.moments:
         data["moments"] = [_moments(m) for m in evaluation.moments]
     data["metrics"] = {str(k): number(float(v)) for k, v in evaluation.metrics.items()}
+    if evaluation.baseline:
+        data["baseline"] = str(evaluation.baseline)
+    if evaluation.batchwise:
+        data["batchwise"] = {str(k): number(float(v)) for k, v in evaluation.batchwise.items()}
+    if evaluation.auc:
+        data["auc"] = [number(float(v)) for v in evaluation.auc]
     return data
 
 

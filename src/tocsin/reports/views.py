@@ -9,7 +9,8 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from tocsin import names
-from tocsin.findings import Evidence, Finding, NotChecked, Report, Severity
+from tocsin.findings import Evidence, Finding, NotChecked, Report, Score, Severity
+from tocsin.references import scored
 from tocsin.reports.curves import Curves
 from tocsin.reports.glyphs import Glyph, glyph
 from tocsin.reports.plots import Plot, finding_panels, main_panels
@@ -80,6 +81,7 @@ class RunView:
     panels: list[tuple[int, Plot]]
     scores: tuple[Scores, ...]
     scores_left_out: int
+    beside: tuple[Score, ...]
     series: tuple[SeriesRow, ...]
     series_left_out: int
     config: list[Setting]
@@ -95,7 +97,7 @@ def run_view(run: Run, report: Report, page: Page) -> RunView:
     """Everything the page says of one run."""
     own = of_run(report, run.name)
     roots = families(own)
-    evaluated = last_of_each(run.evaluations)
+    evaluated = last_of_each(run.own_evaluations)
     listed = [s for s in run.series.values() if len(s)]
     drawn = page.place(main_panels(run, page.curves))
     found = tuple(_family(run, cause, below, page) for cause, below in roots[:MOST_FINDINGS])
@@ -114,6 +116,7 @@ def run_view(run: Run, report: Report, page: Page) -> RunView:
         panels=drawn,
         scores=tuple(scores(e) for e in evaluated[:MOST_EVALUATIONS]),
         scores_left_out=max(0, len(evaluated) - MOST_EVALUATIONS),
+        beside=own.scores or tuple(scored(run)),
         series=rows,
         series_left_out=len(listed) - len(rows),
         config=config,
@@ -130,7 +133,8 @@ def of_run(report: Report, name: str) -> Report:
     """The part of a report that is about one run."""
     findings = tuple(f for f in report.findings if f.run == name)
     blind = tuple(n for n in report.not_checked if n.run == name)
-    return replace(report, runs=(name,), findings=findings, not_checked=blind)
+    scores = tuple(s for s in report.scores if s.run == name)
+    return replace(report, runs=(name,), findings=findings, not_checked=blind, scores=scores)
 
 
 def _family(run: Run, cause: Finding, below: Sequence[Finding], page: Page) -> FindingView:
@@ -141,7 +145,7 @@ def _family(run: Run, cause: Finding, below: Sequence[Finding], page: Page) -> F
 def finding_view(run: Run, finding: Finding, page: Page) -> FindingView:
     """One finding with its curves, and the evaluations that it cites as tables."""
     cited = {(e.source.removeprefix("evaluation:"), e.step) for e in finding.evidence if e.source[:11] == "evaluation:"}
-    tables = [e for e in run.evaluations if e.n and (e.key, e.step) in cited]
+    tables = [e for e in run.own_evaluations if e.n and (e.key, e.step) in cited]
     return FindingView(
         finding=finding,
         severity=finding.severity or "warning",
@@ -185,7 +189,7 @@ def _facts(run: Run) -> list[tuple[str, str]]:
     facts = [("ended", run.exit), ("steps", f"{run.last_step:,}")]
     facts += [("epochs", f"{max(epochs):g}")] if epochs else []
     facts += [("time", duration(max(times)))] if times else []
-    facts += [("evaluations", f"{len(run.evaluations):,}")] if run.evaluations else []
+    facts += [("evaluations", f"{len(run.own_evaluations):,}")] if run.own_evaluations else []
     trained = [p for p in run.parameters if p.requires_grad]
     if run.parameters:
         facts.append(("trainable", f"{sum(p.size for p in trained):,} in {len(trained)} tensors"))

@@ -162,7 +162,7 @@ def _says_task(rest: frozenset[str], tasks: set[str]) -> bool:
 def _comparable(run: Run) -> Iterator[tuple[str, str, Iterator[Point]]]:
     """Metrics that recorded predictions can answer: name, measure, and the points, the newest first, made on demand."""
     looks: dict[str, dict[int, list[Evaluation]]] = {}
-    for evaluation in run.evaluations:
+    for evaluation in run.own_evaluations:
         looks.setdefault(evaluation.split, {}).setdefault(evaluation.step, []).append(evaluation)
     for split, groups in looks.items():
         tasks = {(bool(e.moments), e.task) for group in groups.values() for e in group}

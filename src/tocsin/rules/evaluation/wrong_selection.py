@@ -247,7 +247,7 @@ def _noise(run: Run, metric: metrics.Metric, values: Floats) -> float:
     steps = np.abs(np.diff(tail))
     steps = steps[steps > 0]  # a value that repeats (a small set, an evaluation now and then) is no sign of precision
     scatter = float(np.median(steps)) / (0.6745 * math.sqrt(2)) if steps.size else 0.0
-    n = max((e.n for e in run.evaluations if e.split == metric.split and e.confusion is not None), default=0)
+    n = max((e.n for e in run.own_evaluations if e.split == metric.split and e.confusion is not None), default=0)
     percent = metrics.is_percent(values)
     p = float(np.clip(np.median(values) / (100 if percent else 1), 0, 1))
     binomial = math.sqrt(p * (1 - p) / n) * (100 if percent else 1) if n and metric.measure in metrics.BOUNDED else 0.0

@@ -62,7 +62,7 @@ def no_steps(run: Run) -> Iterator[Finding | NotChecked]:
     ## References
     Seen in public logs: 24 empty TensorBoard files in one repository; logs that end after the configuration.
     """
-    if run.evaluations or any(len(s) and not name.startswith(_KEPT_ANYWAY) for name, s in run.series.items()):
+    if run.own_evaluations or any(len(s) and not name.startswith(_KEPT_ANYWAY) for name, s in run.series.items()):
         return
     if run.exit in ("failed", "killed", "interrupted", "running") or failures(run.events):
         yield NotChecked("the run has not ended by itself: RUN001 tells how it failed to start")

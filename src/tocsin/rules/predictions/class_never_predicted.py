@@ -197,7 +197,7 @@ def _finding(key: str, signs: list[int], counts: Confusion, stretch: list[Evalua
 
 def _by_class(run: Run) -> Iterator[Scores]:
     """Scores by class of splits whose predictions were not recorded, of at least 3 classes and 2 evaluations."""
-    recorded = {evaluation.split for evaluation in run.evaluations}
+    recorded = {evaluation.split for evaluation in run.own_evaluations}
     stems: dict[str, dict[str, Series]] = {}
     for name, series in run.series.items():
         stem, slash, last = name.rpartition("/")

@@ -167,7 +167,7 @@ def _logged(run: Run) -> list[identities.Group]:
     """Groups of logged scores where no predictions were recorded, else of training; none while the run goes on."""
     if run.exit == "running":
         return []
-    recorded = {evaluation.split for evaluation in run.evaluations}
+    recorded = {evaluation.split for evaluation in run.own_evaluations}
     found = [*identities.groups(run.series)] or [*identities.groups(run.series, training=True)]
     return [g for g in found if not (g.split in recorded or (recorded and not g.split))]
 
