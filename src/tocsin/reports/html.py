@@ -18,6 +18,7 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 from tocsin.findings import Report, jsonable
+from tocsin.reports.beside import beaten, constant
 from tocsin.reports.plain import figure, plain
 from tocsin.reports.plots import overlays
 from tocsin.reports.settings import text
@@ -166,4 +167,5 @@ def _templates() -> Environment:
         lstrip_blocks=True,
     )
     made.filters |= {"figure": figure, "share": _share, "short": _short, "setting": text, "trusted": _trusted}
+    made.filters |= {"constant": constant, "beaten": beaten}
     return made

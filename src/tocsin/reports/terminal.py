@@ -13,6 +13,7 @@ from rich.text import Text
 from rich.theme import Theme
 
 from tocsin.findings import SEVERITIES, Evidence, Finding, NotChecked, Remedy, Report, by_run
+from tocsin.reports.beside import beaten, beside
 from tocsin.reports.plain import figure, listed, plain
 from tocsin.reports.verdict import Group as Alike
 from tocsin.reports.verdict import groups, verdict
@@ -23,6 +24,7 @@ STYLES = {"error": "bold red", "warning": "bold yellow", "note": "bold cyan", No
 MOST_SHOWN = 40
 MOST_RUNS = 25
 MOST_UNREAD = 20
+MOST_SCORES = 12
 MOST_UNWATCHED = 2
 _WATCH = re.compile(r"^needs [^;]*tocsin\.watch")
 
@@ -132,6 +134,7 @@ def _rest(report: Report) -> Table:
     grid = _grid()
     if len(report.runs) > 1:
         _rows(grid, f"runs ({len(report.runs)})", _each_run(report))
+    _rows(grid, "scores", _scores(report))
     if report.clean:
         _rows(grid, f"clean ({len(report.clean)})", [Text(" ".join(map(plain, report.clean)))])
     if report.not_checked:
@@ -144,6 +147,16 @@ def _rest(report: Report) -> Table:
     unread += [Text(f"... and {len(report.unread) - MOST_UNREAD} more")] if len(report.unread) > MOST_UNREAD else []
     _rows(grid, f"unread ({len(report.unread)})", unread)
     return grid
+
+
+def _scores(report: Report) -> Iterable[Text]:
+    """Last losses and metrics beside the best constant's, of the first runs; what is not beaten stands out."""
+    several = len(report.runs) > 1
+    for score in report.scores[:MOST_SCORES]:
+        name = f"{plain(score.run, 120)}: {plain(score.name, 120)}" if several else plain(score.name, 120)
+        yield Text.assemble(f"{name} ", (beside(score), "" if beaten(score) else STYLES["warning"]))
+    if len(report.scores) > MOST_SCORES:
+        yield Text(f"... and {len(report.scores) - MOST_SCORES} more, which --json lists")
 
 
 def _each_run(report: Report) -> Iterable[Text]:

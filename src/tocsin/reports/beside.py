@@ -1,0 +1,46 @@
+"""A score in words, beside what the best constant prediction would have had."""
+
+from __future__ import annotations
+
+import math
+
+from tocsin.findings import Score
+from tocsin.reports.plain import figure
+
+_SAME = 0.01  # ends of a range nearer than this are shown as one
+
+
+def beside(score: Score) -> str:
+    """``0.52 (best constant 0.69)``; says where the constant, or predicting zero, is not beaten."""
+    best = "" if score.constant is None else "best constant "
+    return f"{figure(score.value)} ({best}{constant(score)}{'' if beaten(score) else ', not beaten'})"
+
+
+def constant(score: Score) -> str:
+    """``0.69``, or a range where it is not known which form was logged."""
+    if score.constant is None:
+        return "undefined for a constant"
+    low, high = score.constant
+    one = high - low <= _SAME * max(abs(low), abs(high))
+    words = figure(low) if one else f"{figure(round_(low))} to {figure(round_(high))}"
+    words += f" +- {score.error:.1g}" if score.error else ""
+    words += ", as given" if score.of == "given" else ""
+    return words + (f"; zero costs {figure(score.zero)}" if above_zero(score) else "")
+
+
+def round_(value: float) -> float:
+    """Three significant digits: the ends of a range need no more."""
+    return float(f"{value:.3g}") if math.isfinite(value) else value
+
+
+def beaten(score: Score) -> bool:
+    """Whether a score is better than the best constant's at its best."""
+    if score.constant is None:
+        return True
+    low, high = score.constant
+    return score.value < low if score.sign < 0 else score.value > high
+
+
+def above_zero(score: Score) -> bool:
+    """Whether a loss is higher than that of predicting zero."""
+    return score.sign < 0 and score.zero is not None and score.value > score.zero
