@@ -68,8 +68,12 @@ class NormalisationLag:
         key = f"norm/lag/{name}" if mode == "train" else f"norm/eval_lag/{name}"
 
         def take(module: nn.Module, args: Any) -> None:
-            trained = mine.training and torch.is_grad_enabled()
-            if module is not mine or trained != (mode == "train") or name not in self._handles:
+            trains = mode == "train"
+            if (
+                module is not mine
+                or not mine.training == torch.is_grad_enabled() == trains
+                or name not in self._handles
+            ):
                 return
             self._handles.pop(name).remove()
             if args and isinstance(args[0], Tensor) and args[0].dim() > 1 and args[0].numel():
