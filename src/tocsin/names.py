@@ -45,6 +45,7 @@ NAMES: tuple[Name, ...] = (
         "lr/<group>", "Learning rate of one parameter group; recorded when it changes.", aliases=("lr", "learning_rate")
     ),
     Name("count/backward", "Backward passes so far."),
+    Name("count/forward", "Forward passes of the model with gradients enabled so far; not under torch.compile."),
     Name("count/optimizer", "Completed optimizer steps so far (skipped AMP steps are not completed)."),
     Name("count/cleared", "Backward passes so far whose gradient was cleared before any optimizer step used it."),
     Name("count/carried", "Backward passes so far that added to a gradient which a completed step had already used."),
@@ -76,6 +77,11 @@ NAMES: tuple[Name, ...] = (
     Name("grad/norm/<tensor>", "L2 norm of one tensor's raw gradient."),
     Name("grad/nonfinite", "NaN or inf entries in the raw gradient."),
     Name("grad/count/<tensor>", "Times this tensor received a gradient since the last sample's step began; 0: none."),
+    Name(
+        "module/ran/<module>",
+        "1: a module with a tensor that got no gradient in the previous sample ran in a training forward; 0: it did "
+        "not.",
+    ),
     Name("grad/applied_norm", "L2 norm of the gradient that the optimizer used: after unscaling, clipping, reduction."),
     Name("grad/applied_nonfinite", "NaN or inf entries in the gradient that the optimizer used."),
     Name(

@@ -29,6 +29,7 @@ class Inputs:
 
     Attributes:
         forwards: Forwards seen by mode since the last ``restart``.
+        trained: Training forwards so far.
         eager: A forward ran outside ``torch.compile``.
         after_evaluation: Called in the first training forward after an evaluation, before the model's parts run.
     """
@@ -38,6 +39,7 @@ class Inputs:
         self.emit = emit
         self.pace = pace
         self.forwards = {"train": 0, "eval": 0}
+        self.trained = 0
         self.eager = False
         self.contents = Contents()
         self.lags = NormalisationLag(model, meter, emit)
@@ -126,7 +128,9 @@ class _InputHook(Hook):
         mode = "train" if torch.is_grad_enabled() else "eval"
         if self.inputs.pace.waiting and mode == "train":
             self.meter.run("pace", self.inputs.pace.forward)
-        enough = self.inputs.enough(mode) or module is not self.inputs.model
+        mine = module is self.inputs.model
+        self.inputs.trained += mine and mode == "train"
+        enough = self.inputs.enough(mode) or not mine
         if (enough and self.inputs.eager) or transformed():
             return
         self.inputs.eager = True

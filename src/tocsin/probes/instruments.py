@@ -17,6 +17,7 @@ from tocsin.probes.hook import Hook, Meter
 from tocsin.probes.inputs import Inputs
 from tocsin.probes.pace import Pace
 from tocsin.probes.parameters import ParameterState
+from tocsin.probes.reach import Reach
 from tocsin.probes.scale import LossScale
 from tocsin.probes.tensors import Tensors
 from tocsin.probes.terms import TermGradients
@@ -59,6 +60,7 @@ class Instruments:
         self.state = ParameterState(self.tensors, ema)
         self.terms = TermGradients(self.tensors)
         self.activations = Activations(model, meter)
+        self.reach = Reach(model, meter)
         self.pace = Pace(meter, next((p.device.type for p in self.tensors.measured.values()), "cpu"))
         self.inputs = Inputs(model, meter, on_inputs, self.pace)
         self.inputs.after_evaluation = self.activations.arm
@@ -99,6 +101,7 @@ class Instruments:
             self._pre_hook = register_optimizer_step_pre_hook(Hook("updates", self.meter, self._before_step))
         if self.inputs.eager:  # else the model may be compiled yet, and hooks on its parts would cost a graph
             self.meter.run("activations", self.activations.arm)
+            self.meter.run("reach", self.reach.arm)
         self.armed, self._sampled_step, self._calls = True, False, 0
         self._scale_at_arm, self._backward_at_arm = self.scale.value, self.backward
 
@@ -119,6 +122,8 @@ class Instruments:
         values |= self.meter.run("gradient life", self.life.read, default={})
         host: dict[str, float] = self.meter.run("transfer", to_host, values, default={})
         host = self.meter.run("gradient life", self.life.learn, host, default=host)
+        host |= self.meter.run("reach", self.reach.read, default={})
+        self.meter.run("reach", self.reach.note, host)
         self._watch_backward(host)
         return host
 
@@ -150,6 +155,7 @@ class Instruments:
             self._sentinel.remove()
         self.raw.disarm()
         self.life.disarm()
+        self.reach.disarm()
         self.activations.disarm()
         self.inputs.detach()
 
