@@ -34,9 +34,12 @@ DATA = {
     "rises",
     "early_rises",
     "turns",
+    "movement",
     "schedules",
     "nonfinite",
     "declared",
+    "claims",
+    "siblings",
 }
 
 # What each room may import of ours; a room may also import what its listed rooms may.

@@ -48,6 +48,7 @@ CODES = {
     "EVL003": "wrong-selection",
     "EVL004": "too-good",
     "EVL006": "metric-over-nothing",
+    "EVL009": "reseeded-evaluation",
     "GEN001": "overfit",
     "GEN002": "never-learned",
     "GEN003": "stopped-too-early",
@@ -59,8 +60,14 @@ CODES = {
     "OBJ007": "term-without-gradient",
     "OPT001": "frozen-parameters",
     "OPT003": "saturated-gradient",
+    "OPT004": "update-ratio",
+    "OPT005": "exploding-gradient",
+    "OPT006": "vanishing-gradient",
+    "OPT007": "always-clipped",
     "OPT008": "schedule-never-arrives",
+    "OPT009": "insufficient-travel",
     "OPT010": "lr-too-high",
+    "OPT014": "ema-lag",
     "PRD001": "class-attractor",
     "PRD002": "constant-prediction",
     "PRD003": "class-never-predicted",
@@ -71,6 +78,7 @@ CODES = {
     "RUN002": "no-steps",
     "RUN003": "killed",
     "RUN004": "wasted-time",
+    "RUN005": "data-starved",
 }
 
 

@@ -1,0 +1,116 @@
+"""Whether training moved anything: how far the parameters went, how far the loss came, which optimizer drove it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from tocsin import learning, stats
+from tocsin.run import Floats, Ints, Run, Series
+
+FEWEST = 16
+_CHANGE, _HIDDEN = 0.02, 0.05
+_ADAM = ("adam", "adafactor", "lion", "rmsprop", "adagrad", "lamb", "adadelta", "novograd", "sophia", "muon")
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How far the training loss went over the whole run, as a share of where it began.
+
+    Attributes:
+        change: Theil-Sen slope times the run's length over the level of the first tenth; below 0 it fell.
+        low, high: The 95 % interval of it.
+        still: It cannot have fallen by more than 5 %, by estimate not by 2 %, neither along a line nor at once, and no
+            evaluation improved by 2 % beyond its scatter.
+        step: Step of the last point.
+        value: The last point.
+    """
+
+    change: float
+    low: float
+    high: float
+    still: bool
+    step: int
+    value: float
+
+    @property
+    def words(self) -> str:
+        """For messages."""
+        return f"the training loss changed by {self.change:+.1%} [{self.low:+.1%}, {self.high:+.1%}]"
+
+
+def standing(run: Run) -> Standing | None:
+    """Where the training loss stands; None below ``FEWEST`` finite points, and for losses that need not fall."""
+    loss = run.get("train/loss")
+    loss = None if loss is None else loss.finite
+    if loss is None or len(loss) < FEWEST or learning.unlike_progress(run):
+        return None
+    first, last = learning.ends(loss)
+    slope = stats.trend(loss.step, loss.value)
+    span = float(loss.step[-1] - loss.step[0]) / abs(first.value) if first.value else math.nan
+    change, low, high = slope.slope * span, slope.low * span, slope.high * span
+    at_once = first.value - last.value > _CHANGE * abs(first.value)
+    better = any(learning.improves(s, sign) for _, s, sign in learning.eval_series(run))
+    still = bool(change > -_CHANGE and low > -_HIDDEN) and not at_once and not better
+    return Standing(change, low, high, still, int(loss.step[-1]), float(loss.value[-1]))
+
+
+def held(series: Series, steps: Ints) -> Floats:
+    """The latest value at each of ``steps`` of a series that is recorded when it changes; 0 before its first point."""
+    at = np.searchsorted(series.step, steps, side="right") - 1
+    return np.where(at >= 0, series.value[at.clip(0)], 0.0)
+
+
+def completed(run: Run) -> int:
+    """Optimizer steps that were completed in this record; 0 where they were not counted."""
+    counter = run.get("count/optimizer")
+    return int(counter.value[-1]) if counter is not None and np.isfinite(counter.value[-1]) else 0
+
+
+def path(run: Run, rate: Series) -> float:
+    """Sum of a quantity per optimizer step (a learning rate, an update) over all completed steps of the record.
+
+    Each value holds from its point to the next one, the first from the beginning.
+    """
+    points, counter = rate.finite, run.get("count/optimizer")
+    if counter is None or not len(points):
+        return math.nan
+    until = np.append(points.step[1:] - 1, counter.step[-1])
+    done = np.diff(held(counter, until), prepend=0.0)
+    return float(points.value @ np.maximum(done, 0.0))
+
+
+def optimizers(run: Run) -> tuple[str, ...]:
+    """Classes of the run's optimizers in lower case, from the watch or else the configuration; empty where unknown."""
+    known = run.environment.get("optimizers")
+    if isinstance(known, list | tuple) and known:
+        return tuple(str(name).lower() for name in known)
+    told = [v for k, v in _named(run.config) if k in ("optimizer", "optim", "optimizer_type", "optimizer.name")]
+    told += [v for k, v in _named(run.config) if k in ("optimizer.type", "optimizer.class", "optimizer._target_")]
+    return tuple(v.lower() for v in told)
+
+
+def _named(config: Mapping[str, object], head: str = "", depth: int = 0) -> list[tuple[str, str]]:
+    """Dotted keys (the last two parts) and texts, at most 4 levels down."""
+    found = []
+    for key, value in config.items():
+        name = ".".join([*head.split(".")[-1:], str(key).lower()]).lstrip(".")
+        if isinstance(value, Mapping) and depth < 4:
+            found += _named(value, name, depth + 1)
+        elif isinstance(value, str):
+            found.append((name, value))
+    return found
+
+
+def scale_free(run: Run) -> bool | None:
+    """Whether multiplying all gradients by a constant leaves the updates as they are (Adam and its kin).
+
+    None where the optimizer is not known.
+    """
+    names = optimizers(run)
+    if not names:
+        return None
+    return all(any(word in name for word in _ADAM) for name in names)
