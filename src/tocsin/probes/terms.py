@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Hashable, Mapping
 from functools import cache
 from typing import Any
@@ -14,6 +15,7 @@ from tocsin.probes.tensors import Tensors
 
 Values = dict[str, Tensor | float]
 MOST_NODES = 200_000
+MOST_PAIRED, COSINE_ENTRIES = 8, 65536
 
 
 class TermGradients:
@@ -36,8 +38,9 @@ class TermGradients:
         return {f"loss/path/{name}": float(yes) for name, yes in found.items() if yes or not hides(tensors[name])}
 
     def trunk_norms(self, terms: Mapping[str, Any], scale: float) -> Values:
-        """L2 norm of each connected term's gradient at the trunk; needs at least two of them and a live graph.
+        """L2 norm of each connected term's gradient at the trunk, and the cosine of each pair.
 
+        Needs at least two such terms and a live graph; at most the first ``MOST_PAIRED`` terms are paired.
         ``scale`` is the loss scale: differentiating the scaled term keeps half-precision gradients from underflow.
         """
         live = {n: t for n, t in terms.items() if n != "total" and isinstance(t, Tensor) and t.grad_fn is not None}
@@ -56,11 +59,16 @@ class TermGradients:
         if trunk is None:
             return {}
         values: Values = {}
+        kept: dict[str, Tensor] = {}
         for name, term in live.items():
             seed = torch.full_like(term, scale)
             (grad,) = torch.autograd.grad(term, trunk, seed, retain_graph=True, allow_unused=True)
-            values[f"loss/trunk_norm/{name}"] = 0.0 if grad is None else measures.norm(grad) / scale
-        return values
+            size = 0.0 if grad is None else measures.norm(grad)
+            values[f"loss/trunk_norm/{name}"] = size / scale
+            if isinstance(size, Tensor) and len(kept) < MOST_PAIRED:
+                # Each by its own size: products of half-precision or tiny gradients would vanish.
+                kept[name] = measures.strided(grad, COSINE_ENTRIES).float() / size
+        return values | _cosines(kept)
 
     def _find_trunk(self, terms: list[Tensor]) -> nn.Parameter | None:
         known = self.tensors.all.get(self.trunk or "")
@@ -74,6 +82,16 @@ class TermGradients:
             return None
         self.trunk = next(name for name, _ in reversed(matrices) if shared[name] == most)
         return self.tensors.all[self.trunk]
+
+
+def _cosines(kept: Mapping[str, Tensor]) -> Values:
+    """Cosine of each pair of gradients; NaN where one is 0."""
+    found: Values = {}
+    for a, b in itertools.combinations(kept, 2):
+        x, y = kept[a], kept[b]
+        sizes = torch.linalg.vector_norm(x) * torch.linalg.vector_norm(y)
+        found[f"loss/trunk_cos/{a}|{b}"] = torch.dot(x, y) / sizes
+    return found
 
 
 def reaches(term: Tensor, wanted: set[int]) -> bool:
