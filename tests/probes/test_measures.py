@@ -31,7 +31,7 @@ def test_norm_rms_and_shares(x: np.ndarray) -> None:
     size = np.abs(x)
     top = size.max()
     want = (size == top).sum() / (size > 0).sum() if top > 0 else 0.0
-    assert float(measures.at_max_frac(t)) == pytest.approx(want)
+    assert [float(v) for v in measures.zero_and_max_frac(t)] == pytest.approx([(x == 0).mean(), want])
 
 
 @SMALL
@@ -51,6 +51,43 @@ def test_bits_see_the_smallest_change_in_every_dtype_and_layout(dtype: torch.dty
     real = torch.view_as_real(changed) if dtype.is_complex else changed
     real.view(-1)[3] = torch.nextafter(real.view(-1)[3].double(), torch.tensor(10.0, dtype=torch.float64)) + 0.01
     assert int(measures.bits(changed)) != same
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.float16, torch.bfloat16, torch.complex64])
+@pytest.mark.parametrize("shape", [(100, 80), (101, 83), (3, 5, 41, 67)])
+def test_bits_of_large_tensors_see_one_changed_bit_in_every_layout(shape: tuple[int, ...], dtype: torch.dtype) -> None:
+    generator = torch.Generator().manual_seed(0)
+    tensor = torch.randn(shape, generator=generator).to(dtype)
+    for laid_out in (tensor, tensor.transpose(0, 1), tensor[1:], tensor[:, ::2]):
+        same = int(measures.bits(laid_out))
+        assert int(measures.bits(laid_out)) == same
+        for at in (0, laid_out.numel() // 2, laid_out.numel() - 1):
+            index = torch.unravel_index(torch.tensor(at), laid_out.shape)
+            kept = laid_out[index].clone()
+            laid_out[index] = kept + (0.01 + 0.01 * kept.abs())
+            assert int(measures.bits(laid_out)) != same
+            laid_out[index] = kept
+        assert int(measures.bits(laid_out)) == same
+
+
+@SMALL
+@given(st.permutations(range(3)), st.integers(1, 400))
+def test_strided_takes_the_same_entries_of_every_layout(order: list[int], most: int) -> None:
+    x = torch.arange(7 * 8 * 9.0).reshape(7, 8, 9)
+    other = x.permute(order).contiguous().permute([order.index(d) for d in range(3)])
+    assert torch.equal(other, x)
+    assert torch.equal(measures.strided(other, most), measures.strided(x, most))
+    assert torch.equal(torch.cat(list(measures.parts(other))).sort().values, x.reshape(-1))
+
+
+def test_measures_of_a_large_half_tensor_and_of_counts_in_parts() -> None:
+    x = torch.randn(300_001, generator=torch.Generator().manual_seed(0))
+    assert float(measures.norm(x.bfloat16())) == pytest.approx(float(x.bfloat16().double().norm()), rel=1e-5)
+    x[[5, 70_000, 299_999]] = torch.tensor([float("nan"), float("inf"), -float("inf")])
+    assert int(measures.nonfinite(x)) == 3
+    assert measures.zero_and_max_frac(torch.tensor([0.0, -2.0, 2.0, 1.0])) == pytest.approx((0.25, 2 / 3))
+    assert measures.zero_and_max_frac(torch.tensor([0.0, float("nan")])) == (0.5, 0.0)
+    assert measures.zero_and_max_frac(torch.tensor([1.0, -float("inf")])) == (0.0, 0.5)
 
 
 def test_fingerprints_depend_on_order_and_content() -> None:

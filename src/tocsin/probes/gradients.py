@@ -18,7 +18,7 @@ from tocsin.probes.hook import Hook, Meter
 from tocsin.probes.tensors import Tensors
 
 Values = dict[str, Tensor | float]
-UPDATE_SHARE, UPDATE_MOST = 100, 4096
+UPDATE_SHARE, UPDATE_MOST = 200, 4096
 
 
 class RawGradients:
@@ -103,7 +103,7 @@ class AppliedGradients:
         self._totals.clear()
 
     def before_step(self, optimizer: Optimizer) -> None:
-        """Keep a strided sample, at most 1 % of the entries, of each tensor about to be moved."""
+        """Keep a strided sample, at most 0.5 % of the entries or 16, of each tensor about to be moved."""
         for name, p in self._mine(optimizer):
             self._before[name] = self._sampled(p).clone()
 
@@ -115,8 +115,9 @@ class AppliedGradients:
         sizes = []
         for name, p, grad in with_gradient:
             sizes.append(measures.norm(grad))
-            self._values[f"grad/at_max_frac/{name}"] = measures.at_max_frac(grad)
-            self._values[f"grad/zero_frac/{name}"] = measures.zero_frac(grad)
+            zero, at_max = measures.zero_and_max_frac(grad)
+            self._values[f"grad/at_max_frac/{name}"] = at_max
+            self._values[f"grad/zero_frac/{name}"] = zero
             old = self._before.get(name)
             if old is not None:
                 self._values[f"update/ratio/{name}"] = measures.norm(self._sampled(p) - old) / measures.norm(old)

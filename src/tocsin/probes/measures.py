@@ -1,11 +1,13 @@
 """Pure measures: tensor in, scalar tensor on the same device out; no copy to the host, no synchronisation.
 
 Complex tensors are measured as pairs of reals, sparse gradients by their stored values. Where a measure of a large
-tensor is a share of its entries, it is taken on a strided sample, which leaves shares unbiased.
+tensor is a share of its entries, it is taken on a strided sample, which leaves shares unbiased. None copies a
+large tensor: what torch can do only on a copy is done in parts.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -13,6 +15,7 @@ from torch import Tensor
 
 SHARE_ENTRIES = 16384
 WEIGHED_ENTRIES = 4096
+PART_ENTRIES, MOST_PARTS = 2**16, 64
 _INTEGER_VIEW = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 
 
@@ -25,18 +28,34 @@ def dense(tensor: Tensor) -> Tensor:
 
 
 def strided(tensor: Tensor, most: int) -> Tensor:
-    """At most ``most`` entries of ``tensor``, evenly spread in memory order, shape (m,); a view where possible.
+    """At most ``most`` entries of ``tensor``, evenly spread, shape (m,); a view where possible.
 
     The stride is odd, so that it does not walk down one column of an image or a matrix of even width.
     """
-    flat = dense(tensor).reshape(-1)
-    return flat[:: -(-flat.numel() // most) | 1]
+    real = dense(tensor)
+    step = -(-real.numel() // most) | 1
+    if step > 2 and not real.is_contiguous():
+        at = torch.arange(0, real.numel(), step, device=real.device)
+        return real[torch.unravel_index(at, real.shape)]
+    return real.reshape(-1)[::step]
+
+
+def parts(tensor: Tensor) -> Sequence[Tensor]:
+    """All entries of ``tensor`` in memory order, flat, in parts small beside it; views of a dense tensor."""
+    if not tensor.is_contiguous():
+        tensor = tensor.permute(sorted(range(tensor.dim()), key=tensor.stride, reverse=True))
+    return torch.split(tensor.reshape(-1), max(PART_ENTRIES, -(-tensor.numel() // MOST_PARTS)))
 
 
 def norm(tensor: Tensor) -> Tensor:
     """L2 norm, in float32 at least; NaN or inf when any entry is."""
     real = dense(tensor)
-    size: Tensor = torch.linalg.vector_norm(real, dtype=torch.promote_types(real.dtype, torch.float32))
+    wide = torch.promote_types(real.dtype, torch.float32)
+    size: Tensor
+    if real.dtype != wide and real.device.type == "cpu" and real.numel() > PART_ENTRIES:  # it would be copied whole
+        size = torch.linalg.vector_norm(torch.stack([torch.linalg.vector_norm(p, dtype=wide) for p in parts(real)]))
+    else:
+        size = torch.linalg.vector_norm(real, dtype=wide)
     return size
 
 
@@ -47,23 +66,39 @@ def norms(tensors: Sequence[Tensor]) -> Tensor:
 
 def nonfinite(tensor: Tensor) -> Tensor:
     """Number of NaN and inf entries."""
-    return torch.isfinite(dense(tensor)).logical_not().sum()
+    real = dense(tensor)
+    if not real.numel():
+        return torch.zeros((), device=real.device, dtype=torch.int64)
+    # x - x is 0 or NaN, and the "norm" of order 0 counts what is not 0 without a copy
+    counts = [torch.linalg.vector_norm(p - p, ord=0, dtype=torch.float32) for p in parts(real)]
+    return torch.stack(counts).double().sum().long()
 
 
-def zero_frac(tensor: Tensor) -> Tensor:
+def zero_frac(tensor: Tensor) -> Tensor | float:
     """Share of entries that are exactly 0 (on at most ``SHARE_ENTRIES`` of them)."""
     entries = strided(tensor, SHARE_ENTRIES)
-    return (entries == 0).float().mean()
+    filled = torch.count_nonzero(entries)
+    return 1 - (int(filled) if filled.device.type == "cpu" else filled) / max(1, entries.numel())
 
 
-def at_max_frac(tensor: Tensor) -> Tensor:
-    """Share of the non-zero entries whose magnitude is exactly the largest; 0 where all are 0 or one is NaN."""
-    size = strided(tensor, SHARE_ENTRIES).abs()
-    if not size.numel():  # a sparse gradient of an empty batch
-        return size.sum()
-    top = size.max()
-    share: Tensor = (size == top).logical_and(top > 0).sum() / (size > 0).sum().clamp(min=1)
-    return share
+def zero_and_max_frac(tensor: Tensor) -> tuple[Tensor | float, Tensor | float]:
+    """``zero_frac``, and the share of non-zero entries whose magnitude is exactly the largest.
+
+    The latter is 0 where all are 0 or one is NaN. Both on at most ``SHARE_ENTRIES`` entries.
+    """
+    entries = strided(tensor, SHARE_ENTRIES)
+    if not entries.numel():  # a sparse gradient of an empty batch
+        return math.nan, 0.0
+    low, high = torch.aminmax(entries)
+    filled = torch.count_nonzero(entries)
+    if entries.device.type == "cpu":  # numbers are free here, and one sign is enough most of the time
+        ends, n = {low.item(), high.item()}, int(filled)
+        top = max(map(abs, ends))
+        at_top = sum(int(torch.count_nonzero(entries == end)) for end in ends if abs(end) == top > 0)
+        return 1 - n / entries.numel(), at_top / max(1, n)
+    peak = torch.maximum(-low, high)
+    found = torch.count_nonzero(entries == peak) + torch.count_nonzero(entries == -peak)
+    return 1 - filled / entries.numel(), found * (peak > 0) / filled.clamp(min=1)
 
 
 def rms(tensor: Tensor) -> Tensor:
@@ -79,10 +114,13 @@ def bits(tensor: Tensor) -> Tensor:
     the plain sum of two such entries often stays the same.
     """
     real = dense(tensor)
-    patterns = real.view(_INTEGER_VIEW[real.element_size()])
     if real.numel() <= WEIGHED_ENTRIES:
-        return (patterns.reshape(-1) * _weights(real)).sum()
-    return patterns.sum(dtype=torch.int64)
+        return (real.view(_INTEGER_VIEW[real.element_size()]).reshape(-1) * _weights(real)).sum()
+    in_word = 8 // real.element_size()
+    if real.is_contiguous() and real.numel() % in_word == 0 and real.storage_offset() % in_word == 0:
+        return real.reshape(-1).view(torch.int64).sum()  # any narrower integer would be copied to int64 first
+    patterns = [part.view(_INTEGER_VIEW[part.element_size()]) for part in parts(real)]
+    return torch.stack([part.sum(dtype=torch.int64) for part in patterns]).sum()
 
 
 def fingerprint(tensor: Tensor, most: int = 4096) -> Tensor:
