@@ -7,28 +7,10 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from tocsin import declared, names
-from tocsin.declared import Setting
+from tocsin import declared, names, siblings
 from tocsin.findings import Evidence, Finding, NotChecked, Remedy, rule
 from tocsin.run import Run
 
-# Settings that need not change a training curve: where things are written, how it is run, how long, how it is scored.
-_IDLE = frozenset(
-    {
-        *("path", "paths", "dir", "dirs", "directory", "folder", "file", "files", "filename", "out", "output", "root"),
-        *("id", "ids", "uuid", "time", "timestamp", "date", "created", "started", "host", "hostname", "port", "home"),
-        *("device", "devices", "gpu", "gpus", "cuda", "workers", "threads", "pin", "prefetch", "local", "world"),
-        *("log", "logs", "logging", "logger", "verbose", "verbosity", "debug", "print", "plot", "save", "saving"),
-        *("keep", "checkpoint", "checkpoints", "ckpt", "tag", "tags", "notes", "note", "comment", "project", "entity"),
-        *("wandb", "tensorboard", "mlflow", "version", "commit", "hash", "git", "user", "cwd", "pid", "url", "resume"),
-        *("eval", "evaluation", "test", "val", "valid", "validation", "predict", "patience", "stop", "stopping"),
-        *("epoch", "epochs", "run", "job", "trial", "exp", "experiment", "index"),
-    }
-)
-_IDLE_ABOVE = frozenset(
-    {"logger", "logging", "wandb", "env", "environment", "paths", "hydra", "system", "eval", "mlflow"}
-)
-_SEED = frozenset(("seed", "seeds"))
 _FEW = 4
 
 
@@ -118,9 +100,9 @@ def _alike(members: list[int], telling: dict[int, dict[str, str]]) -> list[list[
 
 
 def _finding(runs: list[Run], series: list[str]) -> Finding:
-    different = _differences(runs)
-    idle = [key for key in different if _is_idle(key)]
-    seeds = [key for key in different if set(Setting("config", key, 0).words) & _SEED]
+    different = siblings.differences(runs)
+    idle = [key for key in different if siblings.is_idle(key)]
+    seeds = [key for key in different if siblings.is_seed(key)]
     keys = [key for key in different if key not in idle and key not in seeds]
     who = f"{len(runs)} runs ({_some([r.name for r in runs])})"
     curves = series[0] + (f" and {len(series) - 1} other series" if len(series) > 1 else "")
@@ -141,30 +123,6 @@ def _finding(runs: list[Run], series: list[str]) -> Finding:
             else Remedy("Count the run once", safe=True),
         ),
     )
-
-
-def _differences(runs: list[Run]) -> dict[str, list[str]]:
-    """The declared settings in which the runs differ, with the values of each run ("none" where it has none)."""
-    told = [{_key(s): _text(s) for s in declared.settings(run)} for run in runs]
-    every = dict.fromkeys(key for each in told for key in each)
-    values = {key: [each.get(key, "none") for each in told] for key in every}
-    return {key: each for key, each in values.items() if len(set(each)) > 1}
-
-
-def _key(setting: Setting) -> str:
-    return "_".join(declared.key_of_name(setting)) if setting.where == "name" else setting.path
-
-
-def _is_idle(key: str) -> bool:
-    """By the words of the key itself (drop_path is no path, and a model's name is no run's), or what is above it."""
-    setting = Setting("config", key, 0)
-    words = set(setting.words)
-    return bool((words & _IDLE and "drop" not in words) or setting.parents & _IDLE_ABOVE or key == "name")
-
-
-def _text(setting: Setting) -> str:
-    number = setting.number
-    return f"{number:.12g}" if number is not None else str(setting.value)[:80]
 
 
 def _some(items: list[str]) -> str:

@@ -1,0 +1,150 @@
+"""CMP002 different-question."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from tocsin import claims, declared, metrics, siblings
+from tocsin.findings import Evidence, Finding, NotChecked, Remedy, rule
+from tocsin.run import Run
+
+_QUESTION = frozenset(
+    {"dataset", "datasets", "task", "subset", "fold", "range", "target", "targets", "metric", "split"}
+)
+_FEW = 4
+
+
+@rule("CMP002", needs=(), severity="warning", scope="runs", when="end")
+def different_question(runs: Sequence[Run], *, pairs: int = 3) -> Iterator[Finding | NotChecked]:
+    """Scores are compared though the runs answer different questions: other classes, data or splits.
+
+    ## What it does
+    Where the note of one run compares it with another by name, holds their questions side by side: the number of
+    classes k (of the recorded confusion, or `num_classes` and the like), and the settings that say which data, range,
+    fold, split, target or metric. Rings a warning where one differs, and gives the scores corrected for chance,
+    (a - 1/k) / (1 - 1/k), where k is known for both and the score is an accuracy.
+
+    Without a comparing note, runs of one `sweep`, `study` or `group` whose label spaces differ are a note.
+
+    ## Why is this bad?
+    With fewer classes, or an easier range of the data, a score rises and nothing was learned better. The rise is then
+    put down to whatever else was changed.
+
+    ## Example
+    ```python
+    def run(name, score, **config):
+        return Run.of(name, series={"val/accuracy": [score]}, config=config)
+    runs = [
+        run("bounded-2", 0.63, num_classes=16, notes="5.7x better than full-1"),
+        run("full-1", 0.11, num_classes=26),
+    ]
+    ```
+    Use instead:
+    ```python
+    def run(name, score, **config):
+        return Run.of(name, series={"val/accuracy": [score]}, config=config)
+    runs = [
+        run("bounded-2", 0.63, num_classes=16, notes="1.1x better than bounded-1"),
+        run("bounded-1", 0.56, num_classes=16),
+    ]
+    ```
+
+    ## Fix
+    - **safe** Score both runs on what they have in common: the classes and samples of both.
+    - **safe** Report scores beside their chance level, never a ratio of raw ones.
+
+    ## Options
+    - `pairs` = 3: pairs that are told for each note.
+
+    ## Known limits
+    Chance as 1/k is right for balanced classes and for a guess that is uniform. What a range or a subset makes easier
+    cannot be corrected from scores. A question that the records do not tell (another file under the same name) is not
+    seen. Runs without notes and without a common study are never compared.
+
+    ## References
+    Cohen 1960, A coefficient of agreement for nominal scales (agreement beyond chance).
+    """
+    told = claims.comparisons(runs)
+    together = siblings.studies(runs)
+    if not told and not together:
+        yield NotChecked("needs runs with one sweep, study or group in their configuration, or notes that compare them")
+    for comparison in told:
+        mine = runs[comparison.by]
+        for other in [runs[k] for k in comparison.others][:pairs]:
+            apart = _apart(mine, other)
+            if apart:
+                cited = comparison.said.cited("the comparison")
+                yield _finding(mine, other, apart, f' ("{comparison.said.short}")', cited)
+    for places in together:
+        first = runs[places[0]]
+        unlike = [runs[k] for k in places if _classes(first, runs[k])]
+        if unlike:
+            yield _finding(first, unlike[0], _classes(first, unlike[0]), "", None)
+
+
+def _apart(mine: Run, other: Run) -> dict[str, tuple[str, str]]:
+    """What says that the questions differ, by key, with the values of both."""
+    found = _classes(mine, other)
+    classes = {key.partition(":")[2] for key in found}
+    for key, (a, b) in siblings.differences([mine, other]).items():
+        words = set(declared.words_of(key.rpartition(".")[2]))
+        if words & _QUESTION and not siblings.is_seed(key) and "none" not in (a, b) and key not in classes:
+            found[f"config:{key}"] = (a, b)
+    return found
+
+
+def _classes(mine: Run, other: Run) -> dict[str, tuple[str, str]]:
+    mine_has, other_has = siblings.label_spaces(mine), siblings.label_spaces(other)
+    return {key: (str(k), str(other_has[key])) for key, k in mine_has.items() if other_has.get(key, k) != k}
+
+
+def _finding(mine: Run, other: Run, apart: dict[str, tuple[str, str]], said: str, note: Evidence | None) -> Finding:
+    listed = "; ".join(f"{key.partition(':')[2]}: {a} against {b}" for key, (a, b) in list(apart.items())[:_FEW])
+    cited = [_cited(mine, key, other) for key in list(apart)[:_FEW]]
+    corrected = list(_corrected(mine, other, apart))
+    return Finding(
+        f"{mine.name} and {other.name} are compared{said}, but they answer different questions ({listed})"
+        + (f"; corrected for chance: {'; '.join(corrected)}" if corrected else "")
+        + ": their raw scores cannot be compared",
+        subject=f"{mine.name} / {other.name}",
+        severity=None if note is not None else "note",
+        evidence=(*([note] if note is not None else []), *(e for e in cited if e is not None)),
+        remedies=(
+            Remedy("Score both runs on the classes and samples that they have in common", safe=True),
+            Remedy("Report each score beside its chance level", safe=True),
+        ),
+    )
+
+
+def _cited(mine: Run, key: str, other: Run) -> Evidence | None:
+    if key.startswith("config:"):
+        told = siblings.config_evidence(mine, [key.removeprefix("config:")], f"another value in {other.name}")
+        return told[0] if told else None
+    return Evidence(key, text=f"{siblings.label_spaces(mine)[key]} classes; another number in {other.name}")
+
+
+def _corrected(mine: Run, other: Run, apart: dict[str, tuple[str, str]]) -> Iterator[str]:
+    """Accuracies beyond chance of both, for each label space that differs and the score that it belongs to."""
+    spaces = {key: pair for key, pair in apart.items() if key in siblings.label_spaces(mine)}
+    for metric in siblings.shared_metrics([mine, other]):
+        known = metrics.read(metric)
+        if known is None or known.measure != "accuracy" or known.average:
+            continue
+        pair = _space_of(metric, spaces)
+        a, b = siblings.score(mine, metric), siblings.score(other, metric)
+        if pair is not None and a is not None and b is not None:
+            beyond = [_beyond(score.fraction, int(k)) for score, k in zip((a, b), pair, strict=True)]
+            yield f"{metric} {a.value:.4g} against {b.value:.4g} is {beyond[0]:.3f} against {beyond[1]:.3f}"
+
+
+def _space_of(metric: str, spaces: dict[str, tuple[str, str]]) -> tuple[str, str] | None:
+    """The label space that a metric is about: the only one, or the one that shares a word with it."""
+    words = set(declared.words_of(metric)) - {"val", "test", "accuracy", "acc", "classes"}
+    fitting = [pair for key, pair in spaces.items() if words & set(declared.words_of(key))]
+    if fitting:
+        return fitting[0]
+    return next(iter(spaces.values())) if len(spaces) == 1 and not words else None
+
+
+def _beyond(share: float, classes: int) -> float:
+    return (share - 1 / classes) / (1 - 1 / classes)
