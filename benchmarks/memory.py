@@ -10,6 +10,7 @@ windows, as a share of the parameters of models of 10^6 to 10^8 parameters; byte
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
 import sys
@@ -111,53 +112,60 @@ def square_layers(parameters: int) -> nn.Sequential:
     return nn.Sequential(*(layer for _ in range(LAYERS) for layer in (nn.Linear(width, width), nn.ReLU())))
 
 
-def own_bytes(profiled: Any) -> tuple[int, int]:
-    """Peak and final sum of what was allocated and not freed again inside our ranges."""
+def own_bytes(profiled: Any) -> tuple[int, int, int]:
+    """Peak and final sum of what was allocated and not freed again inside our ranges, and the peak of all."""
     events = list(profiled.profiler.kineto_results.events())
     ours = sorted((e.start_ns(), e.start_ns() + e.duration_ns()) for e in events if e.name() == OURS)
-    held = peak = at = 0
+    held = peak = whole = whole_peak = at = 0
     for event in sorted((e for e in events if e.name() == "[memory]"), key=lambda e: e.start_ns()):
         when = event.start_ns()
+        whole += event.nbytes()
+        whole_peak = max(whole_peak, whole)
         while at < len(ours) and ours[at][1] < when:
             at += 1
         if at < len(ours) and ours[at][0] <= when:
             held += event.nbytes()
             peak = max(peak, held)
-    return peak, held
+    return peak, held, whole_peak
 
 
-def beside_parameters(parameters: int) -> dict[str, Any]:
-    """What three sampled steps allocate by themselves; the default settings sample the first steps all."""
+def beside_parameters(parameters: int, *, terms: bool, watched: bool = True) -> dict[str, Any]:
+    """What three sampled steps allocate by themselves; the default settings sample the first steps all.
+
+    With two ``terms`` given as tensors before backward, their gradients at one tensor, the trunk, are taken in turn.
+    """
     model = square_layers(parameters)
-    optimizer = torch.optim.SGD(model.parameters(), 1e-4)
+    optimizer = torch.optim.SGD(model.parameters(), 1e-4, foreach=False)
     x = torch.randn(8, model[0].in_features)
     size = sum(p.numel() * p.element_size() for p in model.parameters())
 
     def step(run: Any) -> None:
         loss = model(x).square().mean()
-        run.losses(total=loss, first=0.5 * loss, second=0.1 * loss)
+        run.losses(total=loss, **({"first": 0.5 * loss, "second": 0.1 * loss} if terms else {}))
         loss.backward()
         optimizer.step()
-        optimizer.zero_grad(set_to_none=False)
+        optimizer.zero_grad()
 
     with (
         tempfile.TemporaryDirectory() as folder,
         marked(),
-        tocsin.watch(model, optimizer, run_dir=Path(folder) / "r", say=quiet) as run,
+        tocsin.watch(model, optimizer, run_dir=Path(folder) / "r", say=quiet, enabled=watched) as run,
     ):
         step(run)
         step(run)
         with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiled:
             for _ in range(3):
                 step(run)
-    peak, held = own_bytes(profiled)
+    peak, held, whole = own_bytes(profiled)
     return {
         "parameters": sum(p.numel() for p in model.parameters()),
+        "terms": terms,
         "parameter_mib": size / 2**20,
         "peak_mib": peak / 2**20,
         "peak_share": peak / size,
         "held_mib": held / 2**20,
         "held_share": held / size,
+        "step_peak_mib": whole / 2**20,
     }
 
 
@@ -207,13 +215,19 @@ def main() -> int:
     torch.manual_seed(0)
     found: dict[str, list[dict[str, Any]]] = {"parameters": [], "disk": [], "steps": []}
 
-    print(f"{'parameters':>12} {'MiB':>8} {'peak MiB':>9} {'share':>8} {'held MiB':>9} {'share':>8}")
-    for parameters in options.parameters:
-        row = beside_parameters(parameters)
+    print("On the model's device: what tocsin allocates by itself, and the peak of a whole step beside the bare one")
+    print(
+        f"{'parameters':>12} {'MiB':>8} {'terms':>6} {'peak MiB':>9} {'share':>8} {'held MiB':>9} {'share':>8}", end=""
+    )
+    print(f" {'step peak':>10} {'bare':>8}")
+    for parameters, terms in itertools.product(options.parameters, (False, True)):
+        row = beside_parameters(parameters, terms=terms)
+        row["bare_step_peak_mib"] = beside_parameters(parameters, terms=terms, watched=False)["step_peak_mib"]
         found["parameters"].append(row)
         print(
-            f"{row['parameters']:12,} {row['parameter_mib']:8.1f} {row['peak_mib']:9.3f} {row['peak_share']:8.2%} "
-            f"{row['held_mib']:9.3f} {row['held_share']:8.2%}",
+            f"{row['parameters']:12,} {row['parameter_mib']:8.1f} {terms!s:>6} {row['peak_mib']:9.3f} "
+            f"{row['peak_share']:8.2%} {row['held_mib']:9.3f} {row['held_share']:8.2%} "
+            f"{row['step_peak_mib']:10.2f} {row['bare_step_peak_mib']:8.2f}",
             flush=True,
         )
     print(f"\n{'tensors':>8} {'bytes of a plain step':>22} {'sampled step':>13} {'long run, at most':>18}")

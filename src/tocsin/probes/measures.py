@@ -116,11 +116,14 @@ def bits(tensor: Tensor) -> Tensor:
     real = dense(tensor)
     if real.numel() <= WEIGHED_ENTRIES:
         return (real.view(_INTEGER_VIEW[real.element_size()]).reshape(-1) * _weights(real)).sum()
-    in_word = 8 // real.element_size()
-    if real.is_contiguous() and real.numel() % in_word == 0 and real.storage_offset() % in_word == 0:
-        return real.reshape(-1).view(torch.int64).sum()  # any narrower integer would be copied to int64 first
-    patterns = [part.view(_INTEGER_VIEW[part.element_size()]) for part in parts(real)]
-    return torch.stack([part.sum(dtype=torch.int64) for part in patterns]).sum()
+    in_word, rest = 8 // real.element_size(), [real]
+    words = torch.zeros((), dtype=torch.int64, device=real.device)
+    if real.is_contiguous() and real.storage_offset() % in_word == 0:
+        flat, whole = real.reshape(-1), real.numel() // in_word * in_word
+        words = flat[:whole].view(torch.int64).sum()  # any narrower integer would be copied to int64 first
+        rest = [flat[whole:]] if whole < real.numel() else []
+    patterns = [part.view(_INTEGER_VIEW[part.element_size()]) for r in rest for part in parts(r)]
+    return words + torch.stack([p.sum(dtype=torch.int64) for p in patterns]).sum() if patterns else words
 
 
 def fingerprint(tensor: Tensor, most: int = 4096) -> Tensor:

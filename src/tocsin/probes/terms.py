@@ -68,6 +68,7 @@ class TermGradients:
             if isinstance(size, Tensor) and len(kept) < MOST_PAIRED:
                 # Each by its own size: products of half-precision or tiny gradients would vanish.
                 kept[name] = measures.strided(grad, COSINE_ENTRIES).float() / size
+            del grad  # else two gradients of the trunk are held at once
         return values | _cosines(kept)
 
     def _find_trunk(self, terms: list[Tensor]) -> nn.Parameter | None:
