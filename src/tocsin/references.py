@@ -105,17 +105,20 @@ def evaluations_of(run: Run, name: str) -> list[Evaluation]:
     return next(iter(keys.values())) if alone else []
 
 
-def logged_at(run: Run, name: str, evaluation: Evaluation) -> float:
-    """The value of a series that belongs to an evaluation: logged with it, at its step, or in its epoch; else NaN."""
-    if name in evaluation.metrics:
-        return float(evaluation.metrics[name])
+def logged(run: Run, name: str, evaluation: Evaluation) -> tuple[int, float]:
+    """Step and value of the point of a series that belongs to an evaluation: at its step, or in its epoch; else NaN."""
     series = run.get(name)
     if series is None:
-        return math.nan
+        return evaluation.step, math.nan
     at = np.flatnonzero(series.step == evaluation.step)
     if not at.size and evaluation.epoch == evaluation.epoch:
         at = np.flatnonzero(series.epoch == evaluation.epoch)
-    return float(series.value[at[-1]]) if at.size else math.nan
+    return (int(series.step[at[-1]]), float(series.value[at[-1]])) if at.size else (evaluation.step, math.nan)
+
+
+def logged_at(run: Run, name: str, evaluation: Evaluation) -> float:
+    """The value of a series that belongs to an evaluation; else NaN."""
+    return logged(run, name, evaluation)[1]
 
 
 def _by_name(run: Run, name: str, e: Evaluation, metric: metrics.Metric | None) -> Reference | None:
