@@ -10,17 +10,11 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from tocsin import declared
+from tocsin import declared, metrics, siblings
 from tocsin.declared import Setting
 from tocsin.findings import Evidence
 from tocsin.run import Run
 
-TOLD_IN = frozenset(
-    {
-        *("notes", "note", "description", "comment", "comments", "claim", "claims", "conclusion", "summary", "tags"),
-        *("tag", "finding", "findings", "insight", "remark", "remarks", "verdict"),
-    }
-)
 _COMPARES = re.compile(
     r"(?i)\b(better|worse|best|beats?|beat(?:en|ing)|outperform\w*|improv\w+|gains?|gained|optimal|superior|breakthrough"
     r"|versus|vs|than|compared|against|\d(?:\.\d+)?x)\b|[+-]\d+(?:\.\d+)?\s?%|→|->"
@@ -34,8 +28,13 @@ _BEST = re.compile(  # a mark of its own, the best run or setting, or "this was 
     r"|\bbest[ -](?:performing|run|config\w*|settings?|trial|variant|of all|overall|one)\b"
     r"|\b(?:is|was|remains|still) (?:\w+ ){0,2}best\b(?! *(?:\w*acc|\w*loss|epoch|f1|score|val|checkpoint))"
 )
-_DENIED = re.compile(r"(?i)\b(?:not|never|no longer|isn't|was)\b[^.;]{0,12}\bbest\b|second[ -]best|next[ -]best")
+_DENIED = re.compile(r"(?i)\b(?:not|never|no longer|isn't)\b[^.;]{0,12}\bbest\b|second[ -]best|next[ -]best")
+_OWN = re.compile(r"[A-Za-z][\w.]*-\w|[A-Za-z]\w*_?\d")  # not a room such as ``logs`` or ``best``
+_SCORE = re.compile(r"(?<![\w.-])\d{1,3}\.\d{2,4}(?![\w.])")
+_SET_TO = re.compile(r"([A-Za-z_]\w{0,40}|[α-ω])\s?=\s?(\d+(?:\.\d+)?(?:e-?\d+)?)(?![\w.])")
+_GREEK = {"α": "alpha", "β": "beta", "γ": "gamma", "λ": "lambda", "τ": "tau", "σ": "sigma"}
 _LONGEST = 20_000
+_MOST_MATES = 1000
 _SHORTEST_NAME = 3
 
 
@@ -87,7 +86,7 @@ def texts(run: Run) -> Iterator[Said]:
     """The notes that a run carries, in their order."""
     for room, held in (("config", run.config), ("environment", run.environment)):
         for setting in declared.of_config(held):
-            if set(setting.words) & TOLD_IN:
+            if set(setting.words) & siblings.TOLD_IN:
                 yield from (Said(f"{room}:{path}", text[:_LONGEST]) for path, text in _strings(setting))
     for event in run.events:
         if event.kind == "note":
@@ -102,24 +101,66 @@ def _strings(setting: Setting) -> Iterator[tuple[str, str]]:
 
 
 def comparisons(runs: Sequence[Run]) -> list[Comparison]:
-    """The texts that compare a run with others of the list by their names."""
+    """The texts that compare a run with others of the list: by their name, or, within a study, by what only they have.
+
+    A text of a study's run also means another run of it where it cites a score that only that one recorded
+    ("from 27.58 % to 45.45 %"), or a setting that only that one has ("worse than alpha=0.5").
+    """
     told = [(k, said) for k, run in enumerate(runs) for said in texts(run) if said.compares or said.causal]
     if not told:
         return []
-    patterns = {k: _named(run.name) for k, run in enumerate(runs) if len(run.name) >= _SHORTEST_NAME}
+    named = _names(runs)
+    mates = {k: set(places) for places in siblings.studies(runs) for k in places}
     found = []
     for k, said in told:
-        near = [j for j in patterns if j != k and runs[j].name in said.text]
-        others = tuple(j for j in near if patterns[j].search(said.text))
+        others = {j for j, pattern in named.items() if j != k and pattern.search(said.text)}
+        others |= _meant(runs, k, sorted(mates.get(k, ())), said.text)
         if others:
-            found.append(Comparison(k, others, said))
+            found.append(Comparison(k, tuple(sorted(others)), said))
     return found
+
+
+def _names(runs: Sequence[Run]) -> dict[int, re.Pattern[str]]:
+    """What names each run: its name; the last part of it where that is a run's own, as ``keen-reef-7`` is."""
+    told: dict[str, list[int]] = {}
+    for k, run in enumerate(runs):
+        last = run.name.rpartition("/")[2]
+        for name in {run.name, last if _OWN.search(last) else run.name}:
+            if len(name) >= _SHORTEST_NAME:
+                told.setdefault(name, []).append(k)
+    own: dict[int, list[str]] = {}
+    for name, places in told.items():
+        if len(places) == 1:
+            own.setdefault(places[0], []).append(name)
+    return {k: re.compile(rf"(?<![\w-])(?:{'|'.join(map(re.escape, each))})(?![\w-])") for k, each in own.items()}
+
+
+def _meant(runs: Sequence[Run], by: int, places: Sequence[int], text: str) -> set[int]:
+    """The other runs of the study whose score or setting a text cites, and which nobody else of the study has."""
+    if len(places) < 2 or len(places) > _MOST_MATES:
+        return set()
+    cited = {float(number) for number in _SCORE.findall(text)}
+    set_to = {(_GREEK.get(key, key.lower()), float(value)) for key, value in _SET_TO.findall(text)}
+    found = set()
+    for wanted, has in ((cited, _scores), (set_to, _settings)):
+        held = {j: has(runs[j]) for j in places} if wanted else {}
+        for what in wanted:
+            holders = [j for j in places if what in held[j]]
+            found |= {holders[0]} - {by} if len(holders) == 1 else set()
+    return found
+
+
+def _scores(run: Run) -> set[float]:
+    """The values of its evaluation scores, as recorded and in percent, to the decimals that notes have."""
+    values = [value for metric in metrics.of_evaluations(run.series) for value in run.series[metric.name].finite.value]
+    return {round(float(value) * scale, digits) for value in values for scale in (1, 100) for digits in (2, 3, 4)}
+
+
+def _settings(run: Run) -> set[tuple[str, float]]:
+    told = ((s.path.rpartition(".")[2].lower(), s.number) for s in declared.of_config(run.config))
+    return {(key, number) for key, number in told if number is not None}
 
 
 def called_best(run: Run) -> Said | None:
     """The text that calls a run best; None where there is none."""
     return next((said for said in texts(run) if said.best), None)
-
-
-def _named(name: str) -> re.Pattern[str]:
-    return re.compile(rf"(?<![\w-]){re.escape(name)}(?![\w-])")

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from tocsin import declared, metrics, names, stats
-from tocsin.claims import TOLD_IN
 from tocsin.declared import Setting
 from tocsin.findings import Evidence
 from tocsin.run import Run
@@ -27,6 +26,13 @@ _IDLE = frozenset(
         *("epoch", "epochs", "run", "job", "trial", "exp", "experiment", "index"),
     }
 )
+TOLD_IN = frozenset(
+    {
+        *("notes", "note", "description", "comment", "comments", "claim", "claims", "conclusion", "summary", "tags"),
+        *("tag", "finding", "findings", "insight", "remark", "remarks", "verdict"),
+    }
+)
+_STARTS = frozenset(("resume", "resumed", "checkpoint", "ckpt", "init"))
 _IDLE_ABOVE = frozenset(
     {"logger", "logging", "wandb", "env", "environment", "paths", "hydra", "system", "eval", "mlflow"}
 )
@@ -46,8 +52,15 @@ def differences(runs: Sequence[Run]) -> dict[str, list[str]]:
 
 
 def factors(runs: Sequence[Run]) -> dict[str, list[str]]:
-    """Those of the differences that may change what is learned; seeds are none."""
-    return {key: each for key, each in differences(runs).items() if not is_idle(key) and not is_seed(key)}
+    """Those of the differences that may change what is learned, what a run starts from among them; seeds are none."""
+    differ = differences(runs).items()
+    return {key: each for key, each in differ if (not is_idle(key) or _starts(key, each)) and not is_seed(key)}
+
+
+def _starts(key: str, values: Sequence[str]) -> bool:
+    """Whether a setting names what is resumed from in some run: a file, no switch or interval."""
+    words = set(Setting("config", key, 0).words)
+    return bool(words & _STARTS) and not words & {"dir", "every", "save", "keep"} and any("." in v for v in values)
 
 
 def is_idle(key: str) -> bool:

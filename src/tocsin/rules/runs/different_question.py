@@ -8,9 +8,8 @@ from tocsin import claims, declared, metrics, siblings
 from tocsin.findings import Evidence, Finding, NotChecked, Remedy, rule
 from tocsin.run import Run
 
-_QUESTION = frozenset(
-    {"dataset", "datasets", "task", "subset", "fold", "range", "target", "targets", "metric", "split"}
-)
+_QUESTION = frozenset({"dataset", "datasets", "task", "fold", "target", "targets", "metric", "split"})
+_RANGE = frozenset(("range", "subset"))
 _FEW = 4
 
 
@@ -24,7 +23,7 @@ def different_question(runs: Sequence[Run], *, pairs: int = 3) -> Iterator[Findi
     fold, split, target or metric. Rings a warning where one differs, and gives the scores corrected for chance,
     (a - 1/k) / (1 - 1/k), where k is known for both and the score is an accuracy.
 
-    Without a comparing note, runs of one `sweep`, `study` or `group` whose label spaces differ are a note.
+    Without a comparing note, runs of one `sweep`, `study` or `group` whose label spaces or ranges differ are a note.
 
     ## Why is this bad?
     With fewer classes, or an easier range of the data, a score rises and nothing was learned better. The rise is then
@@ -77,9 +76,10 @@ def different_question(runs: Sequence[Run], *, pairs: int = 3) -> Iterator[Findi
                 yield _finding(mine, other, apart, f' ("{comparison.said.short}")', cited)
     for places in together:
         first = runs[places[0]]
-        unlike = [runs[k] for k in places if _classes(first, runs[k])]
+        unlike = [runs[k] for k in places if _classes(first, runs[k]) or _ranges(first, runs[k])]
         if unlike:
-            yield _finding(first, unlike[0], _classes(first, unlike[0]), "", None)
+            apart = _classes(first, unlike[0]) | _ranges(first, unlike[0])
+            yield _finding(first, unlike[0], apart, f" (as {len(unlike)} others of their study)", None)
 
 
 def _apart(mine: Run, other: Run) -> dict[str, tuple[str, str]]:
@@ -88,7 +88,7 @@ def _apart(mine: Run, other: Run) -> dict[str, tuple[str, str]]:
     classes = {key.partition(":")[2] for key in found}
     for key, (a, b) in siblings.differences([mine, other]).items():
         words = set(declared.words_of(key.rpartition(".")[2]))
-        if words & _QUESTION and not siblings.is_seed(key) and "none" not in (a, b) and key not in classes:
+        if words & (_QUESTION | _RANGE) and not siblings.is_seed(key) and "none" not in (a, b) and key not in classes:
             found[f"config:{key}"] = (a, b)
     return found
 
@@ -96,6 +96,10 @@ def _apart(mine: Run, other: Run) -> dict[str, tuple[str, str]]:
 def _classes(mine: Run, other: Run) -> dict[str, tuple[str, str]]:
     mine_has, other_has = siblings.label_spaces(mine), siblings.label_spaces(other)
     return {key: (str(k), str(other_has[key])) for key, k in mine_has.items() if other_has.get(key, k) != k}
+
+
+def _ranges(mine: Run, other: Run) -> dict[str, tuple[str, str]]:
+    return {key: pair for key, pair in _apart(mine, other).items() if set(declared.words_of(key)) & _RANGE}
 
 
 def _finding(mine: Run, other: Run, apart: dict[str, tuple[str, str]], said: str, note: Evidence | None) -> Finding:
