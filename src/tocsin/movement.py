@@ -25,6 +25,7 @@ class Standing:
         low, high: The 95 % interval of it.
         still: It cannot have fallen by more than 5 %, by estimate not by 2 %, neither along a line nor at once, and no
             evaluation improved by 2 % beyond its scatter.
+        fell: How far the last tenth lies below the first, as a share of it.
         step: Step of the last point.
         value: The last point.
     """
@@ -33,12 +34,15 @@ class Standing:
     low: float
     high: float
     still: bool
+    fell: float
     step: int
     value: float
 
     @property
     def words(self) -> str:
         """For messages."""
+        if not self.still:
+            return f"the training loss {'fell' if self.fell > 0 else 'rose'} by {abs(self.fell):.0%}"
         return f"the training loss changed by {self.change:+.1%} [{self.low:+.1%}, {self.high:+.1%}]"
 
 
@@ -52,10 +56,20 @@ def standing(run: Run) -> Standing | None:
     slope = stats.trend(loss.step, loss.value)
     span = float(loss.step[-1] - loss.step[0]) / abs(first.value) if first.value else math.nan
     change, low, high = slope.slope * span, slope.low * span, slope.high * span
-    at_once = first.value - last.value > _CHANGE * abs(first.value)
-    better = any(learning.improves(s, sign) for _, s, sign in learning.eval_series(run))
-    still = bool(change > -_CHANGE and low > -_HIDDEN) and not at_once and not better
-    return Standing(change, low, high, still, int(loss.step[-1]), float(loss.value[-1]))
+    fell = (first.value - last.value) / abs(first.value) if first.value else math.nan
+    better = any(_improves(s, sign) for _, s, sign in learning.eval_series(run))
+    still = bool(change > -_CHANGE and low > -_HIDDEN and fell < _CHANGE) and not better
+    return Standing(change, low, high, still, fell, int(loss.step[-1]), float(loss.value[-1]))
+
+
+def _improves(values: Series, sign: int) -> bool:
+    """As ``learning.improves``, but the best of many values that stand still has to be 5 scatters away, not 3."""
+    y = sign * values.finite.value
+    if y.size < 5:
+        return learning.improves(values, sign)
+    slope, size = stats.trend(values.finite.step, y), _CHANGE * max(abs(float(y[0])), abs(float(np.median(y))))
+    moved = slope.slope * float(values.finite.step[-1] - values.finite.step[0])
+    return bool((slope.rising and moved > size) or y.max() - y[0] > max(size, 5 * math.sqrt(2) * learning.scatter(y)))
 
 
 def held(series: Series, steps: Ints) -> Floats:

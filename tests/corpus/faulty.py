@@ -204,3 +204,9 @@ def overfitted(rng):
 
 # Faults as foreign logs show them, by the subject of their rules; importing them enters them above.
 from corpus import log_faults_ending, log_faults_learning, log_faults_scores  # noqa: E402, F401
+
+# isort: split
+from corpus import faults_optimisation  # noqa: E402, F401
+
+# isort: split
+from corpus import faults_gradients  # noqa: E402, F401

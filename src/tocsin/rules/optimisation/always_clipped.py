@@ -15,6 +15,7 @@ from tocsin.run import Floats, Ints, Run
 
 _SAMPLES = 12
 _NEAR_EPS = 1e-7
+_LASTING = 0.9
 _SAME = 0.01  # spread of a norm that was clipped to one value
 _KEYS = frozenset(
     {
@@ -31,7 +32,7 @@ _RAISE = (
 
 @dataclass(frozen=True)
 class Clipped:
-    """The later half of the samples: how much of the gradient was left, and the norm to which it was cut.
+    """The samples of a run: how much of the gradient clipping left, and the norm to which it was cut.
 
     Attributes:
         step, kept, raw: Each shape (n,); ``kept`` is applied over raw norm.
@@ -59,15 +60,16 @@ class Clipped:
     when="end",
     explains=("GEN002", "GEN004", "OBJ009", "OPT004", "OPT009", "PRD001", "PRD002", "PRD003", "PRD004", "PRD009"),
 )
-def always_clipped(run: Run, *, share: float = 0.9, kept: float = 0.1) -> Iterator[Finding | NotChecked]:
+def always_clipped(run: Run, *, share: float = 0.75, kept: float = 0.1) -> Iterator[Finding | NotChecked]:
     """Nearly every gradient is clipped to a small part of itself: the learning rate you set is not the one you get.
 
     ## What it does
     With `g` the raw and `a` the applied norm of a sample, `c = a / g` is the share of the gradient that clipping left.
     A sample is clipped where c < 0.99 and `a` lies within 1 % of one value M (the median of all such samples), as a
-    threshold makes it. In the later half of the run it fires when
+    threshold makes it. It fires when
 
-    - the lower end of the 95 % Wilson interval of the share of clipped samples is above `share`, and
+    - the lower end of the 95 % Wilson interval of the share of clipped samples is above `share`, and 9 of 10 of the
+      later half are clipped, and
     - the upper end of the 95 % interval of the geometric mean of c is below `kept`.
 
     Where a log gives `grad/norm` alone, M is the threshold that the configuration declares and c = min(1, M / g).
@@ -112,11 +114,12 @@ def always_clipped(run: Run, *, share: float = 0.9, kept: float = 0.1) -> Iterat
     - **unsafe** Set the threshold near the upper quartile of the norms, so that outliers alone are clipped.
 
     ## Options
-    - `share` = 0.9: of the samples. A choice: clipping is meant for outliers; half of the steps is still in use.
+    - `share` = 0.75: of the samples; the bound of 12 clipped ones of 12. Clipping is meant for outliers, and half of
+      the steps is still in use.
     - `kept` = 0.1: a learning rate that is wrong by 10 and more; smaller factors are absorbed by tuning it.
 
     ## Known limits
-    Needs 12 samples in the later half. Sees clipping by norm; clipping by value shows in OPT003. Under data parallelism
+    Needs 12 samples. Sees clipping by norm; clipping by value shows in OPT003. Under data parallelism
     the raw norm is that of one rank, larger than that of the mean, and the applied one does not vary less: it stays
     silent. A clip that is always on while the loss falls is a note: recurrent networks are trained so on purpose.
 
@@ -131,9 +134,10 @@ def always_clipped(run: Run, *, share: float = 0.9, kept: float = 0.1) -> Iterat
     clipped = np.abs(found.at - found.limit) <= _SAME * found.limit
     clipped &= found.kept < 0.99
     low, high = stats.wilson(int(clipped.sum()), clipped.size)
+    lasting = clipped[clipped.size // 2 :].mean() >= _LASTING
     logs = np.log(np.clip(found.kept, 1e-300, None))
     centre, upper = math.exp(logs.mean()), _upper(logs)
-    if low > share and upper < kept:
+    if lasting and low > share and upper < kept:
         yield _finding(run, found, (low, high), float(clipped.mean()), centre, upper, kept)
 
 
@@ -142,25 +146,21 @@ def _upper(logs: Floats) -> float:
     return math.exp(stats.mean_interval(logs)[1]) if np.ptp(logs) else math.exp(float(logs[0]))
 
 
-def _later(step: Ints) -> Any:
-    return step > (step[0] + step[-1]) / 2
-
-
 def _measured(run: Run) -> Clipped | str:
     raw, applied = run.series["grad/norm"], run.series["grad/applied_norm"]
     step, i, j = np.intersect1d(raw.step, applied.step, return_indices=True)
     g, a = raw.value[i], applied.value[j]
     good = np.isfinite(g) & np.isfinite(a) & (g > 0) & (a > 0)
     step, g, a = step[good], g[good], a[good]
-    if not step.size or (late := _later(step)).sum() < _SAMPLES:
-        return f"needs {_SAMPLES} samples of the raw and the applied gradient in the later half"
+    if step.size < _SAMPLES:
+        return f"needs {_SAMPLES} samples of the raw and the applied gradient, it has {step.size}"
     cut = a / g < 0.99
     begin = int(step[cut][0]) if cut.any() else 0
     scale = run.get("amp/scale")
-    scales = movement.held(scale, step[late]) if scale is not None else np.ones(int(late.sum()))
-    scaled = bool((scales > 1).all()) and _before_unscaling(run, a[late], scales)
-    at = a[late] * scales if scaled else a[late]
-    return Clipped(step[late], (a / g)[late], g[late], at, True, scaled, float(np.median(at)), begin)
+    scales = movement.held(scale, step) if scale is not None else np.ones(step.size)
+    scaled = bool((scales > 1).all()) and _before_unscaling(run, a, scales)
+    at = a * scales if scaled else a
+    return Clipped(step, a / g, g, at, True, scaled, float(np.median(at)), begin)
 
 
 def _before_unscaling(run: Run, applied: Floats, scales: Floats) -> bool:
@@ -187,15 +187,15 @@ def _declared(run: Run) -> Clipped | str:
     told, norm = _threshold(run), run.series["grad/norm"].finite
     if told is None:
         return "needs grad/applied_norm (record it with tocsin.watch), or a threshold in the configuration"
-    if not len(norm) or (late := _later(norm.step)).sum() < _SAMPLES:
-        return f"needs {_SAMPLES} values of grad/norm in the later half"
+    if len(norm) < _SAMPLES:
+        return f"needs {_SAMPLES} values of grad/norm, it has {len(norm)}"
     limit, g = told[1], norm.value
     if (g <= 1.001 * limit).all() and np.mean(g >= 0.99 * limit) > 0.5:
         return "grad/norm was logged after clipping"
     cut = norm.step[g > limit]
-    kept = np.minimum(1.0, limit / np.maximum(g[late], 1e-300))
-    at = np.minimum(g[late], limit)
-    return Clipped(norm.step[late], kept, g[late], at, False, False, limit, int(cut[0]) if cut.size else 0)
+    kept = np.minimum(1.0, limit / np.maximum(g, 1e-300))
+    at = np.minimum(g, limit)
+    return Clipped(norm.step, kept, g, at, False, False, limit, int(cut[0]) if cut.size else 0)
 
 
 def _threshold(run: Run) -> tuple[str, float] | None:
@@ -221,7 +221,7 @@ def _finding(
         where += " comes before unscaling, so it cuts the scaled gradient, and it"
     message = (
         f"{where} leaves {centre:.2g} (at most {upper:.2g}) of the gradient, in {share:.0%} "
-        f"[{interval[0]:.0%}, {interval[1]:.0%}] of the later samples (raw norm {np.median(found.raw):.3g}){cost}"
+        f"[{interval[0]:.0%}, {interval[1]:.0%}] of the samples (raw norm {np.median(found.raw):.3g}){cost}"
     )
     name = "grad/applied_norm" if found.applied else "grad/norm"
     series = run.series[name]

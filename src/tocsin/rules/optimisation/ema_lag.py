@@ -33,8 +33,8 @@ def ema_lag(run: Run, *, behind: float = 0.6) -> Iterator[Finding | NotChecked]:
     ## What it does
     With `t_0` the weights when the watch began, `t` the live and `e` the averaged ones, each sample gives
     `b = 1 - <e - t_0, t - t_0> / |t - t_0|^2`: 0 when the average has gone all the way of the live weights, 1 when it
-    still stands at the start. It fires when the last fifth of the samples (at least 5) has `b > behind` with the lower
-    end of the 95 % interval of its mean (widened for autocorrelation) and each of them above 1/2.
+    still stands at the start. Over the last fifth of the samples (at least 5), with B the value of the Theil-Sen line
+    at their end and s the robust scatter of a sample about a slow trend, it fires when `B - 1.96 s > behind`.
 
     The message turns `b` into a horizon `h`, by the lag of an average that follows an even movement for N optimizer
     steps: `b = h (1 - exp(-N / h)) / N`.
@@ -80,10 +80,11 @@ def ema_lag(run: Run, *, behind: float = 0.6) -> Iterator[Finding | NotChecked]:
     if len(tail) < _SAMPLES or done < _LEAST_STEPS:
         yield NotChecked(f"needs {_SAMPLES} samples of an EMA and {_LEAST_STEPS} completed optimizer steps")
         return
-    mean = float(tail.value.mean())
-    low, high = stats.mean_interval(tail.value) if np.ptp(tail.value) else (mean, mean)
-    if low > behind and tail.value.min() > 0.5:
-        yield _finding(lag, tail, mean, (low, high), done, behind)
+    slope = stats.trend(tail.step, tail.value).slope
+    level = float(np.median(tail.value + slope * (tail.step[-1] - tail.step)))
+    half = 1.96 * learning.scatter(tail.value)
+    if level - half > behind:
+        yield _finding(lag, tail, level, (level - half, level + half), done, behind)
 
 
 def _finding(lag: Series, tail: Series, mean: float, interval: tuple[float, float], done: int, limit: float) -> Finding:

@@ -30,7 +30,7 @@ class Reach:
 
 @rule(
     "OPT009",
-    needs=("lr/*", "param/norm", "parameters", "count/optimizer"),
+    needs=("param/norm", "parameters", "count/optimizer"),
     severity="error",
     when="end",
     explains=(
@@ -101,7 +101,8 @@ def insufficient_travel(run: Run, *, share: float = 0.03) -> Iterator[Finding | 
     if done < _LEAST_STEPS:
         yield NotChecked(f"needs {_LEAST_STEPS} completed optimizer steps, it has {done}")
         return
-    if all((s.value == 0).all() for s in run.family("lr").values()):
+    rates = run.family("lr").values()
+    if rates and all((s.value == 0).all() for s in rates):
         yield _never_above_zero(run, done)
         return
     rate, stands = schedules.main_rate(run), movement.standing(run)
@@ -150,6 +151,7 @@ def _never_above_zero(run: Run, done: int) -> Finding:
     counter = run.series["count/optimizer"]
     return Finding(
         message,
+        step=int(rate.step[0]),
         evidence=(
             Evidence(name, 0.0, int(rate.step[0]), text="learning rate"),
             Evidence(counter.name, float(counter.value[-1]), int(counter.step[-1]), text="completed optimizer steps"),
@@ -168,6 +170,7 @@ def _too_short(run: Run, rate: Series, reach: Reach, stands: movement.Standing, 
     severity: Severity | None = "note" if learning.fine_tuned(run) else None
     return Finding(
         message,
+        step=int(rate.step[0]),
         severity=severity,
         evidence=(
             Evidence(rate.name, float(rate.value[peak]), int(rate.step[peak]), text="the largest learning rate"),

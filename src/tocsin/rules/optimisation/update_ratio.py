@@ -12,7 +12,7 @@ from tocsin import learning, movement, stats
 from tocsin.findings import Evidence, Finding, NotChecked, Remedy, Severity, rule
 from tocsin.run import Floats, Ints, Run, Series
 
-_SAMPLES, _LEAST_STEPS = 8, 20
+_SAMPLES, _LEAST_STEPS = 5, 20
 _GREW = 0.1
 _SMALL = (
     Remedy("Look for what shrinks the step: the learning rate's unit, the schedule, the clip, the loss divided twice"),
@@ -92,7 +92,7 @@ def update_ratio(
     - `entries` = 0.5: small tensors, biases above all, move by more on purpose.
 
     ## Known limits
-    Needs 8 samples, 16 values of the loss, 20 completed steps. Silent in adversarial and reinforcement learning, whose
+    Needs 5 samples, 16 values of the loss, 20 completed steps. Silent in adversarial and reinforcement learning, whose
     losses need not fall, and where the loss is too noisy to exclude a fall. A run that starts from a trained model
     and has nothing left to learn is a note.
 

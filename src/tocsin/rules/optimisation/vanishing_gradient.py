@@ -12,7 +12,7 @@ from tocsin import movement, stats
 from tocsin.findings import Evidence, Finding, NotChecked, Remedy, Severity, rule
 from tocsin.run import Floats, Run, Series
 
-_SAMPLES, _DEPTH, _ENTRIES, _LEAST_STEPS = 8, 4, 16, 20
+_SAMPLES, _DEPTH, _ENTRIES, _LEAST_STEPS = 5, 4, 16, 20
 _REMEDIES = (
     Remedy("Use an activation that does not saturate (ReLU, GELU) with its own initialisation (He)"),
     Remedy("Add residual connections or normalisation between the layers"),
@@ -101,7 +101,7 @@ def vanishing_gradient(
     - `moved` = 0.01: as in OPT004.
 
     ## Known limits
-    Needs 8 samples, 16 losses, 20 completed steps. The order of the parameters is taken for the order of depth: a model
+    Needs 5 samples, 16 losses, 20 completed steps. The order of the parameters is taken for the order of depth: a model
     that declares its layers in another order is not seen. With Adam the front moves whatever its gradient is, so a
     fall of the loss is what shows that the gradient sufficed. Skips and branches are one order for this rule.
 
