@@ -388,7 +388,7 @@ class Recorder:
         row["count/optimizer"] = probes.completed() + self._counted.get("optimizer", 0)
         for name, n in probes.life.counts().items():
             total = n + self._counted.get(name, 0)
-            if self._told.get(name) != total:
+            if probes.ready or self._told.get(name) != total:  # sampled points show how far it was looked at
                 self._told[name] = row[f"count/{name}"] = total
         if probes.scale.on:
             row["count/skipped"] = probes.scale.skipped + self._counted.get("skipped", 0)

@@ -322,3 +322,7 @@ def interrupted_early(rng):
     """Stopped by hand in the second epoch: too little to judge."""
     run = classification(rng)
     return replace(run.prefix(PER + 20), exit="interrupted")
+
+
+# More of them, by subject; importing them enters them above.
+from corpus import healthy_gradients  # noqa: E402, F401

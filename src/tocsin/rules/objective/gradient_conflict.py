@@ -14,7 +14,7 @@ from tocsin.run import Floats, Run, Series
 
 _FEWEST, _SURE = 16, 0.99
 _EDGE = 0.1  # of the calls: a level
-_POINTS = 32
+_CALLS = 128
 _BY_DESIGN = re.compile(
     r"(^|[_.\-/ ])(reg\w*|l1|l2|wd|decay|penalty|gp|kl\w*|entropy|commit\w*|aux\w*|balanc\w*|load|moe|router|z|tv"
     r"|smooth\w*|ortho\w*|spars\w*|norm|prior|adv\w*|gan|gen\w*|dis\w*|critic|actor|g|d)($|[_.\-/ ])"
@@ -43,7 +43,13 @@ class Conflict:
     begin: int
 
 
-@rule("OBJ005", needs=("train/loss/*",), severity="warning", explains=("OBJ002",), live=True)
+@rule(
+    "OBJ005",
+    needs=("train/loss/*",),
+    severity="warning",
+    explains=("GEN002", "OBJ002", "OBJ003", "OBJ009", "PRD002", "PRD003", "PRD009", "PRD011"),
+    live=True,
+)
 def gradient_conflict(run: Run, *, cancelled: float = 0.3, improvement: float = 0.05) -> Iterator[Finding | NotChecked]:
     """Two terms of the loss pull the shared part of the network in opposite directions, and one does not learn.
 
@@ -56,8 +62,8 @@ def gradient_conflict(run: Run, *, cancelled: float = 0.3, improvement: float = 
     It is a **warning** when the lower end of the 95 % interval of that share's mean is above `cancelled` for a term
     that has not improved: the level of its last tenth of calls is not below that of its first tenth by more than
     `improvement`, and the interval of its trend leaves no room for more, while the other term has improved by more
-    than that. With both tasks learning it is a **note**: at the optimum of a sum the gradients of its terms are
-    opposite by necessity, so that late in training a conflict alone means nothing.
+    than that, over at least 128 calls. With both tasks learning it is a **note**: at the optimum of a sum the gradients
+    of its terms are opposite by necessity, so that late in training a conflict alone means nothing.
 
     ## Why is this bad?
     What one task learns in the shared layers the other unlearns. The total falls, by the task that pulls harder; the
@@ -122,9 +128,9 @@ def gradient_conflict(run: Run, *, cancelled: float = 0.3, improvement: float = 
         a, _, b = name.partition("|")
         if len(series) >= _FEWEST and not (_BY_DESIGN.search(a.lower()) or _BY_DESIGN.search(b.lower())):
             found = [_conflict(run, series, *order) for order in ((a, b), (b, a))]
-            worst = max((c for c in found if c and c.share[0] > cancelled), key=lambda c: c.share[0], default=None)
-            if worst is not None:
-                yield _finding(run, worst, improvement)
+            felt = [(_stalls(run, c, improvement), c) for c in found if c and c.share[0] > cancelled]
+            if felt:
+                yield _finding(run, *max(felt, key=lambda one: (one[0], one[1].share[0])))
 
 
 def _conflict(run: Run, pair: Series, harmed: str, other: str) -> Conflict | None:
@@ -140,9 +146,9 @@ def _conflict(run: Run, pair: Series, harmed: str, other: str) -> Conflict | Non
     if lost.size < _FEWEST:
         return None
     share = stats.mean_interval(lost) if np.ptp(lost) else (float(lost[0]), float(lost[0]))
-    return Conflict(
-        window, harmed, other, float(window.value.mean()), (low, high), float(lost.mean()), share, int(window.step[0])
-    )
+    always = stats.mean_interval(pair.value, _SURE)[1] < 0
+    begin = int(pair.step[0] if always else window.step[0])
+    return Conflict(window, harmed, other, float(window.value.mean()), (low, high), float(lost.mean()), share, begin)
 
 
 def _at(series: Series | None, window: Series) -> Floats:
@@ -158,9 +164,9 @@ def _at(series: Series | None, window: Series) -> Floats:
 def _improved(loss: Series | None) -> tuple[float, float]:
     """Relative fall of a term from its first to its last tenth of calls, and the most that its trend leaves room for.
 
-    NaN below ``_POINTS`` calls.
+    NaN below ``_CALLS`` calls.
     """
-    if loss is None or len(loss.finite) < _POINTS:
+    if loss is None or len(loss.finite) < _CALLS:
         return float("nan"), float("nan")
     y = loss.finite
     k = max(4, int(_EDGE * len(y)))
@@ -170,16 +176,21 @@ def _improved(loss: Series | None) -> tuple[float, float]:
     return ((first - last) / abs(first), -slope.low * span / abs(first)) if first else (float("nan"), float("nan"))
 
 
-def _finding(run: Run, found: Conflict, improvement: float) -> Finding:
+def _stalls(run: Run, found: Conflict, improvement: float) -> bool:
+    """Whether the harmed term did not get better while the other did."""
     mine, theirs = (_improved(run.get(f"train/loss/{term}")) for term in (found.harmed, found.other))
-    stalls = mine[0] < improvement and mine[1] < improvement and theirs[0] > improvement
+    return mine[0] < improvement and mine[1] < improvement and theirs[0] > improvement
+
+
+def _finding(run: Run, stalls: bool, found: Conflict) -> Finding:
+    mine, theirs = (_improved(run.get(f"train/loss/{term}")) for term in (found.harmed, found.other))
     pair = found.pair
     means = f"{found.harmed} has improved by {max(0.0, mine[0]):.1%}, {found.other} by {max(0.0, theirs[0]):.1%}"
     said = f": {means}" if np.isfinite(mine[0]) and np.isfinite(theirs[0]) else ""
     return Finding(
         f"The gradients of {found.harmed} and {found.other} at the trunk oppose each other: mean cosine "
-        f"{found.cosine:.2f} [{found.interval[0]:.2f}, {found.interval[1]:.2f}] over {len(pair)} samples since step "
-        f"{found.begin}, {found.cancelled:.0%} of that of {found.harmed} is cancelled{said}",
+        f"{found.cosine:.2f} [{found.interval[0]:.2f}, {found.interval[1]:.2f}] over {len(pair)} samples from step "
+        f"{pair.step[0]} to {pair.step[-1]}, {found.cancelled:.0%} of that of {found.harmed} is cancelled{said}",
         subject=pair.name.removeprefix("loss/trunk_cos/"),
         step=found.begin,
         evidence=(
