@@ -32,7 +32,7 @@ TOLD_IN = frozenset(
         *("tag", "finding", "findings", "insight", "remark", "remarks", "verdict"),
     }
 )
-_STARTS = frozenset(("resume", "resumed", "checkpoint", "ckpt", "init"))
+_STARTS = frozenset(("resume", "resumed", "checkpoint", "ckpt", "init", "pretrained"))
 _IDLE_ABOVE = frozenset(
     {"logger", "logging", "wandb", "env", "environment", "paths", "hydra", "system", "eval", "mlflow"}
 )
@@ -52,15 +52,26 @@ def differences(runs: Sequence[Run]) -> dict[str, list[str]]:
 
 
 def factors(runs: Sequence[Run]) -> dict[str, list[str]]:
-    """Those of the differences that may change what is learned, what a run starts from among them; seeds are none."""
-    differ = differences(runs).items()
-    return {key: each for key, each in differ if (not is_idle(key) or _starts(key, each)) and not is_seed(key)}
+    """Those of the differences that may change what is learned, what a run starts from among them; seeds are none.
+
+    A setting that one run does not tell is no difference, for its default may be the other's value: unless it is a
+    switch that is on, or what a run starts from.
+    """
+    differ = {key: each for key, each in differences(runs).items() if not is_seed(key)}
+    return {key: each for key, each in differ.items() if _starts(key, each) or (not is_idle(key) and _told(each))}
+
+
+def _told(values: Sequence[str]) -> bool:
+    """Whether the values differ by what was told, or by a switch that is on in some run and unknown in another."""
+    told = {value for value in values if value.lower() != "none"}
+    return len(told) > 1 or told == {"True"}
 
 
 def _starts(key: str, values: Sequence[str]) -> bool:
     """Whether a setting names what is resumed from in some run: a file, no switch or interval."""
     words = set(Setting("config", key, 0).words)
-    return bool(words & _STARTS) and not words & {"dir", "every", "save", "keep"} and any("." in v for v in values)
+    named = any("." in value or "/" in value for value in values)
+    return bool(words & _STARTS) and not words & {"dir", "every", "save", "keep"} and named
 
 
 def is_idle(key: str) -> bool:
@@ -96,11 +107,11 @@ def studies(runs: Sequence[Run]) -> list[list[int]]:
     for k, run in enumerate(runs):
         for room in (run.config, run.environment):
             said = {str(key).lower(): value for key, value in room.items()}
-            key = next((key for key in _STUDY if isinstance(said.get(key), str | int) and str(said[key]).strip()), "")
-            if key:
-                found[(key, str(said[key]))].append(k)
-                break
-    return [places for places in found.values() if len(places) > 1]
+            for key in _STUDY:
+                if isinstance(said.get(key), str | int) and str(said[key]).strip():
+                    found[(key, str(said[key]))].append(k)
+    together = dict.fromkeys(tuple(dict.fromkeys(places)) for places in found.values())
+    return [list(places) for places in together if len(places) > 1]
 
 
 @dataclass(frozen=True)

@@ -23,14 +23,14 @@ def test_a_cause_is_named_though_three_settings_differ():
             shuffle=True,
             lr=1e-4,
             epochs=32,
-            pretrained="snowy",
+            pretrained="snowy/last.pt",
             notes="+1.78% over snowy-valley from shuffling",
         ),
         scored("snowy-valley", 0.2345, shuffle=False, lr=1e-3, epochs=4),
     )
     assert finding.message == (
         'vague-wave is compared with snowy-valley ("+1.78% over snowy-valley from shuffling"), yet they differ in 3 '
-        "settings: shuffle: True against False; lr: 0.0001 against 0.001; pretrained: snowy against none "
+        "settings: shuffle: True against False; lr: 0.0001 against 0.001; pretrained: snowy/last.pt against none "
         "(val/accuracy 0.2523 against 0.2345): no one of them can be named as the cause"
     )
     assert finding.severity is None

@@ -25,8 +25,9 @@ def confounded_comparison(runs: Sequence[Run], *, pairs: int = 3) -> Iterator[Fi
     Reads the notes that runs carry (`notes`, `description`, `tags`, ... of the configuration, events of the kind
     `note`). Where the note of one run names another run and a cause or a comparison ("improved", "+1.8 %", "due to"),
     lists the declared settings in which the two differ: configuration, command line, `lr1e-3` in a name. Rings a
-    warning for more than one such setting. Seeds are no factor (CMP003), nor are paths, names, logging, lengths,
-    workers.
+    warning for more than one such setting. A setting that one of the two does not tell counts only where it is a switch
+    that is on, or the checkpoint that a run starts from. Seeds are no factor (CMP003), nor are paths, names, logging,
+    lengths, workers. In a study, a note means a run also by a score or a setting that only that run has.
 
     Without any note, runs that share a `sweep`, `study` or `group` are looked at: a note where two factors of them were
     never varied apart, each with several runs a value. A random search, where all values differ, is none.

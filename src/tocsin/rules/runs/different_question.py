@@ -11,6 +11,10 @@ from tocsin.run import Run
 _QUESTION = frozenset({"dataset", "datasets", "task", "fold", "target", "targets", "metric", "split"})
 _RANGE = frozenset(("range", "subset"))
 _FEW = 4
+_REMEDIES = (
+    Remedy("Score both runs on the classes and samples that they have in common", safe=True),
+    Remedy("Report each score beside its chance level", safe=True),
+)
 
 
 @rule("CMP002", needs=(), severity="warning", scope="runs", when="end")
@@ -75,11 +79,7 @@ def different_question(runs: Sequence[Run], *, pairs: int = 3) -> Iterator[Findi
                 cited = comparison.said.cited("the comparison")
                 yield _finding(mine, other, apart, f' ("{comparison.said.short}")', cited)
     for places in together:
-        first = runs[places[0]]
-        unlike = [runs[k] for k in places if _classes(first, runs[k]) or _ranges(first, runs[k])]
-        if unlike:
-            apart = _classes(first, unlike[0]) | _ranges(first, unlike[0])
-            yield _finding(first, unlike[0], apart, f" (as {len(unlike)} others of their study)", None)
+        yield from _of_study([runs[k] for k in places])
 
 
 def _apart(mine: Run, other: Run) -> dict[str, tuple[str, str]]:
@@ -98,33 +98,63 @@ def _classes(mine: Run, other: Run) -> dict[str, tuple[str, str]]:
     return {key: (str(k), str(other_has[key])) for key, k in mine_has.items() if other_has.get(key, k) != k}
 
 
-def _ranges(mine: Run, other: Run) -> dict[str, tuple[str, str]]:
-    return {key: pair for key, pair in _apart(mine, other).items() if set(declared.words_of(key)) & _RANGE}
+def _of_study(runs: Sequence[Run]) -> Iterator[Finding]:
+    """A note on the label spaces and ranges of a study, where there are several."""
+    asked: dict[str, dict[str, list[Run]]] = {}
+    for run in runs:
+        for key, value in _questions(run).items():
+            asked.setdefault(key, {}).setdefault(value, []).append(run)
+    several = {key: values for key, values in asked.items() if len(values) > 1}
+    if not several:
+        return
+    listed = "; ".join(f"{key.partition(':')[2]}: {_each(values)}" for key, values in list(several.items())[:_FEW])
+    cited = [_cited(runs[0], key, "others") for key in several if key in _questions(runs[0])]
+    yield Finding(
+        f"{len(runs)} runs of one study answer different questions ({listed}): scores of one cannot be set beside "
+        "those of another",
+        subject=" / ".join(key.partition(":")[2] for key in list(several)[:_FEW]),
+        severity="note",
+        evidence=tuple(e for e in cited if e is not None),
+        remedies=_REMEDIES,
+    )
 
 
-def _finding(mine: Run, other: Run, apart: dict[str, tuple[str, str]], said: str, note: Evidence | None) -> Finding:
+def _each(values: dict[str, list[Run]]) -> str:
+    return ", ".join(f"{value} ({_who(runs)})" for value, runs in list(values.items())[:_FEW])
+
+
+def _who(runs: Sequence[Run]) -> str:
+    return runs[0].name if len(runs) == 1 else f"{len(runs)} runs"
+
+
+def _questions(run: Run) -> dict[str, str]:
+    """The label spaces and ranges that a run tells, by key."""
+    found = {key: str(classes) for key, classes in siblings.label_spaces(run).items()}
+    for setting in declared.of_config(run.config):
+        if set(setting.words) & _RANGE:
+            found[f"config:{setting.path}"] = siblings.text_of(setting)
+    return found
+
+
+def _finding(mine: Run, other: Run, apart: dict[str, tuple[str, str]], said: str, note: Evidence) -> Finding:
     listed = "; ".join(f"{key.partition(':')[2]}: {a} against {b}" for key, (a, b) in list(apart.items())[:_FEW])
-    cited = [_cited(mine, key, other) for key in list(apart)[:_FEW]]
+    cited = [_cited(mine, key, other.name) for key in list(apart)[:_FEW]]
     corrected = list(_corrected(mine, other, apart))
     return Finding(
         f"{mine.name} and {other.name} are compared{said}, but they answer different questions ({listed})"
         + (f"; corrected for chance: {'; '.join(corrected)}" if corrected else "")
         + ": their raw scores cannot be compared",
         subject=f"{mine.name} / {other.name}",
-        severity=None if note is not None else "note",
-        evidence=(*([note] if note is not None else []), *(e for e in cited if e is not None)),
-        remedies=(
-            Remedy("Score both runs on the classes and samples that they have in common", safe=True),
-            Remedy("Report each score beside its chance level", safe=True),
-        ),
+        evidence=(note, *(e for e in cited if e is not None)),
+        remedies=_REMEDIES,
     )
 
 
-def _cited(mine: Run, key: str, other: Run) -> Evidence | None:
+def _cited(mine: Run, key: str, other: str) -> Evidence | None:
     if key.startswith("config:"):
-        told = siblings.config_evidence(mine, [key.removeprefix("config:")], f"another value in {other.name}")
+        told = siblings.config_evidence(mine, [key.removeprefix("config:")], f"another value in {other}")
         return told[0] if told else None
-    return Evidence(key, text=f"{siblings.label_spaces(mine)[key]} classes; another number in {other.name}")
+    return Evidence(key, text=f"{siblings.label_spaces(mine)[key]} classes; another number in {other}")
 
 
 def _corrected(mine: Run, other: Run, apart: dict[str, tuple[str, str]]) -> Iterator[str]:
