@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tocsin import stats
-from tocsin.run import Evaluation, Moments, Run
+from tocsin.run import Confusion, Evaluation, Moments, Run
 
 FEWEST = 20  # pairs in order: fewer do not show their autocorrelation
 _INDEPENDENT = 10
@@ -44,23 +44,28 @@ def skill(e: Evaluation, confidence: float = 0.95) -> Skill | None:
     """The information in the predictions of one evaluation; None where too little was recorded to tell.
 
     Values: the larger of the p values of Fisher's z, with Bartlett's number of independent pairs, and of circular
-    shifts of the recorded sample (at least 20 pairs worth 10). Classes: Wilson's interval of the accuracy against the
-    agreement that the margins give (Cohen 1960).
+    shifts of the recorded sample (at least 20 pairs worth 10). Classes: Cohen's kappa, the
+    agreement beyond what the margins give, with its standard error under none (Fleiss, Cohen and Everitt 1969).
     """
     if e.kind == "regression":
         outputs = [found for m in e.moments if (found := _of_values(m, len(e.moments), confidence)) is not None]
         return min(outputs, key=lambda s: (s.p, -s.value)) if outputs and len(outputs) == len(e.moments) else None
     if e.confusion is None or e.confusion.n < 50 or np.count_nonzero(e.confusion.support) < 2:
         return None
-    n, hits = e.confusion.n, float(e.confusion.correct.sum())
-    chance = float(e.confusion.support @ e.confusion.predicted.astype(np.float64)) / n**2
-    low, high = stats.wilson(hits, n, confidence)
-    room = 1 - chance
-    if room <= 0:
+    return _of_classes(e.confusion, confidence)
+
+
+def _of_classes(counts: Confusion, confidence: float) -> Skill | None:
+    n, true, said = counts.n, counts.support / counts.n, counts.predicted / counts.n
+    chance = float(true @ said)
+    if chance >= 1:
         return None
-    z = (hits / n - chance) / math.sqrt(chance * room / n) if chance > 0 else 0.0
-    value = (hits / n - chance) / room
-    return Skill(value, (low - chance) / room, (high - chance) / room, 0.5 * math.erfc(z / math.sqrt(2)))
+    kappa = (float(counts.correct.sum()) / n - chance) / (1 - chance)
+    spread = max(0.0, chance + chance**2 - float((true * said * (true + said)).sum()))
+    error = math.sqrt(spread / n) / (1 - chance)
+    half = stats.z_of(confidence) * error
+    p = 0.5 * math.erfc(kappa / error / math.sqrt(2)) if error > 1e-12 else 1.0
+    return Skill(kappa, kappa - half, kappa + half, p)
 
 
 def _of_values(m: Moments, outputs: int, confidence: float) -> Skill | None:

@@ -54,7 +54,7 @@ def no_better_than_constant(
       known for sure (label smoothing or class weights that may be in it), C is the largest of its readings;
     - the recorded predictions confirm it. Values: the interval at `level` of the share of the constant's cost that they
       save, paired sample by sample, autocorrelation counted, ends below `skill`. Classes: that of their agreement
-      beyond chance (Cohen's kappa, by Wilson's interval) does.
+      beyond chance (Cohen's kappa) does.
 
     Which loss a series is must be said by its name (`val/loss/depth_mse`), by the configuration, or by its digits being
     those of the predictions' squared or absolute error. A logged `reference/<loss name>` stands for C otherwise: then
@@ -109,7 +109,8 @@ def no_better_than_constant(
     it, unless a baseline is recorded.
 
     ## References
-    Murphy 1988, Mon. Wea. Rev. 116 (skill against climatology). Cohen 1960. Lin et al. 2017 (focal loss).
+    Murphy 1988, Mon. Wea. Rev. 116 (skill against climatology). Fleiss, Cohen and Everitt 1969
+    (standard error of kappa). Lin et al. 2017 (focal loss).
     """
     judged = False
     for name in _losses(run):

@@ -53,9 +53,9 @@ def starved_task(
     ## What it does
     Judged at the end. w_k is the weight of term k in the total: the logged series `weight/<term>`; without them least
     squares total = sum_k w_k term_k in each of 8 stretches of the training (R2 > .999, all terms). With the share
-    w_k / sum w, its medians over the first and last tenth of the record, a task drifts away when the 99 % interval of
-    its trend lies below 0 (up to 40 values: Kendall's exact test at .01) and the share ends at `fall` of where it began, or less. From the step on at
-    which it got there, by at least 5 evaluations before and after, it rings when
+    w_k / sum w and its medians over the first and last tenth of the record, a task drifts away when the 99 % interval
+    of the share's trend lies below 0 (up to 40 values: Kendall's exact test at .01) and it ends at `fall` of where it
+    began, or less. From the step on at which it got there, by at least 5 evaluations before and after, it rings when
 
     - the score *falls*: its 95 % trend interval lies below 0, and its level by 5 % of its best;
     - or it *stalls*: the interval of the slope ends below `stall` of the lower end of the one before, which was above
