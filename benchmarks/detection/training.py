@@ -291,6 +291,10 @@ class Training:
         """The predictions that the user looks at: logits of classes, values in the target's units."""
         return outputs
 
+    def baselines(self, batch: Batch) -> dict[str, Tensor]:  # noqa: ARG002
+        """Predictions of a baseline by head, where a run records one."""
+        return {}
+
     def evaluate(self, split: str, observer: Observer) -> dict[str, float]:
         """Losses (means over rows) and scores of a split; predictions are handed to the observer by batches."""
         model: nn.Module = self.model if self.ema is None else self.ema
@@ -312,6 +316,8 @@ class Training:
                     target, prediction = self.as_rows(kind, batch[head], predictions[head])
                     observer.evaluate(split, target=target, prediction=prediction, task=head)
                     found[head].append((target, prediction))
+                for head, prediction in self.baselines(batch).items():
+                    observer.evaluate(split, target=batch[head], prediction=prediction, task=head, baseline="constant")
         return self.summary(split, {name: total / rows for name, total in sums.items()}, found)
 
     @staticmethod

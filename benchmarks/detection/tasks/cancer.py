@@ -12,7 +12,7 @@ class Cancer(Training):
     """Perceptron 30-32-32-2."""
 
     name = "cancer"
-    defaults = Settings(lr=1e-3, epochs=25, batch=16, weight_decay=0.1, dropout=0.1)
+    defaults = Settings(lr=1e-3, epochs=18, batch=16, weight_decay=0.3, dropout=0.2)
     healthy = ("val/accuracy", 0.9)
     chance = 0.63
 
