@@ -126,8 +126,13 @@ NAMES: tuple[Name, ...] = (
         "input/overlap_frac",
         "Share of the samples of an evaluation whose exact content was seen in a training forward.",
     ),
+    Name(
+        "input/likeness",
+        "Share of the variance of the training inputs that lies between the first batches of an epoch (intraclass "
+        "correlation); about 0 for batches drawn at random.",
+    ),
     Name("input/compared", "Samples of an evaluation forward that were held against the training samples."),
-    Name("input/repeat_frac", "Share of an evaluation's samples whose exact content came before in the same one."),
+    Name("input/repeat_frac", "Share of an evaluation forward's samples whose exact content another one of it has."),
     Name(
         "rng/fingerprint/<mode>",
         "Fingerprint of the random state before the first and the second forward of an epoch or evaluation.",

@@ -35,14 +35,12 @@ class Contents:
         self._trained: list[Tensor] = []
         self._count = 0
         self._sorted: Tensor | None = None
-        self._evaluated: list[Tensor] = []
 
     def restart(self, mode: str) -> None:
         """A new epoch or evaluation begins; after an evaluation new training samples count, too."""
         for one in {mode, "train"}:
             self._rounds[one] += 1
             self._left[one] = FORWARDS if self.due(one) else 0
-        self._evaluated.clear()
 
     def due(self, mode: str) -> bool:
         """Whether the present round of this mode is one that is looked at."""
@@ -68,7 +66,7 @@ class Contents:
         return self._compare(hashes(parts), varied(parts[0]))
 
     def _compare(self, codes: Tensor, valid: Tensor) -> dict[str, Tensor | float]:
-        """Shares of the valid samples that were trained on, and that came before in this evaluation."""
+        """Shares of the valid samples that were trained on, and that repeat another of this forward."""
         if not self._trained or any(t.device != codes.device for t in self._trained):
             return {}
         if self._sorted is None:
@@ -76,11 +74,9 @@ class Contents:
             self._sorted = self._trained[0].sort().values
         at = torch.searchsorted(self._sorted, codes).clamp(max=self._sorted.numel() - 1)
         known = (self._sorted[at] == codes).logical_and(valid)
-        before = sum(t.numel() for t in self._evaluated)
-        alone = torch.arange(before, before + codes.numel(), device=codes.device)  # constant samples repeat none
-        self._evaluated.append(torch.where(valid, codes, alone))
-        run = torch.cat(self._evaluated).sort().values
-        repeats = (run[1:] == run[:-1]).float().mean() if run.numel() > 1 else run.new_zeros((), dtype=torch.float32)
+        alone = torch.arange(codes.numel(), device=codes.device)  # constant samples repeat none
+        run = torch.where(valid, codes, alone).sort().values
+        repeats = (run[1:] == run[:-1]).float().mean()
         compared = valid.sum()
         return {
             "input/overlap_frac": known.sum() / compared.clamp(min=1),

@@ -15,6 +15,7 @@ from tocsin.probes import measures
 from tocsin.probes.activations import unit_axis, unit_counts
 from tocsin.probes.contents import Contents
 from tocsin.probes.hook import Hook, Meter, transformed
+from tocsin.probes.likeness import Likeness
 from tocsin.probes.normalisation import NormalisationLag
 from tocsin.probes.pace import Pace
 
@@ -42,6 +43,7 @@ class Inputs:
         self.trained = 0
         self.eager = False
         self.contents = Contents()
+        self.likeness = Likeness()
         self.lags = NormalisationLag(model, meter, emit)
         self.after_evaluation: Callable[[], None] | None = None
         self.evaluated = False  # an evaluation's forward came, and no training forward since
@@ -58,6 +60,8 @@ class Inputs:
         """A new epoch (``train``) or a new evaluation (``eval``) begins."""
         self.forwards[mode] = 0
         self.contents.restart(mode)
+        if mode == "train":
+            self.likeness.restart()
 
     def enough(self, mode: str) -> bool:
         """Whether the next forward is of no interest."""
@@ -101,6 +105,8 @@ class Inputs:
             values |= {f"input/mean/{mode}": mean, f"input/sd/{mode}": sd}
             values |= {f"input/min/{mode}": low, f"input/max/{mode}": high}
             values[f"input/nonfinite/{mode}"] = measures.nonfinite(first)
+            if mode == "train":
+                values |= self.likeness.see(first)
             if first.dim() > 1:
                 self._sizes = self._sizes or unit_counts(self.model)
                 axis = unit_axis(first, *self._sizes)

@@ -54,7 +54,8 @@ def train_eval_overlap(
     k / n is the least that overlaps. Samples whose entries are all equal (padding) do not count.
 
     Not looked at: evaluations of a split whose name begins with "train" (nor others at the same step); evaluations in
-    which samples repeat each other more than `repeats` times as often as training ones (few possible inputs); loops
+    which samples of a batch repeat each other more than `repeats` times as often as training ones (few possible
+    inputs); loops
     that call the model without gradients in training, too. A note where training has one batch, the very one that is
     evaluated: a graph of which other nodes are scored, or a test whether the model can overfit.
 
@@ -85,7 +86,7 @@ def train_eval_overlap(
     - `share` (0.02): public data sets share up to a few percent near-duplicates with their test split; exact ones are
       rarer.
     - `error` (0.3): above it the score is mostly memory.
-    - `repeats` (0.2): repeats within the evaluation, in units of the overlap.
+    - `repeats` (0.2): repeats within a batch of the evaluation, in units of the overlap.
 
     ## Known limits
     Blind to near-duplicates, and to training samples that are augmented before the model sees them. A small overlap in
@@ -137,9 +138,9 @@ def _compared(run: Run) -> list[Compared]:
         n, part = compared.value[here], overlap.value[here]
         fine = (n >= 1) & (n < 2**31) & (part >= 0) & (part <= 1)
         again = repeat.value[repeat.step == step] if repeat is not None else np.zeros(1)
-        if fine.any() and again.size and np.isfinite(again[-1]):
+        if fine.any() and again.size and np.isfinite(again).all():
             hits = float(n[fine] @ part[fine])
-            found.append(Compared(int(step), float(n[fine].sum()), hits, float(again[-1]), float(part[fine][-1])))
+            found.append(Compared(int(step), float(n[fine].sum()), hits, float(again.mean()), float(part[fine][-1])))
     return found
 
 

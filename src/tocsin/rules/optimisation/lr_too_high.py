@@ -45,6 +45,8 @@ _REMEDIES = (
         "GEN004",
         "OBJ006",
         "OPT004",
+        "OPT011",
+        "OPT012",
         "PRD001",
         "PRD002",
         "PRD003",
