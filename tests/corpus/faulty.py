@@ -210,3 +210,6 @@ from corpus import faults_optimisation  # noqa: E402, F401
 
 # isort: split
 from corpus import faults_gradients  # noqa: E402, F401
+
+# isort: split
+from corpus import faults_scores  # noqa: E402, F401

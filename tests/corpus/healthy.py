@@ -326,3 +326,6 @@ def interrupted_early(rng):
 
 # More of them, by subject; importing them enters them above.
 from corpus import healthy_gradients  # noqa: E402, F401
+
+# isort: split
+from corpus import healthy_scores  # noqa: E402, F401

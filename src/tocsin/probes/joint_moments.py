@@ -114,7 +114,7 @@ def _merged(batches: np.ndarray[Any, Any]) -> tuple[Any, ...]:
 
 
 def _batchwise(batches: np.ndarray[Any, Any]) -> dict[str, float]:
-    """Unweighted means over two batches or more, of the mean over the outputs; none of what a batch leaves undefined."""
+    """Unweighted means over two batches or more, of the mean over outputs; none of what a batch leaves undefined."""
     if len(batches) < 2:
         return {}
     n, mt, mp, dt2, dp2, dtp = (batches[:, k] for k in range(6))
