@@ -194,13 +194,13 @@ def _against(run: Run, plan: Plan, epochs: Epochs, share: float) -> Finding | No
         return None
     said = ", ".join(s.said for s in plan.settings)
     where = (
-        f"{_per(epochs.backward)} backward passes an epoch: the loss is closed outside the loop over batches"
+        f"{_per(epochs.backward, 'backward pass')} an epoch: the loss is closed outside the loop over batches"
         if few_passes
         else "a step uses more batches than declared"
     )
     return _finding(
         run,
-        f"{_per(epochs.steps)} optimizer steps an epoch, {planned:.4g} planned ({said}): {made / wanted:.1%} "
+        f"{_per(epochs.steps, 'optimizer step')} an epoch, {planned:.4g} planned ({said}): {made / wanted:.1%} "
         f"[{low:.1%}, {high:.1%}] over {n} epochs; {where}",
         epochs, made, wanted, (low, high), "warning",
         tuple(declared.cited(run, setting) for setting in plan.settings),
@@ -213,18 +213,19 @@ def _unplanned(run: Run, epochs: Epochs) -> Finding | None:
     if not ((epochs.backward >= 1) & (many >= 2 * _LEAST_BATCHES) & (many >= _LEAST_BATCHES * epochs.backward)).all():
         return None
     made, seen = float(epochs.backward.sum()), float(many.sum())
-    what = "run.losses calls" if epochs.calls.sum() >= epochs.forwards.sum() else "training forwards"
+    what = "run.losses call" if epochs.calls.sum() >= epochs.forwards.sum() else "training forward"
     interval = stats.wilson(made, seen, _SURE)
     return _finding(
         run,
-        f"{_per(epochs.backward)} backward passes for {_per(many)} {what} in each of {many.size} epochs: unless the "
+        f"{_per(epochs.backward, 'backward pass')} for {_per(many, what)} in each of {many.size} epochs: unless the "
         "losses are summed on purpose, only the last batch is learned from",
         epochs, made, seen, interval, "note", (),
     )  # fmt: skip
 
 
-def _per(counts: Floats) -> str:
-    return f"{float(np.median(counts)):.4g}"
+def _per(counts: Floats, what: str) -> str:
+    n = float(np.median(counts))
+    return f"{n:.4g} {what}" if n == 1 else f"{n:.4g} {what}{'es' if what.endswith('ss') else 's'}"
 
 
 def _finding(
