@@ -123,7 +123,8 @@ def data(results: Sequence[Result]) -> dict[str, Any]:
         "healthy": healthy_rows(results),
         "codes": [vars(row) for row in scoring.by_code(results)],
         "leave_one_task_out": [
-            {"task": r.task, "muted": sorted(r.muted)} | {k: str(getattr(r, k)) for k in ("detection", "cause", "alarm")}
+            {"task": r.task, "muted": sorted(r.muted)}
+            | {what: str(getattr(r, what)) for what in ("detection", "cause", "alarm")}
             for r in scoring.leave_one_task_out(results, BOUND)
         ],
         "runs": [
