@@ -213,3 +213,9 @@ from corpus import faults_gradients  # noqa: E402, F401
 
 # isort: split
 from corpus import faults_scores  # noqa: E402, F401
+
+# isort: split
+from corpus import faults_objective  # noqa: E402, F401
+
+# isort: split
+from corpus import faults_forward  # noqa: E402, F401

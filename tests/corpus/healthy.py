@@ -329,3 +329,11 @@ from corpus import healthy_gradients  # noqa: E402, F401
 
 # isort: split
 from corpus import healthy_scores  # noqa: E402, F401
+
+# Drifting weights, known losses, baselines.
+# isort: split
+from corpus import healthy_objective  # noqa: E402, F401
+
+# What the probes of the forward pass record.
+# isort: split
+from corpus import healthy_forward  # noqa: E402, F401
