@@ -33,8 +33,8 @@ class Harm:
     "DAT003",
     needs=("input/fingerprint/train", "train/loss"),
     explains=(
-        "EVL002", "EVL003", "GEN001", "GEN002", "GEN004", "GEN005", "GEN006", "OBJ006", "OPT010", "OPT011", "PRD001", "PRD002", "PRD003",
-        "PRD009",
+        "EVL002", "EVL003", "GEN001", "GEN002", "GEN004", "GEN005", "GEN006", "OBJ006", "OPT010", "OPT011", "PRD001",
+        "PRD002", "PRD003", "PRD009",
     ),
     live=True,
 )  # fmt: skip
@@ -90,8 +90,9 @@ def unshuffled_training(
 
     ## Known limits
     Needs `run.end_epoch()`. Blind to an order that repeats behind random augmentation, to data that is sorted but
-    differs in detail from epoch to epoch, and to sorted parts so long that the first 8 batches lie in one. Token ids have no moments: a text stream in its order, which is healthy, is a
-    note. A stateful network that needs its stream in order is warned of when the stream is far from stationary.
+    differs in detail from epoch to epoch, and to sorted parts so long that the first 8 batches lie in one. Token ids
+    have no moments: a text stream in its order, which is healthy, is a note. A stateful network that needs its stream
+    in order is warned of when the stream is far from stationary.
 
     ## References
     Bengio 2012, "Practical recommendations for gradient-based training", section 3.1.2 (order of the examples).

@@ -121,11 +121,11 @@ def train_eval_mode_gap(
     if run.exit == "running":
         late = [gap.lag for gap in gaps[-evaluations - 1 :]]
         if harmful > evaluations and late[-1] >= STEADY * max(late):
-            yield _finding(run, gaps, harmful, lag)
+            yield _finding(run, gaps, (stretch, harmful), lag)
     elif harmful >= evaluations:
-        yield _finding(run, gaps, harmful, lag)
+        yield _finding(run, gaps, (stretch, harmful), lag)
     elif stretch >= evaluations:
-        yield _finding(run, gaps, stretch, lag, note=True)
+        yield _finding(run, gaps, (stretch, stretch), lag, note=True)
     elif len(gaps) < evaluations:
         yield NotChecked(f"{len(gaps)} evaluations with a training batch next to them, {evaluations} are needed")
 
@@ -175,14 +175,14 @@ def _stretch(bad: list[bool]) -> int:
     return next((k for k, one in enumerate(reversed(bad)) if not one), len(bad))
 
 
-def _finding(run: Run, gaps: list[Gap], length: int, limit: float, *, note: bool = False) -> Finding:
-    last, first = gaps[-1], len(gaps) - length
+def _finding(run: Run, gaps: list[Gap], lengths: tuple[int, int], limit: float, *, note: bool = False) -> Finding:
+    last, first = gaps[-1], len(gaps) - lengths[0]
     begin = gaps[first - 1].step + 1 if first else 1
     meaning = f", and the evaluation loss is {last.ratio:.3g} times the training loss" if not note else ""
     message = (
         f"in eval mode the output of {last.module} is off by {last.held:.2f} sd at step {last.step} "
         f"({last.trained:.2f} on a training batch): its running statistics are not those of the batches, so in each "
-        f"of the last {length} evaluations{meaning}"
+        f"of the last {lengths[1]} evaluations{meaning}"
     )
     evidence = [
         Evidence(

@@ -33,13 +33,14 @@ def dead_relu(run: Run, *, share: float = 0.9, samples: int = 8, moved: float = 
     """The units of a ReLU layer are 0 for every input, and the loss stands still.
 
     ## What it does
-    d = share of a ReLU's units (or channels) that are exactly 0 for all samples of a batch. A layer is *dead* when
-    d >= 0.99 in each of its last `samples` samples, and *mostly dead* when the 95 % Student interval of the mean of
-    those lies above `share`. Rings when, in addition, the training loss has stood still since d became so large: the
-    Theil-Sen interval of its slope over the calls since then contains 0, or its fall is below `moved` of its level.
-    For a layer that is mostly dead the loss must also have fallen by less than a tenth in the whole run: sparse codes
-    leave most units silent in a batch, and learn. A dead layer is an error where nothing was learned before it died,
-    and a note where the loss falls in spite of it (a branch that nothing uses yet, a residual block).
+    d = share of a ReLU's units (or channels) that are exactly 0 for all samples of a batch. A layer is *dead* when d
+    >= 0.99 in each of its last `samples` samples, and *mostly dead* when d exceeds `share` in each of them (were the
+    median of d lower, the chance of that would be 2^-8; their least and largest value bound the median at 99 %).
+    Rings when, in addition, the training loss has stood still since d became so large: the Theil-Sen interval of its
+    slope over the calls since then contains 0, or its fall is below `moved` of its level. For a layer that is mostly
+    dead the loss must also have fallen by less than a tenth in the whole run: sparse codes leave most units silent in
+    a batch, and learn. A dead layer is an error where nothing was learned before it died, and a note where the loss
+    falls in spite of it (a branch that nothing uses yet, a residual block).
 
     ## Why is this bad?
     The derivative of ReLU is 0 below 0: a unit that is silent for every input receives no gradient and cannot come
@@ -94,14 +95,13 @@ def dead_relu(run: Run, *, share: float = 0.9, samples: int = 8, moved: float = 
     for name, s in found.items():
         last = s.value[-samples:]
         whole = bool(np.all(last >= WHOLE))
-        low, high = stats.mean_interval(last) if np.ptp(last) > 0 else (float(last[0]), float(last[0]))
-        if not whole and not low > share:
+        if not (whole or last.min() > share) or last.max() > 1:
             continue
         begin = _begin(s, WHOLE if whole else share)
         still, learned = _stands_still(run, begin, moved), fallen(run.series["train/loss"].finite) > LEARNED
         severity: Severity = "note" if not still else "warning" if learned else "error"
         if whole or (still and not learned):
-            yield _finding(name, s, begin, (low, high), severity if whole else "warning")
+            yield _finding(name, s, begin, (float(last.min()), float(last.max())), severity if whole else "warning")
 
 
 def _begin(s: Series, level: float) -> int:

@@ -33,10 +33,11 @@ def saturated_activation(
 
     ## What it does
     f = share of the outputs of a tanh, sigmoid, softsign, hard sigmoid or hard tanh within 1 % of its range of one of
-    its bounds. Rings when the 95 % Student interval of the mean of f over the last `samples` samples lies above
-    `share`, the training loss has stood still since f became so large (the Theil-Sen interval of its slope over the
-    calls since then leaves room for a fall of less than `moved` of its level), and it has fallen by less than a tenth
-    in the whole run. A classifier that is sure of itself saturates its last sigmoid, too, after its loss came down.
+    its bounds. Rings when f exceeds `share` in each of the last `samples` samples (were the median of f not above it,
+    the chance of that would be 2^-8; their least and largest value bound the median at 99 %), the training loss has
+    stood still since f became so large (the Theil-Sen interval of its slope over the calls since then leaves room for
+    a fall of less than `moved` of its level), and it has fallen by less than a tenth in the whole run. A classifier
+    that is sure of itself saturates its last sigmoid, too, after its loss came down.
 
     ## Why is this bad?
     At a bound the derivative is next to 0 (tanh at 0.98: 0.04; sigmoid at 0.99: 0.01), so the layers before it receive
@@ -92,10 +93,9 @@ def saturated_activation(
         return
     for name, s in found.items():
         last = s.value[-samples:]
-        low, high = stats.mean_interval(last) if np.ptp(last) > 0 else (float(last[0]), float(last[0]))
         begin = _begin(s, share)
-        if low > share and _stands_still(loss, begin, moved):
-            yield _finding(name, s, begin, (low, high))
+        if last.min() > share and last.max() <= 1 and _stands_still(loss, begin, moved):
+            yield _finding(name, s, begin, (float(last.min()), float(last.max())))
 
 
 def _begin(s: Series, level: float) -> int:
@@ -118,7 +118,7 @@ def _finding(name: str, s: Series, begin: int, interval: tuple[float, float]) ->
     n = int(np.sum(s.step >= begin))
     message = (
         f"{s.value[-1]:.0%} of the outputs of {name} are within 1 % of the range of a bound at step {int(s.step[-1])} "
-        f"(mean of the last samples {interval[0]:.0%} to {interval[1]:.0%}), so in {n} samples since step {begin}; "
+        f"({interval[0]:.0%} to {interval[1]:.0%} in the last samples), so in {n} samples since step {begin}; "
         f"the training loss has stood still since"
     )
     source = f"act/saturated_frac/{name}"
