@@ -96,19 +96,28 @@ def samples(tensors: Sequence[Tensor]) -> list[Tensor]:
 
 
 def hashes(parts: Sequence[Tensor]) -> Tensor:
-    """A 64-bit hash of each sample: all entries by their sum, ``ENTRIES`` of them by value and place; shape (n,).
+    """A 64-bit hash of each sample, of every entry by value and place; shape (n,).
 
-    Two different samples agree with a chance of about 2^-64: below 1e-9 for any two among a million.
+    Two unlike samples agree with a chance of about 2^-64, below 1e-6 for any two among a million; more entries than
+    ``ENTRIES`` count by the sums of their rows and columns.
     """
     code = torch.zeros(parts[0].shape[0], dtype=torch.int64, device=parts[0].device)
     for rows in parts:
-        salt = crc32(f"{rows.dtype} {tuple(rows.shape[1:])}".encode())
-        bits = rows if rows.dtype == torch.bool else rows.view(_INTEGER_VIEW[rows.element_size()])
-        some = bits[:, :: -(-bits.shape[1] // ENTRIES) | 1].to(torch.int64)
-        place = torch.arange(1, some.shape[1] + 1, device=rows.device) * _ODD[0]
-        by_place = _mixed(some * _ODD[2] + place).sum(dim=1)
-        code = _mixed(code + by_place + _mixed(bits.sum(dim=1, dtype=torch.int64) + salt))
+        salt = crc32(f"{rows.dtype} {rows.shape[1]}".encode())
+        entries = _summed(rows if rows.dtype == torch.bool else rows.view(_INTEGER_VIEW[rows.element_size()]))
+        place = torch.arange(1, entries.shape[1] + 1, device=rows.device) * _ODD[0]
+        code = _mixed(code + salt + _mixed(entries * _ODD[2] + place).sum(dim=1))
     return code
+
+
+def _summed(bits: Tensor) -> Tensor:
+    """The entries as int64; long rows as a table of ``ENTRIES`` columns: the sums of both, and what is left over."""
+    whole = bits.shape[1] // ENTRIES
+    if whole <= 1:
+        return bits.to(torch.int64)
+    table = bits[:, : whole * ENTRIES].unflatten(1, (whole, ENTRIES))
+    sums = [table.sum(dim=1, dtype=torch.int64), table.sum(dim=2, dtype=torch.int64)]
+    return torch.cat([*sums, bits[:, whole * ENTRIES :].to(torch.int64)], dim=1)
 
 
 def varied(rows: Tensor) -> Tensor:
