@@ -18,6 +18,7 @@ _COUNTER = re.compile(
     r"logit_?adjust|la_?loss|ldam|cost_?sensitive|prior_?correct",
     re.IGNORECASE,
 )
+_FEWEST = 20  # samples of a rare class: fewer say little about it
 _NEGATIVE = frozenset(("", "none", "false", "null", "no", "0", "0.0", "off", "random", "randomsampler"))
 _REMEDIES = (
     Remedy("Weight the loss by class, or sample the rare classes more often"),
@@ -57,7 +58,7 @@ def class_imbalance(
     Judges settled predictions: the last 3 evaluations of a task once the evaluation loss no longer falls or the run is
     over. Rings when in each of them a class c
 
-    - is rare: m_c <= `ratio` max_k m_k, for samples m;
+    - is rare: m_c <= `ratio` max_k m_k, for samples m, of which it has 20 at least;
     - is lost: the Wilson upper bound of its recall, at level `level` shared by the rare classes, lies below `factor`
       times the lower bound of the pooled recall of the classes that are not rare; and
     - is called less than `factor` m_c times, where the predictions are recorded: wrong calls are another fault.
@@ -111,7 +112,7 @@ def class_imbalance(
         judged |= bool(run.settled(evaluations))
         signs, stretch = run.persisting(evaluations, in_each(look), in_last(told))
         if signs and not countered:
-            now, last = look(stretch[-1]) | told(stretch[-1]), stretch[-1]
+            now, last = told(stretch[-1]) | look(stretch[-1]), stretch[-1]
             found = [now[sign] for sign in signs]
             evidence = tuple(_evidence(f"evaluation:{key}", last.step, one) for one in found[:5])
             yield _finding(run, key, found, evidence)
@@ -157,8 +158,9 @@ def _rare(
 ) -> dict[int, tuple[float, float, float, float, float]]:
     """Rare classes that are lost: ratio, recall, its upper bound, recall of the rest, its lower bound; by index."""
     most = float(support.max())
-    few = (support > 0) & (support <= ratio * most)
-    rest, right = float(support[~few].sum()), float(hits[~few].sum())
+    few = (support >= _FEWEST) & (support <= ratio * most)
+    frequent = support > ratio * most
+    rest, right = float(support[frequent].sum()), float(hits[frequent].sum())
     if not few.any() or not rest or np.count_nonzero(support) < 2:
         return {}
     bare = level >= 1  # by the estimates alone

@@ -15,6 +15,7 @@ from tocsin.run import Evaluation, Run
 
 _MEASURES = frozenset(("f1", "precision", "recall", "accuracy", "r2", "rmse"))
 _FLOAT = 2e-5  # relative: batch scores in single precision, and their mean
+_TWINS = {"macro": "macro over classes seen", "weighted": "weighted", "micro": "micro", "balanced": "balanced"}
 _REMEDIES = (
     Remedy("Collect all targets and predictions of the evaluation, and compute the metric once", True),
     Remedy(
@@ -31,8 +32,8 @@ class Point:
         evaluation: Where.
         logged: As logged, in its own unit.
         way: Which batch average reproduces it, "" for none.
-        pooled: The pooled value that comes nearest, in the unit of the logged one.
-        gap: Distance to it.
+        pooled: The same score of all samples, in the unit of the logged one.
+        gap: Distance to the pooled value that comes nearest, by any definition.
         slack: Rounding of the logged value.
     """
 
@@ -141,13 +142,14 @@ def _points(kept: Sequence[Evaluation], name: str, metric: metrics.Metric) -> li
     found = []
     for evaluation, value in zip(kept, logged.tolist(), strict=True):
         means = {w: scale * v for w, v in _batchwise(evaluation, metric).items()}
-        pooled = [scale * v for v in _pooled(evaluation, metric.measure).values() if math.isfinite(v)]
+        pooled = {d: scale * v for d, v in _pooled(evaluation, metric.measure).items() if math.isfinite(v)}
         if math.isfinite(value) and means and pooled:
             slack = 1.1 * rounding + _FLOAT * max(1.0, abs(value))
             way = min(means, key=lambda w: abs(means[w] - value))
-            nearest = min(pooled, key=lambda v: abs(v - value))
+            nearest = min(pooled.values(), key=lambda v: abs(v - value))
+            twin = pooled.get(_TWINS.get(way.partition("_")[2], ""), nearest)
             same = way if abs(means[way] - value) <= slack else ""
-            found.append(Point(evaluation, value, same, nearest, abs(nearest - value) / scale, slack / scale))
+            found.append(Point(evaluation, value, same, twin, abs(nearest - value) / scale, slack / scale))
     return found
 
 

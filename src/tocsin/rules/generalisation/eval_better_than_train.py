@@ -13,7 +13,7 @@ from tocsin.findings import Evidence, Finding, NotChecked, Remedy, rule
 from tocsin.run import Floats, Ints, Run, Series
 
 _EXPLAINS = {
-    "dropout": ("dropout", "drop"),
+    "dropout": ("dropout",),
     "stochastic depth": ("droppath", "stochasticdepth"),
     "label smoothing": ("labelsmoothing", "smoothing"),
     "augmentation": (

@@ -23,7 +23,7 @@ _UNKNOWN = "and no training loss is recorded to tell overfitting from divergence
 _SOLVED = 0.97  # of a metric out of 1: what is left to lose is less than seeds differ by
 
 
-@rule("GEN001", needs=(), severity="warning", explains=("RUN004",))
+@rule("GEN001", needs=(), severity="warning", explains=("PRD008", "RUN004"))
 def overfit(run: Run, *, rise: float = 0.05, confidence: float = 0.99) -> Iterator[Finding | NotChecked]:
     """The evaluation loss rises after its minimum while the training loss goes on falling.
 

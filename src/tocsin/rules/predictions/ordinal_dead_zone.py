@@ -17,6 +17,7 @@ from tocsin.run import Confusion, Evaluation, Run, Series, in_each, in_last
 
 _NUMBER = re.compile(r"\s*([-+]?\d+(?:\.\d+)?)\s*(.*?)\s*")
 _FEWEST = 5  # ordered classes: below, a band is most of the scale
+_ALIVE = 3  # classes with hits: with fewer the model is a constant, or nearly
 _SCORES = ("f1", "recall")
 _REMEDIES = (
     Remedy(
@@ -61,7 +62,7 @@ def ordinal_dead_zone(run: Run, *, classes: int = 2, apart: float = 0.2) -> Iter
     last 3 evaluations of a task once the evaluation loss no longer falls or the run is over. A dead zone is a run of at
     least `classes` neighbours, of those that have targets, without one correct prediction (F1 0) in each of them, whose
     pooled recall, 0 of m, has a 95 % Wilson upper bound below 1/K, what blind guessing among the K classes gives, while
-    the lower bound of the recall of all other classes is above it.
+    the lower bound of the recall of all other classes, 3 with hits at least, is above it.
 
     It is a warning where more is possible:
 
@@ -153,7 +154,7 @@ def _dead(evaluation: Evaluation, *, least: int, chance: bool) -> dict[tuple[int
     for classes in _runs(order, [counts.correct[c] == 0 for c in order], least):
         band = _band(counts, classes)
         others, hits = counts.n - band.support, int(counts.correct.sum())
-        if len(classes) < len(order) and (
+        if np.count_nonzero(counts.correct) >= _ALIVE and (
             not chance or band.high < 1 / len(order) < stats.wilson(hits, float(others))[0]
         ):
             found[classes] = band
