@@ -15,9 +15,11 @@ from tocsin.findings import Evidence, Finding, NotChecked, Remedy, Report, rule
 from tocsin.run import Confusion, Evaluation, Event, Moments, Parameter, Run, Series
 
 if TYPE_CHECKING:
+    from tocsin.probes.constants import BestConstant, best_constant
     from tocsin.recorder import Recorder, StopTraining, watch
 
 __all__ = [
+    "BestConstant",
     "Confusion",
     "Evaluation",
     "Event",
@@ -35,26 +37,35 @@ __all__ = [
     "StopTraining",
     "UnknownRule",
     "__version__",
+    "best_constant",
     "check",
     "read",
     "rule",
     "watch",
 ]
 
-_NEEDS_TORCH = {"Recorder", "StopTraining", "watch"}
+_NEEDS_TORCH = {
+    "BestConstant": "probes.constants",
+    "Recorder": "recorder",
+    "StopTraining": "recorder",
+    "best_constant": "probes.constants",
+    "watch": "recorder",
+}
 
 
 def __getattr__(name: str) -> Any:
     """Load the names that need torch when they are first used."""
     if name not in _NEEDS_TORCH:
         raise AttributeError(f"module 'tocsin' has no attribute {name!r}")
+    from importlib import import_module
+
     try:
-        from tocsin import recorder
+        module = import_module(f"tocsin.{_NEEDS_TORCH[name]}")
     except ModuleNotFoundError as error:
         if error.name != "torch":
             raise
         raise ModuleNotFoundError(f"tocsin.{name} needs PyTorch: pip install 'tocsin[torch]'", name="torch") from error
-    return getattr(recorder, name)
+    return getattr(module, name)
 
 
 def __dir__() -> list[str]:
