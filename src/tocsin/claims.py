@@ -7,8 +7,9 @@ and events of the kind ``note``. A folder of several runs alone is no comparison
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 from tocsin import declared, metrics, siblings
 from tocsin.declared import Setting
@@ -110,17 +111,22 @@ def comparisons(runs: Sequence[Run]) -> list[Comparison]:
     if not told:
         return []
     named = _names(runs)
-    mates = {k: set(places) for places in siblings.studies(runs) for k in places}
+    mates: dict[int, set[int]] = {}
+    for places in siblings.studies(runs):
+        for k in places:
+            mates.setdefault(k, set()).update(places)
+    scores = cache(lambda j: _scores(runs[j]))
+    settings = cache(lambda j: _settings(runs[j]))
     found = []
     for k, said in told:
-        others = {j for j, pattern in named.items() if j != k and pattern.search(said.text)}
-        others |= _meant(runs, k, sorted(mates.get(k, ())), said.text)
+        others = {j for j, name in named if j != k and name in said.text and _whole(name).search(said.text)}
+        others |= _meant(k, sorted(mates.get(k, ())), said.text, scores, settings)
         if others:
             found.append(Comparison(k, tuple(sorted(others)), said))
     return found
 
 
-def _names(runs: Sequence[Run]) -> dict[int, re.Pattern[str]]:
+def _names(runs: Sequence[Run]) -> list[tuple[int, str]]:
     """What names each run: its name; the last part of it where that is a run's own, as ``keen-reef-7`` is."""
     told: dict[str, list[int]] = {}
     for k, run in enumerate(runs):
@@ -128,25 +134,30 @@ def _names(runs: Sequence[Run]) -> dict[int, re.Pattern[str]]:
         for name in {run.name, last if _OWN.search(last) else run.name}:
             if len(name) >= _SHORTEST_NAME:
                 told.setdefault(name, []).append(k)
-    own: dict[int, list[str]] = {}
-    for name, places in told.items():
-        if len(places) == 1:
-            own.setdefault(places[0], []).append(name)
-    return {k: re.compile(rf"(?<![\w-])(?:{'|'.join(map(re.escape, each))})(?![\w-])") for k, each in own.items()}
+    return [(places[0], name) for name, places in told.items() if len(places) == 1]
 
 
-def _meant(runs: Sequence[Run], by: int, places: Sequence[int], text: str) -> set[int]:
+def _whole(name: str) -> re.Pattern[str]:
+    return re.compile(rf"(?<![\w-]){re.escape(name)}(?![\w-])")
+
+
+def _meant(
+    by: int,
+    places: Sequence[int],
+    text: str,
+    scores: Callable[[int], set[float]],
+    settings: Callable[[int], set[tuple[str, float]]],
+) -> set[int]:
     """The other runs of the study whose score or setting a text cites, and which nobody else of the study has."""
     if len(places) < 2 or len(places) > _MOST_MATES:
         return set()
     cited = {float(number) for number in _SCORE.findall(text)}
     set_to = {(_GREEK.get(key, key.lower()), float(value)) for key, value in _SET_TO.findall(text)}
     found = set()
-    for wanted, has in ((cited, _scores), (set_to, _settings)):
-        held = {j: has(runs[j]) for j in places} if wanted else {}
-        for what in wanted:
-            holders = [j for j in places if what in held[j]]
-            found |= {holders[0]} - {by} if len(holders) == 1 else set()
+    holders = [[j for j in places if score in scores(j)] for score in cited]
+    holders += [[j for j in places if setting in settings(j)] for setting in set_to]
+    for who in holders:
+        found |= {who[0]} - {by} if len(who) == 1 else set()
     return found
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
@@ -74,7 +75,8 @@ def within_noise(runs: Sequence[Run], *, confidence: float = 0.95) -> Iterator[F
     Newcombe 1998 (method 10); Bouthillier et al. 2021, Accounting for variance in machine learning benchmarks.
     """
     pairs = list(_pairs(runs))
-    judged = [close for pair in pairs if (close := _judge(runs, *pair, confidence)) is not None]
+    spread = cache(lambda metric: siblings.spread_of_seeds(runs, metric))
+    judged = [close for pair in pairs if (close := _judge(*pair, spread, confidence)) is not None]
     if not judged:
         yield NotChecked(
             "needs runs of one sweep, study or group, or notes that compare them, with one score and its number of "
@@ -104,6 +106,9 @@ def _ranked(runs: Sequence[Run]) -> list[Run]:
     return []
 
 
+Spread = Callable[[str], tuple[float, int]]
+
+
 @dataclass(frozen=True)
 class _Close:
     """Two runs, their scores, the noises that cover the difference, and the spread of one run."""
@@ -120,14 +125,14 @@ class _Close:
     confidence: float
 
 
-def _judge(runs: Sequence[Run], mine: Run, other: Run, said: Said | None, confidence: float) -> _Close | None:
+def _judge(mine: Run, other: Run, said: Said | None, seeds: Spread, confidence: float) -> _Close | None:
     """The comparison of two runs; None where no noise of it is known or no score is shared."""
     for metric in siblings.shared_metrics([mine, other]):
         a, b = siblings.score(mine, metric), siblings.score(other, metric)
         if a is None or b is None:
             continue
         sampled = siblings.interval_of_difference(a, b, confidence)
-        spread, freedom = siblings.spread_of_seeds(runs, metric)
+        spread, freedom = seeds(metric)
         if sampled is None and not freedom:
             continue
         intervals = {} if sampled is None else {"evaluation": sampled}
