@@ -115,7 +115,7 @@ def _summed(bits: Tensor) -> Tensor:
     whole = bits.shape[1] // ENTRIES
     if whole <= 1:
         return bits.to(torch.int64)
-    table = bits[:, : whole * ENTRIES].unflatten(1, (whole, ENTRIES))
+    table = bits[:, : whole * ENTRIES].view(-1, whole, ENTRIES)
     sums = [table.sum(dim=1, dtype=torch.int64), table.sum(dim=2, dtype=torch.int64)]
     return torch.cat([*sums, bits[:, whole * ENTRIES :].to(torch.int64)], dim=1)
 

@@ -13,6 +13,7 @@ from tocsin.run import Run, Series
 
 WHOLE = 0.99  # all units but one in a hundred
 CALLS = 64  # training losses that a verdict about their trend needs
+EARLY = 16  # the first forwards are not measured: the hooks wait until they know that the model is not compiled
 LEARNED = 0.1  # of the first loss: a run that has lost so much of it has learned something
 REMEDIES = (
     Remedy("Lower the learning rate, or lengthen its warm-up: one large step can push a whole layer below zero"),
@@ -105,9 +106,10 @@ def dead_relu(run: Run, *, share: float = 0.9, samples: int = 8, moved: float = 
 
 
 def _begin(s: Series, level: float) -> int:
-    """Step of the first sample of the stretch at ``level`` or more that lasts to the end."""
+    """Step where the stretch at ``level`` or more began that lasts to the end: 1 where no early sample is below it."""
     below = np.flatnonzero(s.value < level)
-    return int(s.step[min(below[-1] + 1 if below.size else 0, len(s) - 1)])
+    first = min(below[-1] + 1 if below.size else 0, len(s) - 1)
+    return int(s.step[first]) if first or s.step[0] > EARLY else 1
 
 
 def _stands_still(run: Run, begin: int, moved: float) -> bool:

@@ -12,6 +12,7 @@ from tocsin.learning import fallen
 from tocsin.run import Run, Series
 
 CALLS = 256  # training losses: a warm-up, during which nothing moves, is over by then
+EARLY = 16  # the first forwards are not measured: the hooks wait until they know that the model is not compiled
 LEARNED = 0.1  # of the first loss: a run that has lost so much of it has learned something
 REMEDIES = (
     Remedy("Scale the inputs to mean 0 and sd 1, and initialise for this activation (Xavier)"),
@@ -99,9 +100,10 @@ def saturated_activation(
 
 
 def _begin(s: Series, level: float) -> int:
-    """Step of the first sample of the stretch at ``level`` or more that lasts to the end."""
+    """Step where the stretch at ``level`` or more began that lasts to the end: 1 where no early sample is below it."""
     below = np.flatnonzero(s.value < level)
-    return int(s.step[min(below[-1] + 1 if below.size else 0, len(s) - 1)])
+    first = min(below[-1] + 1 if below.size else 0, len(s) - 1)
+    return int(s.step[first]) if first or s.step[0] > EARLY else 1
 
 
 def _stands_still(loss: Series, begin: int, moved: float) -> bool:
