@@ -1,6 +1,7 @@
 """PRD009: pinned at ln k with a second sign; silent on losses that pass by, lie near or belong to something else."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -170,3 +171,23 @@ def test_a_task_pinned_beside_one_that_learns():
     (found,) = findings(learns | side)
     assert (found.severity, found.subject) == ("warning", "train/loss/side")
     assert not findings(learns | {"train/loss/side": side["train/loss/side"]})  # no accuracy: any quantity
+
+
+def recorded(loss, *, baseline=False, name="val/loss/main_ce"):
+    """Three evaluations that always say the larger of two classes, beside a logged cross-entropy."""
+    target = np.repeat([0, 1], [540, 60])
+    evaluations = [evaluation(k, target, np.zeros(600, int), 2) for k in (1, 2, 3)]
+    if baseline:
+        evaluations.append(replace(evaluations[-1], baseline="prior"))
+    run = Run.of(series={name: [loss] * 3}, evaluations=tuple(evaluations))
+    return check_run(run, [RULE]).findings
+
+
+def test_the_loss_of_the_best_constant_is_evidence_and_a_lower_one_acquits():
+    best = -(0.9 * math.log(0.9) + 0.1 * math.log(0.1))
+    (found,) = recorded(best)
+    assert found.evidence[1].limit == pytest.approx(best)
+    assert found.evidence[1].source == "val/loss/main_ce"
+    assert not recorded(0.8 * best), "the decisions follow the prior, the scores do not"
+    assert recorded(0.8 * best, name="val/loss/other"), "of no known kind"
+    assert not recorded(best, baseline=True), "a baseline finds nothing either"

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from tocsin import guessing, metrics, names, stats, unskilled
+from tocsin import guessing, informed, metrics, names, references, stats, unskilled
 from tocsin.findings import Evidence, Finding, NotChecked, Remedy, rule
-from tocsin.run import Run, Series
+from tocsin.run import Evaluation, Run, Series
 
 _REMEDIES = (
     Remedy("Overfit one small batch: if that fails, the path from input to loss is broken", True),
@@ -58,7 +58,8 @@ def chance_level(
     An accuracy that varies above 1/k + .05 (k >= 7: 4/(3k), at least 1/k + .02) contradicts it and silences the rule.
     Where predictions were recorded, instead: in each of the last 3 evaluations of n >= 200 the accuracy's 99 % Wilson
     interval contains the agreement expected from the margins, sum_c support_c predicted_c / n^2, and does not reach .05
-    above it.
+    above it. Not where a loss of that task is known to be 5 % below that of the best constant (OBJ009) in each of them:
+    then only the decisions are at chance, not what was learned.
 
     A few values are enough where they are ln k to their digits: in the last 3 epochs or evaluations and more, or in the
     last 4 batch losses, the record's first left out, none is further from ln k than e <= .0005 with
@@ -75,6 +76,8 @@ def chance_level(
     error of one half for every input, where 0 and 1 are equally frequent.
 
     For a regression: R2 stays within .02 of 0 in the last half of at least `evaluations` evaluations, the loss is flat.
+
+    Nothing of this rings for a task whose recorded baselines find nothing either (PRD005).
 
     ## Why is this bad?
     ln k is the cross-entropy of equal guesses among k classes (.6931 for 2, 2.3026 for 10). A curve pinned there,
@@ -120,7 +123,7 @@ def chance_level(
     judged = False
     for key, recent in _recorded(run).items():
         judged = True
-        finding = _no_agreement(key, recent)
+        finding = _by_decisions(run, key, recent)
         if finding is not None:
             yield finding
     for finding in _outright(run):
@@ -220,7 +223,8 @@ def _of_one_half(loss: Series) -> Finding:
 
 def _no_skill(run: Run, loss: Series, window: float, evaluations: int) -> Series | None:
     """An R2 of the loss's split that stays at 0 while the loss is flat."""
-    if guessing.flat(loss, window) is None:
+    blind = any(informed.nothing_to_learn(run, key, e) for key, e in run.of_kind("regression").items())
+    if guessing.flat(loss, window) is None or blind:
         return None
     for metric in metrics.of_evaluations(run.series):
         seen = run.series[metric.name].finite
@@ -275,7 +279,16 @@ def _recorded(run: Run) -> dict[str, list[Any]]:
     return found
 
 
-def _no_agreement(key: str, recent: list[Any]) -> Finding | None:
+def _by_decisions(run: Run, key: str, recent: list[Any]) -> Finding | None:
+    """Decisions at chance; None where a loss was beaten all the same, or a baseline says that there is nothing."""
+    known = [list(_losses_beside(run, e)) for e in recent]
+    learned = all(any(_beaten(loss) for loss in losses) for losses in known)
+    if learned or informed.nothing_to_learn(run, key, recent):
+        return None
+    return _no_agreement(key, recent, known[-1])
+
+
+def _no_agreement(key: str, recent: list[Any], losses: list[Evidence]) -> Finding | None:
     for evaluation in recent:
         counts, n = evaluation.confusion, evaluation.n
         expected = float(counts.support @ counts.predicted) / n**2
@@ -290,6 +303,23 @@ def _no_agreement(key: str, recent: list[Any]) -> Finding | None:
         step=recent[0].step,
         evidence=(
             Evidence(f"evaluation:{key}", share, recent[-1].step, expected, (low, high), "accuracy against chance"),
+            *losses,
         ),
         remedies=_REMEDIES,
     )
+
+
+def _losses_beside(run: Run, evaluation: Evaluation) -> Iterator[Evidence]:
+    """The losses of this evaluation against what the best constant costs, where that is known."""
+    for name in run.series:
+        if "loss" not in name.split("/") or names.split_of(name) != evaluation.split:
+            continue
+        if evaluation not in references.evaluations_of(run, name):
+            continue
+        found, (step, value) = references.reference(run, name, evaluation), references.logged(run, name, evaluation)
+        if found is not None and math.isfinite(value):
+            yield Evidence(name, value, step, found.low, text=f"against the best constant ({found.of})")
+
+
+def _beaten(loss: Evidence) -> bool:
+    return isinstance(loss.value, float) and loss.limit is not None and loss.value < 0.95 * loss.limit
