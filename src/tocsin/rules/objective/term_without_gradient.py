@@ -67,7 +67,7 @@ class Membership:
     "OBJ007",
     needs=("loss/path/*",),
     severity="error",
-    explains=("OBJ002", "OBJ003", "OPT001", "PRD001", "PRD002", "PRD003"),
+    explains=("OBJ002", "OBJ003", "OBJ009", "OPT001", "PRD006", "PRD001", "PRD002", "PRD003"),
     live=True,
 )
 def term_without_gradient(

@@ -127,7 +127,7 @@ SMALL_MATTERS = ("negligible", "unexplained", "unknown")  # harmless in a small 
     "OPT001",
     needs=("param/changed/*", "count/optimizer", "parameters"),
     severity="error",
-    explains=("GEN002", "OBJ002", "OBJ003", "PRD001", "PRD002", "PRD003", "PRD004"),
+    explains=("GEN002", "OBJ002", "OBJ003", "OBJ009", "PRD001", "PRD002", "PRD003", "PRD004", "PRD006"),
     live=True,
 )
 def frozen_parameters(run: Run, *, steps: int = 20) -> Iterator[Finding | NotChecked]:

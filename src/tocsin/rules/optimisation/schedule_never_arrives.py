@@ -59,7 +59,7 @@ class Rate:
     when="end",
     explains=(
         "GEN002", "GEN003", "GEN004", "OPT004", "OPT009", "PRD001", "PRD002", "PRD003", "PRD004", "PRD009", "EVL002",
-        "RUN004",
+        "OBJ009", "PRD006", "RUN004",
     ),
 )  # fmt: skip
 def schedule_never_arrives(run: Run, *, arrived: float = 0.5, moved: float = 0.1) -> Iterator[Finding | NotChecked]:

@@ -43,7 +43,7 @@ class Head:
     low: float
 
 
-@rule("PRD011", needs=("evaluations:regression",), explains=("PRD004", "PRD007"))
+@rule("PRD011", needs=("evaluations:regression",), explains=("OBJ009", "PRD004", "PRD006", "PRD007"))
 def constant_head(run: Run, *, spread: float = 0.02, working: float = 0.2) -> Iterator[Finding | NotChecked]:
     """One output of several is nearly constant while others work.
 

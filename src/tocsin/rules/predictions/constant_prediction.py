@@ -45,7 +45,7 @@ class Output:
     severity="error",
     explains=(
         *("PRD001", "PRD003", "PRD004", "PRD007", "PRD009", "PRD010", "PRD011"),
-        *("EVL001", "EVL002", "GEN002", "GEN004", "OBJ009", "RUN004"),
+        *("EVL001", "EVL002", "GEN002", "GEN004", "OBJ009", "PRD006", "RUN004"),
     ),
 )
 def constant_prediction(

@@ -20,7 +20,7 @@ class Shift:
     interval: tuple[float, float]
 
 
-@rule("PRD007", needs=("evaluations:regression",), severity="warning")
+@rule("PRD007", needs=("evaluations:regression",), severity="warning", explains=("OBJ009",))
 def mean_shift(
     run: Run, *, shift: float = 0.2, small: float = 0.1, level: float = 0.01
 ) -> Iterator[Finding | NotChecked]:
