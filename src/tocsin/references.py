@@ -28,8 +28,13 @@ _OF_PRECISION = re.compile(r"prc?(?![a-z])", re.I)  # the area below precision a
 _ANYWAY = {"r2": 0.0, "auc": 0.5, "mcc": 0.0, "kappa": 0.0, "correlation": math.nan}
 
 
-def reference(run: Run, name: str, evaluation: Evaluation | None = None) -> Reference | None:
-    """The reference of the series ``name`` at an evaluation, by default the last of its task; None where unknown."""
+def reference(
+    run: Run, name: str, evaluation: Evaluation | None = None, evaluated: Sequence[Evaluation] | None = None
+) -> Reference | None:
+    """The reference of the series ``name`` at an evaluation, by default the last of its task; None where unknown.
+
+    ``evaluated`` are the evaluations of its task, where the caller has them already.
+    """
     given = run.get(f"reference/{name}")
     if given is not None and len(given.finite):
         return _given(name, given.finite, evaluation)
@@ -39,7 +44,7 @@ def reference(run: Run, name: str, evaluation: Evaluation | None = None) -> Refe
     metric = metrics.read(name)
     if metric is not None and metric.measure in _ANYWAY and not _OF_PRECISION.search(name):
         return _anyway(series, name, metric.measure)
-    evaluated = evaluations_of(run, name)
+    evaluated = evaluations_of(run, name) if evaluated is None else evaluated
     if not evaluated:
         return None
     at = evaluation or evaluated[-1]

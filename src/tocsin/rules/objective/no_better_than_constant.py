@@ -122,7 +122,7 @@ def no_better_than_constant(
             finding = _against_given(run, run.series[name].finite, least, skill, level)
         else:
             evaluations = references.evaluations_of(run, name)
-            look = cache(partial(_beside, run, name, level=level))
+            look = cache(partial(_beside, run, name, evaluations, level=level))
             judged |= any(look(e) is not None for e in run.settled(evaluations))
             finding = _against_targets(run, name, evaluations, look, partial(_holds, least=least), skill)
         if finding is not None:
@@ -153,8 +153,8 @@ def _inactive(run: Run, name: str) -> bool:
     return off or (train is not None and not np.any(train.value[-max(1, len(train) // 4) :]))
 
 
-def _beside(run: Run, name: str, e: Evaluation, *, level: float) -> Beside | None:
-    found = references.reference(run, name, e)
+def _beside(run: Run, name: str, evaluations: list[Evaluation], e: Evaluation, *, level: float) -> Beside | None:
+    found = references.reference(run, name, e, evaluations)
     value = references.logged_at(run, name, e)
     if found is None or not math.isfinite(value) or not math.isfinite(found.high):
         return None
