@@ -46,10 +46,14 @@ class Standing:
         return f"the training loss changed by {self.change:+.1%} [{self.low:+.1%}, {self.high:+.1%}]"
 
 
-def standing(run: Run) -> Standing | None:
-    """Where the training loss stands; None below ``FEWEST`` finite points, and for losses that need not fall."""
+def standing(run: Run, after: float = 0.0) -> Standing | None:
+    """Where the training loss stands; None below ``FEWEST`` finite points, and for losses that need not fall.
+
+    ``after`` is the share of the first points to leave out: the fall to what knows the priors alone is soon over.
+    """
     loss = run.get("train/loss")
     loss = None if loss is None else loss.finite
+    loss = loss if loss is None else loss[int(after * len(loss)) :]
     if loss is None or len(loss) < FEWEST or learning.unlike_progress(run):
         return None
     first, last = learning.ends(loss)

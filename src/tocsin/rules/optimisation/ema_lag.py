@@ -33,8 +33,10 @@ def ema_lag(run: Run, *, behind: float = 0.6) -> Iterator[Finding | NotChecked]:
     ## What it does
     With `t_0` the weights when the watch began, `t` the live and `e` the averaged ones, each sample gives
     `b = 1 - <e - t_0, t - t_0> / |t - t_0|^2`: 0 when the average has gone all the way of the live weights, 1 when it
-    still stands at the start. Over the last fifth of the samples (at least 5), with B the value of the Theil-Sen line
-    at their end and s the robust scatter of a sample about a slow trend, it fires when `B - 1.96 s > behind`.
+    still stands at the start. Over the last fifth of the samples (at least 5), with B the smaller of their median and
+    the value of the Theil-Sen line at their end, and s the standard deviation about that line, it fires when
+
+    `B - 1.96 s > behind`.
 
     The message turns `b` into a horizon `h`, by the lag of an average that follows an even movement for N optimizer
     steps: `b = h (1 - exp(-N / h)) / N`.
@@ -81,8 +83,10 @@ def ema_lag(run: Run, *, behind: float = 0.6) -> Iterator[Finding | NotChecked]:
         yield NotChecked(f"needs {_SAMPLES} samples of an EMA and {_LEAST_STEPS} completed optimizer steps")
         return
     slope = stats.trend(tail.step, tail.value).slope
-    level = float(np.median(tail.value + slope * (tail.step[-1] - tail.step)))
-    half = 1.96 * learning.scatter(tail.value)
+    flat = tail.value + slope * (tail.step[-1] - tail.step)
+    left = flat - np.median(flat)
+    level = min(float(np.median(flat)), float(np.median(tail.value)))
+    half = 1.96 * math.sqrt(float(left @ left) / (len(tail) - 2))
     if level - half > behind:
         yield _finding(lag, tail, level, (level - half, level + half), done, behind)
 

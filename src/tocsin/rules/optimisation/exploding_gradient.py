@@ -14,6 +14,7 @@ from tocsin.run import Run, Series
 
 _BEFORE, _WINDOW, _LASTS = 8, 32, 3
 _LOSSES = 8
+_HEALS = 0.1
 _REMEDIES = (
     Remedy("Go back to the checkpoint before the jump", safe=True),
     Remedy("Clip the gradient norm near its median before the jump, or lower the learning rate by 3"),
@@ -48,7 +49,7 @@ def exploding_gradient(run: Run, *, times: float = 10.0, worse: float = 0.2) -> 
 
     - the median of the up to 8 losses from its step on exceeds that of the 8 before by `worse` and by 6 scatters, and
     - the last fifth of the losses still lies above the level before by `worse` of it and 3 standard errors, and does
-      not fall (the 95 % interval of its Theil-Sen slope reaches 0), or the loss ends in NaN or inf.
+      not fall by a tenth of that (Theil-Sen, 95 % interval), or the loss ends in NaN or inf.
 
     A burst after which the loss comes back is a note; a single spike, and growth while the loss falls, are silent.
 
@@ -130,7 +131,9 @@ def _judge(run: Run, norm: Series, loss: Series, burst: Burst, worse: float) -> 
     _, last = learning.ends(loss, 0.2, 3)
     tail = loss[len(loss) - max(5, len(loss) // 5) :]
     stays = last.value - level > max(worse * abs(level), 3 * last.error)
-    stays = stays and not stats.trend(tail.step, tail.value).falling and step < int(tail.step[0]) + 1
+    slope = stats.trend(tail.step, tail.value)
+    heals = slope.falling and -slope.slope * float(tail.step[-1] - tail.step[0]) > _HEALS * (last.value - level)
+    stays = stays and not heals and step <= int(tail.step[0])
     dies = not math.isfinite(run.series["train/loss"].value[-1])
     severity: Severity = "warning" if stays or dies else "note"
     peak = burst.begin + int(np.argmax(norm.value[burst.begin : burst.end]))

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tocsin import movement, stats
+from tocsin import learning, movement, stats
 from tocsin.findings import Evidence, Finding, NotChecked, Remedy, Severity, rule
 from tocsin.run import Floats, Run, Series
 
+_FIRST, _FELL = 0.2, 0.5
 _ORDERED = 0.05
 _ROUNDED = 1e-12  # no sum of float32 numbers changes by less
 _SAMPLES, _DEPTH, _ENTRIES, _LEAST_STEPS = 5, 4, 16, 20
@@ -62,10 +63,11 @@ def vanishing_gradient(
     - `B / F > gap` in 95 % of the samples, and
     - G rises with depth over all layers, not between two of them (Kendall's test of their order, p < .05).
 
-    It then fires where that does harm: the training loss stands still (no fall of 5 % in its 95 % interval, none of
-    2 % by estimate, no evaluation improved) and, unless the optimizer is scale-free, `u_B / u_F > slower` in 95 % of
-    the samples. A note where the loss falls but the front stands: `u_B / u_F > slower` and the sum of u_F over
-    all optimizer steps is below `moved`.
+    It then fires where that does harm: after its first fifth, in which any network learns the priors of the classes or
+    the mean of the targets, the training loss stands still (no fall of 5 % in its 95 % interval, none of 2 % by
+    estimate, no evaluation improved), it has not fallen by half in all, and, unless the optimizer is scale-free,
+    `u_B / u_F > slower` in 95 % of the samples. A note where the loss falls but the front stands: `u_B / u_F > slower`
+    and the sum of u_F over all optimizer steps is below `moved`.
 
     ## Why is this bad?
     Each sigmoid multiplies the gradient by at most 1/4, so after eight layers at most 1.5e-5 is left. The front layers
@@ -112,7 +114,7 @@ def vanishing_gradient(
     Hochreiter 1991; Glorot & Bengio 2010, Understanding the difficulty of training deep feedforward neural networks.
     Mann 1945.
     """
-    layers, stands = _layers(run), movement.standing(run)
+    layers, stands = _layers(run), movement.standing(run, _FIRST)
     if len(layers) < _DEPTH or stands is None or movement.completed(run) < _LEAST_STEPS:
         yield NotChecked(
             f"needs {_DEPTH} weights with {_SAMPLES} samples, {_LEAST_STEPS} completed steps and {movement.FEWEST} "
@@ -127,7 +129,8 @@ def vanishing_gradient(
     updates = _gap(*([_log(x.ratio, _ROUNDED) for x in part] for part in (front, back)))
     lagging = updates is not None and updates.low > slower
     far = max(movement.path(run, x.ratio) for x in front)
-    harm = stands.still and (lagging or movement.scale_free(run) is True)
+    fallen = learning.fallen(run.series["train/loss"].finite)
+    harm = stands.still and fallen < _FELL and (lagging or movement.scale_free(run) is True)
     if harm or (lagging and far < moved):
         yield _finding(layers, third, grads, updates, far, stands, None if harm else "note", gap)
 
