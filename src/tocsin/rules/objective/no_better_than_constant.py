@@ -29,14 +29,14 @@ _WORSE = 0.98  # above the constant by as much: no longer the mean of a task wit
 
 @dataclass(frozen=True)
 class Beside:
-    """A logged loss at one evaluation, its reference, and the interval of what the predictions save of it."""
+    """A logged loss at one evaluation, and its reference."""
 
     value: float
     reference: Reference
-    saved: stats.Interval
 
 
 Look = Callable[[Evaluation], Beside | None]
+Saves = Callable[[Evaluation], stats.Interval]
 
 
 @rule("OBJ009", needs=(), severity="warning", explains=("PRD006",))
@@ -122,9 +122,10 @@ def no_better_than_constant(
             finding = _against_given(run, run.series[name].finite, least, skill, level)
         else:
             evaluations = references.evaluations_of(run, name)
-            look = cache(partial(_beside, run, name, evaluations, level=level))
+            look = cache(partial(_beside, run, name, evaluations))
+            saves = cache(partial(_saved, loss_names.loss_of(run, name), confidence=1 - level))
             judged |= any(look(e) is not None for e in run.settled(evaluations))
-            finding = _against_targets(run, name, evaluations, look, partial(_holds, least=least), skill)
+            finding = _against_targets(run, name, evaluations, look, saves, least, skill)
         if finding is not None:
             yield finding
     if not judged:
@@ -153,22 +154,20 @@ def _inactive(run: Run, name: str) -> bool:
     return off or (train is not None and not np.any(train.value[-max(1, len(train) // 4) :]))
 
 
-def _beside(run: Run, name: str, evaluations: list[Evaluation], e: Evaluation, *, level: float) -> Beside | None:
+def _beside(run: Run, name: str, evaluations: list[Evaluation], e: Evaluation) -> Beside | None:
     found = references.reference(run, name, e, evaluations)
     value = references.logged_at(run, name, e)
     if found is None or not math.isfinite(value) or not math.isfinite(found.high):
         return None
-    if found.of != "Gaussian NLL" and found.high <= 0:
-        return None
-    loss = loss_names.loss_of(run, name) or Loss(found.of)
-    return Beside(value, found, _saved(e, loss, 1 - level))
+    return Beside(value, found) if found.of == "Gaussian NLL" or found.high > 0 else None
 
 
-def _saved(e: Evaluation, loss: Loss, confidence: float) -> stats.Interval:
+def _saved(told: Loss | None, e: Evaluation, *, confidence: float) -> stats.Interval:
     """Interval of the share of the constant's cost that the recorded predictions save; of kappa for classes."""
     if e.kind != "regression":
         shown = informed.skill(e, confidence)
         return (shown.low, shown.high) if shown is not None else stats.NAN
+    loss = told or Loss("MSE")
     delta = number(loss.parameters.get("beta" if loss.family == "smooth L1" else "delta")) or 1.0
     rows = []
     for m in e.moments:
@@ -187,26 +186,22 @@ def _floor(found: Reference, least: float) -> float:
     return found.high - (1 - least) * (1.0 if found.of == "Gaussian NLL" else found.high)
 
 
-def _holds(seen: Beside | None, least: float) -> bool:
-    return seen is not None and seen.value >= _floor(seen.reference, least)
-
-
 def _against_targets(
-    run: Run, name: str, evaluations: list[Evaluation], look: Look, holds: Callable[[Beside | None], bool], skill: float
+    run: Run, name: str, evaluations: list[Evaluation], look: Look, saves: Saves, least: float, skill: float
 ) -> Finding | None:
     def held(e: Evaluation) -> dict[str, Beside]:
         seen = look(e)
-        return {name: seen} if seen is not None and holds(seen) else {}
+        return {name: seen} if seen is not None and seen.value >= _floor(seen.reference, least) else {}
 
     def shown(e: Evaluation) -> dict[str, Beside]:
-        return {n: seen for n, seen in held(e).items() if seen.saved[1] <= skill}
+        return {n: seen for n, seen in held(e).items() if saves(e)[1] <= skill}
 
     signs, stretch = run.persisting(evaluations, in_each(shown), in_last(held))
     seen = look(stretch[-1]) if signs else None
     if seen is None:
         return None
     severity = _severity(run, stretch[-1], evaluations, seen)
-    return None if severity is None else _finding(run, name, stretch, seen, severity)
+    return None if severity is None else _finding(run, name, stretch, seen, saves(stretch[-1]), severity)
 
 
 def _severity(run: Run, e: Evaluation, evaluations: list[Evaluation], seen: Beside) -> Severity | None:
@@ -221,9 +216,11 @@ def _severity(run: Run, e: Evaluation, evaluations: list[Evaluation], seen: Besi
     return "warning" if any(s is not None and s.beats(0.01) for s in skills) else "note"
 
 
-def _finding(run: Run, name: str, stretch: list[Evaluation], seen: Beside, severity: Severity) -> Finding:
+def _finding(
+    run: Run, name: str, stretch: list[Evaluation], seen: Beside, saved: stats.Interval, severity: Severity
+) -> Finding:
     r, last = seen.reference, stretch[-1]
-    low, high = seen.saved
+    low, high = saved
     what = "agree with the targets beyond chance by" if last.kind != "regression" else "save"
     confirmed = "" if math.isnan(low) else f"; the predictions {what} {100 * low:.2g} to {100 * high:.2g} %"
     above = f", and predicting zero {r.zero:.4g}" if math.isfinite(r.zero) and seen.value > r.zero else ""
@@ -234,7 +231,7 @@ def _finding(run: Run, name: str, stretch: list[Evaluation], seen: Beside, sever
         step=stretch[0].step,
         evidence=(
             Evidence(name, seen.value, references.logged(run, name, last)[0], r.high, text="against the best constant"),
-            Evidence(f"evaluation:{last.key}", None, last.step, 0.0, seen.saved, "share that the predictions save"),
+            Evidence(f"evaluation:{last.key}", None, last.step, 0.0, saved, "share that the predictions save"),
         ),
         remedies=_REMEDIES,
         severity=severity,
