@@ -44,6 +44,7 @@ def test_recorded_label_spaces():
         ({"dataset": "cifar10"}, {"dataset": "svhn"}),
         ({"data": {"snr_range": [0, 30]}}, {"data": {"snr_range": [-20, 30]}}),
         ({"fold": 1}, {"fold": 2}),
+        ({"data": {"dataset_name": "a", "subset": "x"}}, {"data": {"dataset_name": "a", "subset": "y"}}),
         ({"score_metric": "f1_macro"}, {"score_metric": "f1_micro"}),
         ({"snr_classes": [1, 2, 3]}, {"snr_classes": [1, 2]}),
     ],
@@ -60,6 +61,8 @@ def test_what_makes_another_question(one, two):
         ({"dataset": "cifar10"}, {}),  # not told is not different
         ({"class_weights": [1, 2]}, {"class_weights": [1, 3, 4]}),
         ({"label_smoothing": 0.1}, {"label_smoothing": 0.2}),
+        ({"lora": {"target_modules": "q"}, "lr_range": 1}, {"lora": {"target_modules": "v"}, "lr_range": 2}),
+        ({"augment": {"crop_range": [0, 1]}, "task_weight": 1}, {"augment": {"crop_range": [0, 2]}, "task_weight": 2}),
     ],
 )
 def test_silent_beside_it(one, two):

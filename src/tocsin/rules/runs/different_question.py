@@ -9,7 +9,14 @@ from tocsin.findings import Evidence, Finding, NotChecked, Remedy, rule
 from tocsin.run import Run
 
 _QUESTION = frozenset({"dataset", "datasets", "task", "fold", "target", "targets", "metric", "split"})
+_PLAIN = frozenset(("name", "names", "id", "column", "col", "key", "val", "test", "eval", "score", "main"))
 _RANGE = frozenset(("range", "subset"))
+_OF_DATA = frozenset(
+    {
+        *("data", "dataset", "datasets", "task", "label", "labels", "target", "targets", "class", "classes", "input"),
+        *("snr", "date", "dates", "year", "years", "age", "ages"),
+    }
+)
 _FEW = 4
 _REMEDIES = (
     Remedy("Score both runs on the classes and samples that they have in common", safe=True),
@@ -87,10 +94,20 @@ def _apart(mine: Run, other: Run) -> dict[str, tuple[str, str]]:
     found = _classes(mine, other)
     classes = {key.partition(":")[2] for key in found}
     for key, (a, b) in siblings.differences([mine, other]).items():
-        words = set(declared.words_of(key.rpartition(".")[2]))
-        if words & (_QUESTION | _RANGE) and not siblings.is_seed(key) and "none" not in (a, b) and key not in classes:
+        if _asks(key) and not siblings.is_seed(key) and "none" not in (a, b) and key not in classes:
             found[f"config:{key}"] = (a, b)
     return found
+
+
+def _asks(key: str) -> bool:
+    """Whether a setting says what is asked: ``dataset``, ``task_name``, a range of the data; not ``target_modules``."""
+    words = set(declared.words_of(key.rpartition(".")[2]))
+    return (len(words & _QUESTION) == 1 and words <= _QUESTION | _PLAIN) or _bounds(key)
+
+
+def _bounds(key: str) -> bool:
+    """Whether a setting bounds the data: ``snr_range``, ``data.subset``; not ``lr_range`` or ``crop_range``."""
+    return bool(set(declared.words_of(key.rpartition(".")[2])) & _RANGE and set(declared.words_of(key)) & _OF_DATA)
 
 
 def _classes(mine: Run, other: Run) -> dict[str, tuple[str, str]]:
@@ -131,7 +148,7 @@ def _questions(run: Run) -> dict[str, str]:
     """The label spaces and ranges that a run tells, by key."""
     found = {key: str(classes) for key, classes in siblings.label_spaces(run).items()}
     for setting in declared.of_config(run.config):
-        if set(setting.words) & _RANGE:
+        if _bounds(setting.path):
             found[f"config:{setting.path}"] = siblings.text_of(setting)
     return found
 
