@@ -15,7 +15,7 @@ SORTED = np.where(AT % 10 < 4, 2.0, 0.5)
 
 
 def run_of(*, loss=SORTED, likeness=0.4, orders=None, batches=PER):
-    first = np.flatnonzero(AT < np.minimum(8, batches))
+    first = np.flatnonzero(np.isin(AT, range(min(8, batches))))
     prints = AT[first] + 1 if orders is None else np.asarray(orders)
     series = {"train/loss": Series.of("", loss, epoch=EPOCH)}
     series["input/fingerprint/train"] = Series.of("", prints, step=first + 1, epoch=EPOCH[first])

@@ -36,8 +36,8 @@ def test_it_rings_from_the_first_step():
     assert (found.severity, found.step, found.rang_at) == ("warning", 1, 181)
     assert found.message == (
         "in eval mode the output of bn is off by 0.99 sd at step 320 (0.90 on a training batch): its running "
-        "statistics are not those of the batches, so in each of the last 8 evaluations, and the evaluation loss is 5 times the "
-        "training loss"
+        "statistics are not those of the batches, so in each of the last 8 evaluations, and the evaluation loss is 5 "
+        "times the training loss"
     )
 
 

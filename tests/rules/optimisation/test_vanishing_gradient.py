@@ -43,8 +43,8 @@ def test_sgd():
     assert (found.severity, found.step) == ("warning", 1)
     assert found.message == (
         "the gradient of the first 2 of 8 weights (0.weight ...) is 1e+06 [7.5e+05, 1.3e+06] times smaller than that "
-        "of the last 2 (7.weight), and its updates 1e+06 times: all optimizer steps moved the front by at most 2e-07 of "
-        "its size; the training loss changed by -1.0% [-2.1%, +0.2%]"
+        "of the last 2 (7.weight), and its updates 1e+06 times: all optimizer steps moved the front by at most 2e-07 "
+        "of its size; the training loss changed by -1.0% [-2.1%, +0.2%]"
     )
 
 

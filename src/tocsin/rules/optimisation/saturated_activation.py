@@ -100,10 +100,10 @@ def saturated_activation(
 
 
 def _begin(s: Series, level: float) -> int:
-    """Step where the stretch at ``level`` or more began that lasts to the end: 1 where no early sample is below it."""
+    """Step where the stretch at ``level`` or more began that lasts to the end: 0 where no early sample is below it."""
     below = np.flatnonzero(s.value < level)
     first = min(below[-1] + 1 if below.size else 0, len(s) - 1)
-    return int(s.step[first]) if first or s.step[0] > EARLY else 1
+    return int(s.step[first]) if first or s.step[0] > EARLY else 0
 
 
 def _stands_still(loss: Series, begin: int, moved: float) -> bool:
