@@ -45,6 +45,7 @@ _REMEDIES = (
         "GEN004",
         "OBJ006",
         "OPT004",
+        "OPT005",
         "OPT011",
         "OPT012",
         "PRD001",
