@@ -89,17 +89,23 @@ class GradientLife:
             self._forget()
             return
         version, kind = grad._version, None
-        if self._grad is not None:
-            same = self._grad() is grad
-            guess = "new" if not same else "same" if version == self._version + 1 else "touched"
+        held = self._grad
+        if held is None or held() is not grad:
+            guess = "new"
+            self._grad = weakref.ref(grad)
+        else:
+            guess = "same" if version == self._version + 1 else "touched"
+        if held is not None:
             kind = (guess, self._stepped)
             self._count(kind, tensor)
-        if kind is None or kind[0] == "new":
-            self._grad = weakref.ref(grad)
-            self._passes = self._passes or 1
-        self._version, self._moved, self._attempts = version, tensor._version, self._attempted()
+        else:
+            self._passes = 1
+        self._version, self._moved = version, tensor._version
+        if self.scaler is not None:
+            self._attempts = self._attempted()
         self._stepped = self._others = False
-        self._no_clears |= self.inside  # a closure: the steps in between cannot be seen
+        if self.inside:  # a closure: the steps in between cannot be seen
+            self._no_clears = True
         if self._handle is not None:
             self.meter.run("gradient life", self._looked, kind)
 
@@ -120,9 +126,11 @@ class GradientLife:
         self._carried += self._added
         self._added = self._passes = 0
         self._stepped = self._used = True
-        grad = tensor.grad
-        if grad is not None and self._grad is not None:  # unscaling, clipping, a sanitiser: what they left was used
-            self._grad, self._version = weakref.ref(grad), grad._version
+        grad, held = tensor.grad, self._grad
+        if grad is not None and held is not None:  # unscaling, clipping, a sanitiser: what they left was used
+            self._version = grad._version
+            if held() is not grad:
+                self._grad = weakref.ref(grad)
 
     # Every pass
 

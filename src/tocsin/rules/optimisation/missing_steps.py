@@ -53,7 +53,7 @@ class Plan:
     severity="warning",
     explains=(
         "EVL002", "GEN002", "GEN003", "GEN004", "OBJ006", "OBJ009", "OPT004", "OPT008", "OPT009", "OPT014", "PRD001",
-        "PRD002", "PRD003", "PRD004", "PRD009",
+        "PRD002", "PRD003", "PRD004", "PRD007", "PRD008", "PRD009", "PRD012", "RUN004",
     ),
     live=True,
 )  # fmt: skip
@@ -196,7 +196,7 @@ def _against(run: Run, plan: Plan, epochs: Epochs, share: float) -> Finding | No
     where = (
         f"{_per(epochs.backward, 'backward pass')} an epoch: the loss is closed outside the loop over batches"
         if few_passes
-        else "a step uses more batches than declared"
+        else "fewer than declared, though each batch has its backward pass"
     )
     return _finding(
         run,

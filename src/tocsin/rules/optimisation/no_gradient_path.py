@@ -51,7 +51,7 @@ KINDS = {
     severity="error",
     explains=(
         "EVL002", "GEN002", "GEN004", "OBJ002", "OBJ003", "OBJ009", "OPT001", "PRD001", "PRD002", "PRD003", "PRD004",
-        "PRD009", "PRD011",
+        "PRD008", "PRD009", "PRD011", "RUN004",
     ),
     live=True,
 )  # fmt: skip
