@@ -143,8 +143,15 @@ def metric_disconnected(
             yield _never_right(stuck, better)
         elif 0 < len(stuck) < zeros:
             yield NotChecked(f"{series.name} is {stuck.value[0]:g} in {len(stuck)} evaluations: needs {zeros} to tell")
+        elif enough and not _has_trend(run):
+            yield NotChecked(f"{series.name} is {stuck.value[0]:g} in {len(stuck)} evaluations: no loss has 5 values")
     if not judged:
         yield NotChecked("needs an accuracy, F1, precision, recall, R2 or error of the predictions (run.metrics)")
+
+
+def _has_trend(run: Run) -> bool:
+    """Whether some loss has the 5 values that a trend needs."""
+    return any(len(s.finite) >= 5 for name, s in run.series.items() if "loss" in name.split("/"))
 
 
 def _says_task(rest: frozenset[str], tasks: set[str]) -> bool:

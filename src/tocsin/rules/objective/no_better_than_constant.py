@@ -13,7 +13,7 @@ from tocsin import informed, loss_names, metrics, names, references, stats
 from tocsin.findings import SETTLED, Evidence, Finding, NotChecked, Remedy, Severity, rule, since
 from tocsin.loss_names import Loss
 from tocsin.reference_losses import Reference, each_cost, number
-from tocsin.run import Evaluation, Run, Series, in_each, in_last
+from tocsin.run import Evaluation, Floats, Ints, Run, Series, in_each, in_last
 
 _REMEDIES = (
     Remedy("Print predictions beside targets for one batch: scale, sign, units, which output belongs to which", True),
@@ -58,7 +58,8 @@ def no_better_than_constant(
 
     Which loss a series is must be said by its name (`val/loss/depth_mse`), by the configuration, or by its digits being
     those of the predictions' squared or absolute error. A logged `reference/<loss name>` stands for C otherwise: then
-    the last 3 values (all of them flat, or the run over) and the interval of their mean decide.
+    the last 3 values (all of them flat, or the run over) and the interval of their mean decide; of values still in
+    motion, the band about their Theil-Sen line that holds them all, at its end.
 
     A warning where the loss is above C by 2 % or more (.02 nats), or above what predicting zero costs, or where a
     recorded baseline beats chance, for classes, and against a logged reference. A regression that merely stays at C is
@@ -251,6 +252,8 @@ def _against_given(run: Run, series: Series, least: float, skill: float, level: 
     start = int(np.flatnonzero(~at_least)[-1]) + 1 if not at_least.all() else 0
     stood = series[start:]
     low, high = stats.mean_interval(stood.value / found.high, 1 - level)
+    if math.isnan(low) and len(stood) >= 5:
+        low, high = _at_the_end(stood.step, stood.value / found.high)
     if low <= 1 - skill or (math.isnan(low) and np.ptp(stood.value) > skill * found.high):
         return None
     return Finding(
@@ -266,6 +269,12 @@ def _against_given(run: Run, series: Series, least: float, skill: float, level: 
         ),
         remedies=_REMEDIES,
     )
+
+
+def _at_the_end(steps: Ints, ratios: Floats) -> tuple[float, float]:
+    """Where the lowest and the highest parallel to the Theil-Sen line that touch a value end: for a curve in motion."""
+    level = ratios - stats.trend(steps, ratios).slope * (steps - steps[-1])
+    return float(level.min()), float(level.max())
 
 
 def _flat(series: Series) -> bool:
