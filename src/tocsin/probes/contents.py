@@ -104,10 +104,20 @@ def hashes(parts: Sequence[Tensor]) -> Tensor:
     code = torch.zeros(parts[0].shape[0], dtype=torch.int64, device=parts[0].device)
     for rows in parts:
         salt = crc32(f"{rows.dtype} {rows.shape[1]}".encode())
-        entries = _summed(rows if rows.dtype == torch.bool else rows.view(_INTEGER_VIEW[rows.element_size()]))
+        entries = _summed(_words(rows))
         place = torch.arange(1, entries.shape[1] + 1, device=rows.device) * _ODD[0]
         code = _mixed(code + salt + _mixed(entries * _ODD[2] + place).sum(dim=1))
     return code
+
+
+def _words(rows: Tensor) -> Tensor:
+    """The bytes of each row as integers: eight at a time where that fits, which is several times as fast."""
+    if rows.dtype == torch.bool:
+        return rows
+    size = rows.element_size()
+    if rows.shape[1] * size % 8:
+        return rows.view(_INTEGER_VIEW[size])
+    return (rows.clone() if rows.storage_offset() * size % 8 else rows).view(torch.int64)
 
 
 def _summed(bits: Tensor) -> Tensor:
