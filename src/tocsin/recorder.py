@@ -146,6 +146,7 @@ class Recorder:
         self._lrs: dict[str, float] = {}
         self._told: dict[str, float] = {}
         self._charged = 0.0
+        self._noted = 0
         self._timed = False
 
     # What the user calls
@@ -441,9 +442,11 @@ class Recorder:
                     self._lrs[name] = self._ledger.row[name] = lr
 
     def _note_parameters(self) -> None:
-        self._instruments.tensors.scan()
-        table = tuple(self._instruments.tensors.table())
-        tables = self._ledger.columns.tables
+        tensors, tables = self._instruments.tensors, self._ledger.columns.tables
+        tensors.scan()
+        if tensors.version == self._noted:
+            return
+        self._noted, table = tensors.version, tuple(tensors.table())
         if not tables or table != tables[-1][1]:
             tables.append((self.step, table))
             self._ledger.writer.parameters(table, self.step)

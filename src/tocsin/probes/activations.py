@@ -16,6 +16,7 @@ from tocsin.probes.hook import Hook, Meter
 from tocsin.probes.normalisation import NormalisationLag, uncompiled
 
 MOST_MODULES = 32
+MOST_ENTRIES = 2**18  # looked at for dead units, of as many samples as that is, but no fewer than the next line
 LEAST_ROWS = 16  # fewer, and a living unit is often silent in all of them
 EDGE = 0.01  # of the range: so near a bound counts as saturated
 ACTIVATIONS = (
@@ -94,7 +95,8 @@ class Activations:
 
 def dead_frac(output: Tensor, axis: int) -> Tensor:
     """Share of the units along ``axis`` of a rectifier's output that are exactly 0 everywhere else."""
-    units = output.detach()
+    rows = max(LEAST_ROWS, MOST_ENTRIES * output.shape[0] // output.numel())
+    units = output.detach()[: rows if axis % output.dim() else None]
     return (units.amax(dim=[d for d in range(units.dim()) if d != axis % units.dim()]) == 0).float().mean()
 
 

@@ -15,7 +15,7 @@ from torch.optim import Optimizer
 
 from tocsin.probes import measures
 from tocsin.probes.hook import Hook, Meter
-from tocsin.probes.tensors import Tensors
+from tocsin.probes.tensors import Tensors, by_device
 
 Values = dict[str, Tensor | float]
 UPDATE_SHARE, UPDATE_MOST = 200, 4096
@@ -28,7 +28,7 @@ class RawGradients:
         self.tensors = tensors
         self.meter = meter
         self._handles: list[Any] = []
-        self._seen: dict[str, tuple[int, Tensor, Tensor | float]] = {}
+        self._seen: dict[str, tuple[int, Tensor | float, Tensor | float]] = {}
 
     @property
     def fired(self) -> bool:
@@ -55,14 +55,14 @@ class RawGradients:
         def take(p: Tensor) -> None:
             if p.grad is None:
                 return
-            size = measures.norm(p.grad)
+            size: Tensor | float = measures.norm(p.grad)
             bad: Tensor | float = 0.0
             # On the CPU a look at the norm is free, and the count is needed only when the norm is not finite.
-            if size.device.type != "cpu":
+            if p.grad.device.type != "cpu":
                 bad = measures.nonfinite(p.grad)
-            elif not math.isfinite(size.item()):
-                bad = measures.nonfinite(p.grad)
-                size = measures.norm(measures.dense(p.grad).double()) if bad == 0 else size
+            elif not math.isfinite(size := float(size)):
+                bad = float(measures.nonfinite(p.grad))
+                size = float(measures.norm(measures.dense(p.grad).double())) if bad == 0 else size
             self._seen[name] = (self._seen.get(name, (0,))[0] + 1, size, bad)
 
         return take
@@ -77,11 +77,8 @@ class RawGradients:
             values[f"grad/count/{name}"] = float(count)
             if size is not None:
                 values[f"grad/norm/{name}"] = size / scale
-        device = next(iter(self._seen.values()))[1].device
-        sizes = torch.stack([size.to(device).double() for _, size, _ in self._seen.values()])
-        values["grad/norm"] = torch.linalg.vector_norm(sizes) / scale
-        bad = [b if isinstance(b, Tensor) else torch.tensor(b) for _, _, b in self._seen.values()]
-        values["grad/nonfinite"] = torch.stack([b.to(device).double() for b in bad]).sum()
+        values["grad/norm"] = _total([size for _, size, _ in self._seen.values()]) / scale
+        values["grad/nonfinite"] = _sum([bad for _, _, bad in self._seen.values()])
         return values
 
 
@@ -93,7 +90,7 @@ class AppliedGradients:
         self._names = {id(p): name for name, p in tensors.measured.items()}
         self._before: dict[str, Tensor] = {}
         self._values: Values = {}
-        self._totals: dict[int, tuple[Tensor, Tensor | float]] = {}
+        self._totals: dict[int, tuple[Tensor | float, Tensor | float]] = {}
 
     def arm(self) -> None:
         """Measure the next completed step of each optimizer."""
@@ -112,29 +109,30 @@ class AppliedGradients:
         with_gradient = [(name, p, p.grad) for name, p in self._mine(optimizer) if p.grad is not None]
         if not with_gradient:
             return
-        sizes = []
-        for name, p, grad in with_gradient:
-            sizes.append(measures.norm(grad))
+        for name, _, grad in with_gradient:
             zero, at_max = measures.zero_and_max_frac(grad)
             self._values[f"grad/at_max_frac/{name}"] = at_max
             self._values[f"grad/zero_frac/{name}"] = zero
-            old = self._before.get(name)
-            if old is not None:
-                self._values[f"update/ratio/{name}"] = measures.norm(self._sampled(p) - old) / measures.norm(old)
-        total = torch.linalg.vector_norm(torch.stack([s.to(sizes[0].device).double() for s in sizes]))
-        counted = total.device.type != "cpu" or not math.isfinite(total.item())
-        bad = [measures.nonfinite(g).to(total.device) for _, _, g in with_gradient] if counted else []
-        self._totals[id(optimizer)] = (total, torch.stack(bad).sum() if bad else 0.0)
+        moved = {name: self._sampled(p) for name, p, _ in with_gradient if name in self._before}
+        for names, now in by_device(moved, moved.values()):
+            old = [self._before[name] for name in names]
+            ratios = measures.norms([a - b for a, b in zip(now, old, strict=True)]) / measures.norms(old)
+            here = ratios.tolist() if ratios.device.type == "cpu" else ratios.unbind()
+            self._values |= {f"update/ratio/{name}": ratio for name, ratio in zip(names, here, strict=True)}
+        grads = [grad for _, _, grad in with_gradient]
+        groups = by_device(map(str, range(len(grads))), grads)
+        total = _total([torch.linalg.vector_norm(measures.norms(group), dtype=torch.float64) for _, group in groups])
+        counted = isinstance(total, Tensor) or not math.isfinite(total)
+        self._totals[id(optimizer)] = (total, _sum([measures.nonfinite(g) for g in grads]) if counted else 0.0)
 
     def read(self) -> Values:
         """The values of each optimizer's last completed step in the window; nothing when none was completed."""
         self._before.clear()
         if not self._totals:
             return {}
-        totals = [total for total, _ in self._totals.values()]
-        bad = [torch.as_tensor(b, device=totals[0].device).double() for _, b in self._totals.values()]
-        norm = torch.linalg.vector_norm(torch.stack([total.to(totals[0].device) for total in totals]))
-        return {**self._values, "grad/applied_norm": norm, "grad/applied_nonfinite": torch.stack(bad).sum()}
+        norm = _total([total for total, _ in self._totals.values()])
+        bad = _sum([bad for _, bad in self._totals.values()])
+        return {**self._values, "grad/applied_norm": norm, "grad/applied_nonfinite": bad}
 
     def _mine(self, optimizer: Optimizer) -> list[tuple[str, Tensor]]:
         held = (p for group in optimizer.param_groups for p in group["params"])
@@ -143,3 +141,21 @@ class AppliedGradients:
     @staticmethod
     def _sampled(p: Tensor) -> Tensor:
         return measures.strided(p, min(UPDATE_MOST, max(16, p.numel() // UPDATE_SHARE)))
+
+
+def _total(sizes: list[Tensor | float]) -> Tensor | float:
+    """Norm of the whole from the norms of its parts; a float where all are on the host."""
+    if all(not isinstance(s, Tensor) or s.device.type == "cpu" for s in sizes):
+        known = [float(s) for s in sizes]
+        return math.nan if any(map(math.isnan, known)) else math.hypot(*known)
+    device = next(s.device for s in sizes if isinstance(s, Tensor) and s.device.type != "cpu")
+    whole: Tensor = torch.linalg.vector_norm(torch.stack([torch.as_tensor(s).to(device).double() for s in sizes]))
+    return whole
+
+
+def _sum(counts: list[Tensor | float]) -> Tensor | float:
+    """Sum of counts, a float where all are on the host."""
+    if all(not isinstance(c, Tensor) or c.device.type == "cpu" for c in counts):
+        return float(sum(float(c) for c in counts))
+    device = next(c.device for c in counts if isinstance(c, Tensor) and c.device.type != "cpu")
+    return torch.stack([torch.as_tensor(c).to(device).double() for c in counts]).sum()

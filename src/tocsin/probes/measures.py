@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 
 import torch
 from torch import Tensor
 
-SHARE_ENTRIES = 16384
+SHARE_ENTRIES = 4096
 WEIGHED_ENTRIES = 4096
 PART_ENTRIES, MOST_PARTS = 2**16, 64
 _INTEGER_VIEW = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
@@ -60,8 +61,11 @@ def norm(tensor: Tensor) -> Tensor:
 
 
 def norms(tensors: Sequence[Tensor]) -> Tensor:
-    """L2 norms of several tensors on one device, shape (n,)."""
-    return torch.stack([norm(t) for t in tensors])
+    """L2 norms of several tensors on one device, in float32 at least, shape (n,)."""
+    real = [dense(t) for t in tensors]
+    if {t.dtype for t in real} <= {torch.float32, torch.float64}:
+        return torch.stack(torch._foreach_norm(real))
+    return torch.stack([norm(t) for t in real])
 
 
 def nonfinite(tensor: Tensor) -> Tensor:
@@ -135,5 +139,11 @@ def fingerprint(tensor: Tensor, most: int = 4096) -> Tensor:
 
 
 def _weights(entries: Tensor) -> Tensor:
-    """A weight of its own for each place, int64."""
-    return torch.arange(1, entries.numel() + 1, device=entries.device, dtype=torch.int64) * 2654435761 + 1
+    """A weight of its own for each place, int64, shape (n,)."""
+    most = max(WEIGHED_ENTRIES, entries.numel())
+    return _all_weights(most, entries.device)[: entries.numel()]
+
+
+@lru_cache(maxsize=8)
+def _all_weights(n: int, device: torch.device) -> Tensor:
+    return torch.arange(1, n + 1, device=device, dtype=torch.int64) * 2654435761 + 1

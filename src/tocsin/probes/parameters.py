@@ -20,7 +20,7 @@ class ParameterState:
     def __init__(self, tensors: Tensors, ema: nn.Module | None = None) -> None:
         self.tensors = tensors
         self.ema = getattr(ema, "module", ema)
-        self._sums: dict[str, Tensor] = {}
+        self._sums: dict[str, Tensor | int] = {}
         self._start: dict[str, Tensor] = {}
         self.read()
 
@@ -30,9 +30,11 @@ class ParameterState:
         names, held = list(self.tensors.measured), [p.detach() for p in self.tensors.measured.values()]
         for name, p in zip(names, held, strict=True):
             now, old = measures.bits(p), self._sums.get(name)
-            if old is not None and old.device == now.device:
+            self._sums[name] = here = int(now) if now.device.type == "cpu" else now
+            if isinstance(here, int) and isinstance(old, int):
+                values[f"param/changed/{name}"] = float(here != old)
+            elif isinstance(old, Tensor) and old.device == now.device:
                 values[f"param/changed/{name}"] = (now != old).float()
-            self._sums[name] = now
         totals = [torch.linalg.vector_norm(measures.norms(group)) for _, group in by_device(names, held)]
         if not totals:
             return values

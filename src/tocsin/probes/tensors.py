@@ -32,16 +32,18 @@ class Tensors:
         self.all: dict[str, nn.Parameter] = {}
         self.measured: dict[str, nn.Parameter] = {}
         self._signature: tuple[object, ...] = ()
+        self.version = 0
         self.scan()
 
     def scan(self) -> bool:
         """Look at the model again; whether anything changed since the last scan."""
         named = [(name, p) for name, p in self.model.named_parameters() if not is_lazy(p)]
         known = self.optimized()
-        signature = tuple((name, id(p), p.requires_grad, id(p) in known) for name, p in named)
+        signature = tuple((name, id(p), p.requires_grad, id(p) in known, p.dtype, p.shape) for name, p in named)
         if signature == self._signature:
             return False
         self._signature = signature
+        self.version += 1
         self.all = dict(named)
         trainable = [(name, p) for name, p in named if p.requires_grad and _has_entries(p)]
         stride = max(1, -(-len(trainable) // MOST_TENSORS))
