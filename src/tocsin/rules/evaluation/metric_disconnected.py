@@ -127,26 +127,32 @@ def metric_disconnected(
         elif stretch:
             yield NotChecked(f"{name} differs in {len(stretch)} evaluations, too few to tell: needs {least}")
     for series in stuck_scores.unattended(run):
-        judged, stuck = True, stuck_scores.trailing_default(series)
-        enough = stuck_scores.evaluations(stuck) >= zeros
-        loss = stuck_scores.fallen_loss(run, series, stuck) if enough else None
-        perfect = stuck_scores.perfect_term(run, stuck) if len(stuck) >= zeros else None
-        if loss is not None:
-            yield _default(stuck, loss)
-        elif perfect is not None:
-            yield _opposed(stuck, perfect)
-        elif (cheap := stuck_scores.cheap_loss(run, series)) is not None:
-            yield _unaffordable(*cheap)
-        elif (free := stuck_scores.free_errors(run, series)) is not None:
-            yield _unpaid(*free)
-        elif (better := stuck_scores.hopeless(run, stuck)) is not None:
-            yield _never_right(stuck, better)
-        elif 0 < len(stuck) < zeros:
-            yield NotChecked(f"{series.name} is {stuck.value[0]:g} in {len(stuck)} evaluations: needs {zeros} to tell")
-        elif enough and not _has_trend(run):
-            yield NotChecked(f"{series.name} is {stuck.value[0]:g} in {len(stuck)} evaluations: no loss has 5 values")
+        judged = True
+        yield from _stuck(run, series, zeros)
     if not judged:
         yield NotChecked("needs an accuracy, F1, precision, recall, R2 or error of the predictions (run.metrics)")
+
+
+def _stuck(run: Run, series: Series, zeros: int) -> Iterator[Finding | NotChecked]:
+    """What the log alone tells of one score that recorded predictions cannot answer for."""
+    stuck = stuck_scores.trailing_default(series)
+    enough = stuck_scores.evaluations(stuck) >= zeros
+    loss = stuck_scores.fallen_loss(run, series, stuck) if enough else None
+    perfect = stuck_scores.perfect_term(run, stuck) if len(stuck) >= zeros else None
+    if loss is not None:
+        yield _default(stuck, loss)
+    elif perfect is not None:
+        yield _opposed(stuck, perfect)
+    elif (cheap := stuck_scores.cheap_loss(run, series)) is not None:
+        yield _unaffordable(*cheap)
+    elif (free := stuck_scores.free_errors(run, series)) is not None:
+        yield _unpaid(*free)
+    elif (better := stuck_scores.hopeless(run, stuck)) is not None:
+        yield _never_right(stuck, better)
+    elif 0 < len(stuck) < zeros:
+        yield NotChecked(f"{series.name} is {stuck.value[0]:g} in {len(stuck)} evaluations: needs {zeros} to tell")
+    elif enough and not _has_trend(run):
+        yield NotChecked(f"{series.name} is {stuck.value[0]:g} in {len(stuck)} evaluations: no loss has 5 values")
 
 
 def _has_trend(run: Run) -> bool:
