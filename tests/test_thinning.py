@@ -104,7 +104,7 @@ def test_short_runs_and_foreign_logs_are_left_alone() -> None:
 def test_parts_of_one_quantity_share_its_bound() -> None:
     assert group_of("grad/norm/layers.0.weight") == group_of("grad/norm/b") != group_of("grad/norm")
     assert group_of("train/loss") == group_of("loss") == ""
-    assert (cap_of(1), cap_of(100), cap_of(10**6)) == (16_384, 2621, 512)
+    assert (cap_of(1), cap_of(100), cap_of(10**6)) == (16_384, 1310, 512)
 
 
 @settings(max_examples=60, deadline=None)

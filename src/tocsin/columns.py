@@ -27,7 +27,7 @@ from tocsin.thinning import (
 Row = tuple[int, int | None, float, Mapping[str, float]]
 Table = tuple[int, tuple[Parameter, ...]]
 TABLE_BYTES = 2**22
-FRESH = 2**19
+FRESH = 2**18
 
 
 def _names(row: Row) -> tuple[str, ...]:

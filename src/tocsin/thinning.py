@@ -17,7 +17,7 @@ import numpy as np
 from tocsin.run import Evaluation, Event, Ints, Run, Series
 
 T = TypeVar("T")
-FEWEST, MOST, TOGETHER = 512, 16_384, 2**18
+FEWEST, MOST, TOGETHER = 512, 16_384, 2**17
 LATEST, NUMBERLESS = 64, 64
 FEW = 8
 EVALUATION_BYTES, EVENT_BYTES = 2**25, 2**20
