@@ -36,8 +36,9 @@ docs: $(STAMP)       ## Build the HTML documentation into docs/_build
 	$(BIN)/python docs/transcripts.py
 	$(BIN)/sphinx-build -q -W -b html docs docs/_build/html
 
-bench: $(STAMP)      ## Slower evidence: overhead, readers against their peers and on damaged files, detection over seeds
+bench: $(STAMP)      ## Slower evidence: overhead, memory, readers against their peers and on damaged files, detection over seeds
 	$(BIN)/python benchmarks/overhead.py
+	$(BIN)/python benchmarks/memory.py
 	$(BIN)/python benchmarks/readers.py
 	$(BIN)/python benchmarks/fuzz_readers.py
 	$(BIN)/python benchmarks/scale.py
