@@ -66,7 +66,7 @@ def test_exact_zeros_are_no_gradient():
         (run_of(ran=0.0), "unused"),
         (run_of(role="embedding"), "routed"),
         (run_of(had=30), "lost"),
-        (run_of(ran=None, sizes={**SIZES, "trunk.weight": 9000}), "unknown"),
+        (run_of(ran=None, sizes={**SIZES, "trunk.weight": 9000}, exit="finished"), "unknown"),
     ],
 )
 def test_what_may_be_meant_is_a_note(run, kind):

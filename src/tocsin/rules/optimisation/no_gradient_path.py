@@ -67,7 +67,8 @@ def no_gradient_path(run: Run, *, steps: int = 20) -> Iterator[Finding | NotChec
     upper end of the 95 % Wilson interval, which the finding states.
 
     Tensors that hold less than half of the trainable entries (a head whose turn has not come) must stay without for
-    5 `steps`, or to the run's end. What they are is told apart, one finding each:
+    5 `steps`, or to the run's end; those below a tenth always to the end. What they
+    are is told apart, one finding each:
 
     - cut: their module runs in training forwards, but nothing comes back. An error when they hold >= 10 % of the
       trainable entries, else a warning;
@@ -129,7 +130,7 @@ def no_gradient_path(run: Run, *, steps: int = 20) -> Iterator[Finding | NotChec
         group = [w for w in found if w.kind == kind]
         share = sum(w.parameter.size for w in group) / max(1, entries)
         if share < _MOST and run.exit == "running":
-            group = [w for w in group if w.completed >= _LONG * steps]
+            group = [w for w in group if w.completed >= _LONG * steps and share >= _LARGE]
         if group and len(group) < len(trainable):
             yield _finding(run, kind, group, len(trainable), entries)
 
