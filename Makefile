@@ -43,6 +43,7 @@ bench: $(STAMP)      ## Slower evidence: overhead, memory, readers against their
 	$(BIN)/python benchmarks/fuzz_readers.py
 	$(BIN)/python benchmarks/scale.py
 	$(BIN)/python benchmarks/constellation_faults.py
+	$(BIN)/python benchmarks/detection --split all --json benchmarks/results/detection.json
 
 browser: $(STAMP)    ## Report in headless Chromium; skipped with a reason where there is none
 	$(BIN)/python -m pytest -m browser -rs

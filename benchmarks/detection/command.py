@@ -16,8 +16,9 @@ import os
 import sys
 import time
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor, as_completed
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +60,8 @@ def run_all(
     """The results of these cells in their order, and the cells that raised, with what they raised."""
     done: dict[Cell, dict[str, Any]] = {}
     failed: list[tuple[Cell, str]] = []
-    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
+    pool_of = partial(ProcessPoolExecutor, mp_context=multiprocessing.get_context("spawn"))
+    with pool_of(workers) if workers else ThreadPoolExecutor(1) as pool:
         jobs = {pool.submit(store.result, cell, folder, observer): cell for cell in cells}
         for job in as_completed(jobs):
             try:
@@ -85,7 +87,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--tasks", nargs="+", choices=sorted(TASKS), default=[])
     parser.add_argument("--variants", nargs="+", choices=sorted(VARIANTS), default=[], metavar="NAME")
     parser.add_argument("--seeds", nargs="+", type=int, choices=splits.SEEDS, default=[])
-    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--workers", type=int, default=2, help="processes; 0 stays in this one")
     parser.add_argument("--json", type=Path, help="write the tables and every run's outcome here")
     parser.add_argument("--cell", type=Cell.parse, help="one run, task/variant/seed, unchecked")
     parser.add_argument("--observer", choices=sorted(OBSERVERS), default="tocsin")
