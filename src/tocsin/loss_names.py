@@ -115,7 +115,9 @@ def _told(entry: Any) -> Loss | None:
     if isinstance(entry, Mapping):
         said = next((entry[key] for key in _TYPES if isinstance(entry.get(key), str)), "")
         family = family_in(said.rpartition(".")[2])
-        nested: Mapping[str, Any] = next((entry[k] for k in ("params", "kwargs", "args") if isinstance(entry.get(k), Mapping)), {})
+        nested: Mapping[str, Any] = next(
+            (entry[k] for k in ("params", "kwargs", "args") if isinstance(entry.get(k), Mapping)), {}
+        )
         return Loss(family, {**entry, **nested}) if family else None
     return None
 
