@@ -53,6 +53,7 @@ ISSUE = {
     "BatchNorm statistics lag": "batchnorm-lag",
     "reseeded evaluation": "reseeded-evaluation",
     "val = test": "val-is-test",
+    "val = test, both scored at each epoch": "val-is-test-each-epoch",
     "early stop too soon": "early-stop-too-soon",
     "constant head": "constant-head",
     "mean shift": "mean-shift",

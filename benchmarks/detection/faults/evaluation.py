@@ -51,6 +51,20 @@ class ValIsTest(Training):
 
 
 @fault(
+    "val-is-test-each-epoch",
+    tasks=("digits-mlp", "cancer", "diabetes", "autoencoder"),
+    expects="EVL005",
+    why="as val-is-test, and both splits are scored at every epoch: EVL005 is its definition",
+)
+class ValIsTestEachEpoch(ValIsTest):
+    """The one file is scored twice an epoch, under both names."""
+
+    def evaluate(self, split: str, observer: Observer) -> dict[str, float]:
+        metrics = super().evaluate(split, observer)
+        return metrics | super().evaluate("test", observer) if split == "val" else metrics
+
+
+@fault(
     "early-stop-too-soon",
     tasks=("digits-mlp", "chars", "diabetes", "autoencoder"),
     expects="GEN003",

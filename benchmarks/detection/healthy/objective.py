@@ -133,6 +133,19 @@ class Patience(Training):
 
 
 @healthy(
+    "both-splits-each-epoch",
+    tasks=("digits-mlp", "cancer", "diabetes", "autoencoder"),
+    why="validation and test set are scored at every epoch, and they are two sets",
+)
+class BothSplits(Training):
+    """The test set's scores are shown beside the validation set's."""
+
+    def evaluate(self, split: str, observer: Observer) -> dict[str, float]:
+        metrics = super().evaluate(split, observer)
+        return metrics | super().evaluate("test", observer) if split == "val" else metrics
+
+
+@healthy(
     "seeded-evaluation",
     tasks=("digits-mlp", "digits-two", "cancer", "autoencoder", "constellation"),
     why="the evaluation draws from a seed of its own and gives the generator back as it was",
