@@ -133,6 +133,21 @@ class TestHealthyNeighbours:
         assert not found
         assert "detached copies" in why.reason
 
+    @pytest.mark.parametrize("factor", [1.0, 0.3])
+    def test_detached_copies_beside_the_live_terms(self, factor):
+        mod, ce, distance = losses()
+        terms = {"a": mod, "b": ce, "a_shown": factor * mod, "b_shown": factor * ce, "all_shown": mod + ce}
+        paths = {"a": 1, "b": 1, "a_shown": 0, "b_shown": 0, "all_shown": 0}
+        assert check_run(run_of(mod + ce, terms, paths), [OBJ007]).findings == []
+        terms, paths = terms | {"distance": distance}, paths | {"distance": 0}
+        (found,) = findings(run_of(mod + ce + distance, terms | {"all_shown": mod + ce + distance}, paths))
+        assert (found.severity, found.subject) == ("error", "distance")
+
+    def test_detached_copy_of_a_total_whose_terms_are_not_all_passed(self):
+        mod, ce, _ = losses()
+        run = run_of(mod + ce, {"a": mod, "shown": mod + ce}, {"a": 1, "shown": 0})
+        assert judge(OBJ007, run, {}) == ([], None)
+
     def test_logged_quantity_that_is_no_part_of_the_total(self):
         mod, ce, distance = losses()
         accuracy = 1 - ce / 4 + np.random.default_rng(3).normal(0, 0.01, ce.size)

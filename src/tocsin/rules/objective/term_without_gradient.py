@@ -13,6 +13,7 @@ from tocsin.run import Floats, Ints, Run, Series
 from tocsin.stats import Weight, weight_in_sum
 
 ZERO_SAMPLES = 8
+COPY = 1e-5  # of each value: some hundred float32 roundings
 DIFFERENTIABLE = (
     Remedy("Write the term with a differentiable quantity: the expectation over the probabilities, not argmax"),
     Remedy("Pass to run.losses the same tensor that is added to the loss, before any .item() or .detach()", safe=True),
@@ -31,6 +32,11 @@ class Table:
     def part(self, rows: slice) -> Table:
         """Some of the calls."""
         return Table(self.step[rows], self.total[rows], self.names, self.terms[rows])
+
+    def without(self, names: Collection[str]) -> Table:
+        """The table less some terms."""
+        kept = [k for k, name in enumerate(self.names) if name not in names]
+        return Table(self.step, self.total, [self.names[k] for k in kept], self.terms[:, kept])
 
     def column(self, name: str) -> Floats:
         """Values of ``total`` or of one term."""
@@ -87,7 +93,8 @@ def term_without_gradient(
     w_j sd(l_j) > `share` sd(total). The same fit with another live term in place of `total` finds a term hidden
     inside a composite one. If the fit is as good and w_j is about 0, the term is only logged: silent. If the terms
     do not account for the total but w_j is still significantly above 0: a **warning**, after 2 `window` calls.
-    Otherwise "not checked".
+    Otherwise "not checked". Values that are those of `total` or of a live term times a constant, to within 1e-5, are a
+    copy for the log: silent.
 
     A term *with* a path whose gradient at the shared trunk is exactly 0 at every one of >= 8 samples, while another
     term's is not, is a warning if some tensor of an optimizer also receives exactly no gradient, else a note (heads
@@ -143,8 +150,8 @@ def term_without_gradient(
     ## Known limits
     Silent when terms are floats, when `total` is a float or detached, when no other term has a path, when fewer than
     `least` calls were made, and when the losses move so smoothly (full-batch training) that the terms cannot be told
-    apart. A composite term that hides the cut term is seen only if its other parts are passed too. Wrong when a
-    *detached copy* of a live term is passed beside live terms: pass the term itself. Wrong for a term that cannot
+    apart. A composite term that hides the cut term is seen only if its other parts are passed too. Wrong when a term is
+    passed as a *detached copy* only, beside live terms: pass the term itself. Wrong for a term that cannot
     depend on the parameters by design (the entropy of soft targets): ignore the rule for that run.
 
     ## References
@@ -182,12 +189,16 @@ def _pathless(
         yield NotChecked(f"{name} has no gradient path: whether it is part of total shows after {least} calls")
         return
     table = suspect.table
+    live = {n for n, path in paths.items() if path.value.any()} - {name}
+    copies = {n for n in table.names if n not in live and _is_copy(table, n, live)}
+    if name in copies:
+        return
     if not np.ptp(table.column(name)):
         if not suspect.had_path and run.exit != "running":
             yield _finding(run, suspect, _idle_text(suspect), "note")
         return
-    live = {n for n, path in paths.items() if path.value.any()} - {name}
-    found = [m for rows in _windows(table, window) for m in _memberships(rows, name, live, r2, share)]
+    own = table.without(copies)
+    found = [m for rows in _windows(own, window) for m in _memberships(rows, name, live, r2, share)]
     likely = [m for m in found if m.weight.share > share]
     part = max(likely, key=lambda m: m.weight.r2, default=None)
     if part is not None and part.weight.r2 > r2:
@@ -199,6 +210,18 @@ def _pathless(
         yield _finding(run, suspect, _open_text(suspect, part), "warning", part)
     else:
         yield NotChecked(f"{name} has no gradient path, but the terms passed do not account for total: pass all terms")
+
+
+def _is_copy(table: Table, name: str, live: Collection[str]) -> bool:
+    """Whether ``name`` is total or a live term, times a constant: shown, and trained through the other."""
+    mine = table.column(name)
+    for other in ("total", *(n for n in table.names if n in live)):
+        whole = table.column(other)
+        power = float(whole @ whole)
+        factor = float(whole @ mine) / power if power > 0 and math.isfinite(power) else 0.0
+        if factor and np.ptp(mine) > 0 and bool((np.abs(mine - factor * whole) <= COPY * np.abs(mine)).all()):
+            return True
+    return False
 
 
 def _suspect(run: Run, name: str, path: Series) -> Suspect | None:
