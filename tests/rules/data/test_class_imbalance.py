@@ -111,3 +111,16 @@ def test_a_vocabulary_is_no_imbalance():
         evaluations=[Evaluation("val", "main", s, "classes", text.n, confusion=text) for s in (1, 2, 3)],
     )
     assert {f.severity for f in check_run(run, [find_rule("DAT001")]).findings} == {"note"}
+
+
+def test_one_lost_class_of_many_alike_is_a_warning():
+    """Thirty classes of one size and one that has a twentieth of it: an exception, not a tail."""
+    support = np.array([400] * 30 + [20])
+    dense = np.diag(np.where(support > 20, support, 0))
+    dense[30, 0] = 20
+    counts = Confusion.of(dense)
+    run = Run.of(
+        config={"loss": "cross_entropy"},
+        evaluations=[Evaluation("val", "main", s, "classes", counts.n, confusion=counts) for s in (1, 2, 3)],
+    )
+    assert [f.severity for f in check_run(run, [find_rule("DAT001")]).findings] == ["warning"]
