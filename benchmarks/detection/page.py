@@ -49,9 +49,9 @@ def _peers(peers: Mapping[str, Any] | None) -> str:
 
 Other tools on the same held-out runs (seed {seeds}), each installed from the package index into an environment of its
 own, at its defaults (`python benchmarks/peers`). Log tools are given every step's loss, learning rate and gradient
-norm; loop tools run inside the same training; one-batch tools are given model, batch and optimizer before it. The words that
-count as naming a cause were fixed before they ran; hints on speed do not count as alarms. SageMaker Debugger's rules
-run in closed containers: its published thresholds are re-stated by us, on our own records.
+norm; loop tools run inside the same training; one-batch tools are given model, batch and optimizer before it. The
+words that count as naming a cause were fixed before they ran; hints on speed do not count as alarms. SageMaker
+Debugger's rules run in closed containers: its published thresholds are re-stated by us, on our own records.
 
 """
     return text + _table(("tool", "runs", "detected", "cause named", "healthy runs alarmed", "failed"), rows)
