@@ -9,9 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from tocsin import learning, stats
-from tocsin.run import Floats, Ints, Run, Series
+from tocsin.run import Floats, Ints, Parameter, Run, Series
 
 FEWEST = 16
+_SAMPLES = 8
 _CHANGE, _HIDDEN = 0.02, 0.05
 _ADAM = ("adam", "adafactor", "lion", "rmsprop", "adagrad", "lamb", "adadelta", "novograd", "sophia", "muon")
 
@@ -80,6 +81,28 @@ def held(series: Series, steps: Ints) -> Floats:
     """The latest value at each of ``steps`` of a series that is recorded when it changes; 0 before its first point."""
     at = np.searchsorted(series.step, steps, side="right") - 1
     return np.where(at >= 0, series.value[at.clip(0)], 0.0)
+
+
+def starved(run: Run, since: int = 0) -> list[Parameter]:
+    """Trainable tensors of an optimizer that got no gradient, or exactly 0, in every sample since a step.
+
+    Samples are those of a whole gradient above 0 where it was recorded; at least 8 of them.
+    """
+    whole = run.get("grad/norm")
+    found = []
+    for p in run.parameters:
+        count, norm = run.get(f"grad/count/{p.name}"), run.get(f"grad/norm/{p.name}")
+        known = [s for s in (count, norm) if s is not None]
+        if not (known and p.requires_grad and p.in_optimizer):
+            continue
+        steps = np.unique(np.concatenate([s.step for s in known]))
+        if whole is not None:
+            steps = np.intersect1d(steps, whole.step[np.isfinite(whole.value) & (whole.value > 0)])
+        steps = steps[steps >= since]
+        without = np.concatenate([s.step[s.value == 0] for s in known])
+        if steps.size >= _SAMPLES and np.isin(steps, without).all():
+            found.append(p)
+    return found
 
 
 def completed(run: Run) -> int:
