@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from tocsin.findings import Evidence, Finding, NotChecked, Remedy, Severity, rule
-from tocsin.run import Floats, Ints, Run, Series
+from tocsin.movement import starved
+from tocsin.run import Floats, Ints, Parameter, Run, Series
 from tocsin.stats import Weight, weight_in_sum
 
 ZERO_SAMPLES = 8
@@ -73,9 +74,12 @@ class Membership:
     "OBJ007",
     needs=("loss/path/*",),
     severity="error",
-    explains=("OBJ002", "OBJ003", "OBJ009", "OPT001", "PRD006", "PRD001", "PRD002", "PRD003"),
+    explains=(
+        "EVL002", "OBJ002", "OBJ003", "OBJ009", "OPT001", "OPT002", "PRD001", "PRD002", "PRD003", "PRD004", "PRD006",
+        "PRD007", "PRD008", "PRD009", "PRD011",
+    ),
     live=True,
-)
+)  # fmt: skip
 def term_without_gradient(
     run: Run, *, window: int = 64, least: int = 32, r2: float = 0.999, share: float = 0.01
 ) -> Iterator[Finding | NotChecked]:
@@ -99,7 +103,8 @@ def term_without_gradient(
     A term *with* a path whose gradient at the shared trunk is exactly 0 at every one of >= 8 samples, while another
     term's is not, is a warning if some tensor of an optimizer also receives exactly no gradient, else a note (heads
     on detached features are often deliberate). A term that lost its path after having one is a note, and so is, when
-    the run ends, a term that never had a path and never changed.
+    the run ends, a term that never had a path and never changed. That one is a warning where tensors that bear its
+    name (or any, while a task of its name is evaluated) never got a gradient although their module runs in training.
 
     ## Why is this bad?
     `argmax`, `detach`, `.item()`, `no_grad`, `round`, or an exception handler that returns 0 cut the graph without
@@ -195,7 +200,8 @@ def _pathless(
         return
     if not np.ptp(table.column(name)):
         if not suspect.had_path and run.exit != "running":
-            yield _finding(run, suspect, _idle_text(suspect), "note")
+            heads = _its_head(run, name)
+            yield _finding(run, suspect, _idle_text(suspect, heads), "warning" if heads else "note")
         return
     own = table.without(copies)
     found = [m for rows in _windows(own, window) for m in _memberships(rows, name, live, r2, share)]
@@ -279,28 +285,23 @@ def _zero_at_trunk(run: Run, paths: dict[str, Series]) -> Iterator[Finding]:
         values = run.get(f"train/loss/{name}")
         if values is None or not values.value[np.isin(values.step, norm.step)].any():
             continue  # an inactive term
-        starved = _starved(run)
-        tail = f"; {len(starved)} trainable tensors ({starved[0]}, ...) receive none either" if starved else ""
+        idle = starved(run)
+        tail = f"; {len(idle)} trainable tensors ({idle[0].name}, ...) receive none either" if idle else ""
         message = (
             f"The gradient of {name} at the shared trunk is exactly 0 in {len(norm)} of {len(norm)} samples since step "
             f"{norm.step[0]}, although it has a graph; {pulling[0]} pulls with {norms[pulling[0]].value[-1]:.3g}{tail}"
         )
         evidence = [_point(norm, "gradient norm at the trunk"), _point(norms[pulling[0]], "another term's")]
         yield Finding(
-            message, name, int(norm.step[0]), tuple(evidence), DIFFERENTIABLE[:1], "warning" if starved else "note"
+            message, name, int(norm.step[0]), tuple(evidence), DIFFERENTIABLE[:1], "warning" if idle else "note"
         )
 
 
-def _starved(run: Run) -> list[str]:
-    """Trainable tensors held by an optimizer whose gradient was absent or exactly 0 in every sample."""
-    found = []
-    for p in run.parameters:
-        count, norm = run.get(f"grad/count/{p.name}"), run.get(f"grad/norm/{p.name}")
-        none = count is not None and len(count) >= ZERO_SAMPLES and not count.value.any()
-        zero = norm is not None and len(norm) >= ZERO_SAMPLES and not norm.value.any()
-        if p.requires_grad and p.in_optimizer and (none or zero):
-            found.append(p.name)
-    return found
+def _its_head(run: Run, name: str) -> list[Parameter]:
+    """Tensors that never got a gradient in training forwards and belong to a term: by name, or as it is evaluated."""
+    ran = [p for p in starved(run) if (seen := run.get(f"module/ran/{p.module}")) is not None and seen.value.any()]
+    evaluated = any(e.task.lower() == name.lower() for e in run.own_evaluations)
+    return [p for p in ran if evaluated or name.lower() in p.name.lower().split(".")]
 
 
 def _text(suspect: Suspect, part: Membership) -> str:
@@ -322,12 +323,12 @@ def _open_text(suspect: Suspect, part: Membership) -> str:
     )
 
 
-def _idle_text(suspect: Suspect) -> str:
+def _idle_text(suspect: Suspect, heads: list[Parameter]) -> str:
     value = suspect.table.column(suspect.name)
-    return (
-        f"{suspect.cut}, and was exactly {value[0]:.4g} at all {value.size} calls: switched off, or an exception "
-        f"handler that returns a constant"
-    )
+    why = "switched off, or an exception handler that returns a constant"
+    if heads:
+        why = f"nothing else trains {heads[0].name} ({len(heads)} tensors without gradient), which runs in training"
+    return f"{suspect.cut}, and was exactly {value[0]:.4g} at all {value.size} calls: {why}"
 
 
 def _finding(run: Run, suspect: Suspect, text: str, severity: Severity, part: Membership | None = None) -> Finding:
@@ -337,7 +338,8 @@ def _finding(run: Run, suspect: Suspect, text: str, severity: Severity, part: Me
         _point(suspect.samples, "1 with, 0 without a gradient path"),
         Evidence(value.name, float(value.value[-1]), int(value.step[-1]), 0.0, interval, "interval: weight in the sum"),
     )
-    return Finding(text, suspect.name, suspect.begin, evidence, DIFFERENTIABLE, severity)
+    begin = suspect.begin if suspect.had_path else 0  # it never had one: written so, before training
+    return Finding(text, suspect.name, begin, evidence, DIFFERENTIABLE, severity)
 
 
 def _point(series: Series, text: str) -> Evidence:
