@@ -115,6 +115,8 @@ def turned(course: Course, lost: float, rise: float) -> bool:
 def leap(loss: Series) -> Leap | None:
     """The leap of a loss to 1000 times its first value and more, within its first 20 values; None where there is none.
 
+    The value before or after the top is 10 times the first as well, unless the loss is gone: one odd batch is no leap.
+
     Args:
         loss: All points, those that are no numbers too.
     """
@@ -125,7 +127,10 @@ def leap(loss: Series) -> Leap | None:
     top = int(np.argmax(known))
     if known[top] < _BURST * size[0]:
         return None
+    high = known >= 10 * size[0]
     gone = not np.isfinite(loss.value[-1]) and not np.isfinite(loss.value[max(_FIRST, top + 1) :]).any()
+    if not (gone or high[max(1, top - 1) : top + 2].sum() > 1):
+        return None
     return Leap(float(size[0]), float(known[top]), int(loss.step[top]), gone)
 
 

@@ -81,7 +81,7 @@ def lr_too_high(run: Run, *, lost: float = 0.5, rise: float = 0.2) -> Iterator[F
 
     - **leapt**: within its first 20 values the loss grows to 1000 times the first one. An error where it is no number
       from then on: the steps diverged, and NaN (AMP003) is how that ends. A warning where it is finite again and no
-      evaluation improves afterwards;
+      evaluation improves afterwards, or none leaves a guess;
     - **blown up**: within 32 optimizer steps the norm of the parameters grows to 5 times that of the first sample, in
       the first fifth of the run the loss reaches twice its first value (and 6 scatters more), and it ends above half of
       that; a note where it ends below. Initial weights have the size at which signals neither grow nor vanish; steps
@@ -137,17 +137,18 @@ def lr_too_high(run: Run, *, lost: float = 0.5, rise: float = 0.2) -> Iterator[F
 
     ## Known limits
     Needs 10 points (2 for the leapt and the absurd, 3 for most plainer forms); the blown up needs `param/norm` of our
-    own records. A leap into NaN may also come from a single batch of another scale. Silent in reinforcement learning and adversarial
-    training, whose losses need not fall. Wrong where the training data become harder for good (a curriculum whose last
-    stage learns nothing), and where a regression on large targets logs an accuracy that means nothing but stays
-    between 0.05 and 0.6. The cause is a likelihood: bad data from the turn on look the same; a lower rate in a sibling
-    run tells. Oscillation that stays within the noise of the parts is not seen.
+    own records. A leap into NaN may also come from a single batch of another scale. Silent in reinforcement learning
+    and adversarial training, whose losses need not fall. Wrong where the training data become harder for good (a
+    curriculum whose last stage learns nothing), and where a regression on large targets logs an accuracy that means
+    nothing but stays between 0.05 and 0.6. The cause is a likelihood: bad data from the turn on look the same; a lower
+    rate in a sibling run tells. Oscillation that stays within the noise of the parts is not seen.
 
     ## References
     Cohen et al. 2021, Gradient descent on neural networks typically occurs at the edge of stability. Sen 1968.
     """
     loss = run.series["train/loss"].finite
-    if (leapt := _leapt(run)) is not None:
+    leapt = _leapt(run)
+    if leapt is not None and leapt.severity == "error":
         yield leapt
         return
     if len(loss) >= 2 and np.abs(loss.value[-2:]).min() > _ABSURD:
@@ -159,7 +160,7 @@ def lr_too_high(run: Run, *, lost: float = 0.5, rise: float = 0.2) -> Iterator[F
     if other := learning.unlike_progress(run):
         yield NotChecked(f"the loss of {other} need not fall")
         return
-    found = _thrown_off(run, loss) or _by_orders(run, loss) or _thrown_back(run, loss)
+    found = _by_orders(run, loss) or leapt or _thrown_off(run, loss) or _thrown_back(run, loss)
     found = found or _blown_up(run, loss) or _bursts(loss)
     if found is None and len(loss) >= 10:
         found = _risen(run, loss, lost, rise)
@@ -177,12 +178,14 @@ def _leapt(run: Run) -> Finding | None:
     leap = turns.leap(loss)
     if leap is None or learning.unlike_progress(run) or learning.begins_late(run):
         return None
-    if not leap.gone and turns.evaluations_since(run, leap.step) == "improved":
+    guess = turns.guessing(run)
+    if not leap.gone and guess is None and turns.evaluations_since(run, leap.step) == "improved":
         return None
     after = "no number since" if leap.gone else f"it ends at {loss.finite.value[-1]:.3g}, and no evaluation improves"
+    after = f"it ends at {loss.finite.value[-1]:.3g} where {guess[0]} is a guess" if guess and not leap.gone else after
     return Finding(
-        f"train/loss leapt from {leap.start:.3g} to {leap.top:.3g} by step {leap.step}, and {after}: the first steps are "
-        f"far too large for these weights and inputs{_rate(run, leap.step)}",
+        f"train/loss leapt from {leap.start:.3g} to {leap.top:.3g} by step {leap.step}, and {after}: the first steps "
+        f"are far too large for these weights and inputs{_rate(run, leap.step)}",
         severity="error" if leap.gone else "warning",
         evidence=(
             Evidence("train/loss", leap.start, int(loss.step[0]), text="the first loss"),
