@@ -14,6 +14,7 @@ from tocsin.run import Floats, Ints, Parameter, Run, Series
 FEWEST = 16
 _SAMPLES = 8
 _CHANGE, _HIDDEN = 0.02, 0.05
+_GUESS, _WANDERS = 0.6, 0.1  # accuracies below one, within the other: a guess, by its sampling and its class
 _ADAM = ("adam", "adafactor", "lion", "rmsprop", "adagrad", "lamb", "adadelta", "novograd", "sophia", "muon")
 
 
@@ -25,7 +26,8 @@ class Standing:
         change: Theil-Sen slope times the run's length over the level of the first tenth; below 0 it fell.
         low, high: The 95 % interval of it.
         still: It cannot have fallen by more than 5 %, by estimate not by 2 %, neither along a line nor at once, and no
-            evaluation improved by 2 % beyond its scatter.
+            evaluation improved by 2 % beyond its scatter. A metric out of 1 whose values lie below 0.6 and within 0.1
+            of each other does not count: a guess reaches those, and a drift of the outputs changes which.
         fell: How far the last tenth lies below the first, as a share of it.
         step: Step of the last point.
         value: The last point.
@@ -62,9 +64,15 @@ def standing(run: Run, after: float = 0.0) -> Standing | None:
     span = float(loss.step[-1] - loss.step[0]) / abs(first.value) if first.value else math.nan
     change, low, high = slope.slope * span, slope.low * span, slope.high * span
     fell = (first.value - last.value) / abs(first.value) if first.value else math.nan
-    better = any(_improves(s, sign) for _, s, sign in learning.eval_series(run))
+    better = any(_improves(s, sign) and not _guesses(name, s) for name, s, sign in learning.eval_series(run))
     still = bool(change > -_CHANGE and low > -_HIDDEN and fell < _CHANGE) and not better
     return Standing(change, low, high, still, fell, int(loss.step[-1]), float(loss.value[-1]))
+
+
+def _guesses(name: str, values: Series) -> bool:
+    """Whether a metric out of 1 stays where guesses are."""
+    fraction = learning.share(name, values)
+    return fraction is not None and bool(fraction.value.max() < _GUESS and np.ptp(fraction.value) <= _WANDERS)
 
 
 def _improves(values: Series, sign: int) -> bool:
