@@ -226,6 +226,28 @@ def test_a_term_thrown_up_that_falls_back_has_not_improved_where_its_task_is_at_
     assert ring(evaluated(thrown, task, 0.6)) == []
 
 
+def test_a_task_that_learns_on_features_made_for_another_is_left_behind():
+    """A regression in another unit: the trunk is its own, and the other's head learns what it can."""
+    at = np.arange(1, N + 1, 8)
+    fell, slow, quick = noisy(1e5 * np.exp(-CALL / 60), 1), noisy(0.6 + 0.4 * FALL, 2), noisy(np.exp(-CALL / 60), 2)
+
+    def run(signal, norm=1.0, right=0.7, peak=fell):
+        terms = made(peak=peak, signal=2.3 * signal)
+        return evaluated(with_norms(terms, at, 1e4, norm), "signal", right)
+
+    (finding,) = check_run(run(slow), [dominated_objective]).findings
+    assert (finding.subject, finding.step, finding.rang_at) == ("peak", 1, N)
+    assert "and signal hardly shaped the shared layers: 68 % of the first loss is left" in finding.message
+    assert finding.evidence[1].interval[0] > 0.6
+    assert ring(run(quick)) == [], "nothing is missing"
+    assert ring(run(slow, norm=30.0)) == [], "a share of .997"
+    assert ring(run(slow, peak=noisy(1e5 * FALL, 1))) == [], "the large one has not been learned either"
+    assert ring(replace(run(slow), evaluations=())) == [], "no task of its own"
+    flat = evaluated(run(slow), "signal", 0.7).evaluations[-1]
+    converged = tuple(replace(flat, step=50 * (k + 1)) for k in range(10))
+    assert ring(replace(run(noisy(1.0, 2)), evaluations=converged)) == [], "it had converged before"
+
+
 def test_silent_where_the_loss_is_flat_and_its_task_above_chance():
     assert ring(evaluated(made(peak=GIANT, signal=FLAT), "signal", 0.4)) == []
 

@@ -20,6 +20,8 @@ _MOST = 512
 _ROUNDING = 1.2e-7  # of float32: a smaller part of the total is its rounding
 _RARE = 0.6  # share of the largest class from which a task may learn long before its accuracy leaves it
 _HANDFUL = 5
+_SWAY = 0.1  # of what others have at most: 1 in 1000 turns the direction of a step by .06 degrees
+_KEPT, _GAINED = 0.25, 0.1  # of the first loss: what a task that is left behind has still, and the large one has not
 _GAP = 0.25  # of the run without a sample: more, and the samples do not speak for it
 _REGULARISERS = re.compile(
     r"(^|[_.\-/ ])(reg\w*|l1|l2|wd|decay|penalty|gp|kl\w*|entropy|commit\w*|aux\w*|balanc\w*|load|moe|router|z|tv"
@@ -83,8 +85,14 @@ def dominated_objective(
     Evaluations belong to the term of their task's name, one name within the other (`peak`, `peaks`), and a task left
     over to the one term left over.
 
-    One other task that improves is enough for silence. `w_k` come from least squares of `train/loss` on the terms where
-    these account for it (R2 > 0.999), else they are 1; a term of weight 0 is not part of the loss and not judged.
+    One other task that improves is enough for silence, but for one case, judged at the end: the term had more than
+    `1 - (1 - share) / 10` of the *trunk's gradient* (median) from the start and fell by more than nine tenths, while
+    each other task kept over a quarter of its first loss (99 % interval), though its last recorded evaluation is better
+    than its first (95 % intervals apart): it had not converged before. What it learned, its own head learned, on
+    features that were made for another task.
+
+    `w_k` come from least squares of `train/loss` on the terms where these account for it (R2 > 0.999), else they are 1;
+    a term of weight 0 is not part of the loss and not judged.
 
     Not tasks, and never counted as neglected: terms that are exactly 0 (switched off), terms without batch noise (a
     norm of the weights), and terms named as regularisers (`l2`, `kl`, `entropy`, `aux`, `balance`, ...), which are
@@ -153,7 +161,19 @@ def dominated_objective(
     proofs = [_stuck(run, terms, reign, k, tasks.get(k), improvement) for k in others]
     stuck = [proof for proof in proofs if proof is not None]
     if len(stuck) == len(others):
-        yield _finding(reign, others, stuck)
+        yield _finding(reign, others, stuck, f"did not improve ({_why(stuck)})")
+    elif run.exit != "running" and _shapes_the_trunk(terms, reign, share):
+        behind = [_behind(terms, k) for k in others if k in tasks and _learned(run.of_kind()[tasks[k]])]
+        kept = [e for e in behind if e.interval and e.interval[0] > _KEPT]
+        if len(kept) == len(others):
+            yield _finding(reign, others, kept, _left(kept))
+
+
+def _shapes_the_trunk(terms: Terms, reign: Reign, share: float) -> bool:
+    """Whether a term had practically all of the trunk's gradient from the start, and has fallen."""
+    whole = reign.seen.startswith("loss/trunk_norm/") and reign.share > 1 - _SWAY * (1 - share)
+    left = _behind(terms, reign.term).interval
+    return whole and reign.part.step[0] <= terms.step[_BLOCK] and left is not None and left[1] < _GAINED
 
 
 def _stuck(run: Run, terms: Terms, reign: Reign, k: int, task: str | None, improvement: float) -> Evidence | None:
@@ -167,15 +187,28 @@ def _stuck(run: Run, terms: Terms, reign: Reign, k: int, task: str | None, impro
     if skill and skill[1] < 2 * improvement:
         at, text = evaluated[-1].step, "share of the way from chance to perfect [interval]"
         return Evidence(f"evaluation:{task}", sum(skill) / 2, at, improvement, skill, text)
-    scores = np.array([(e.step, _score(e)) for e in evaluated], dtype=np.float64).reshape(-1, 2)
-    scores = scores[np.isfinite(scores[:, 1])]
     change = _change(reign.part, k)
-    if stats.trend(scores[:, 0], scores[:, 1], _SURE).rising or not _stays(*change, improvement):
+    if _rises(evaluated) or not _stays(*change, improvement):
         return None
     if not _began(terms, reign, k) > 1 - improvement:
         return None
     last, at = float(reign.part.value[-1, k]), int(reign.part.step[-1])
     return Evidence(f"train/loss/{terms.name[k]}", last, at, 0.0, change, "relative change [interval]")
+
+
+def _behind(terms: Terms, k: int) -> Evidence:
+    """What a task has left of its first loss: level of its last calls over that of its first ones [interval]."""
+    value = np.abs(terms.value[:, k])
+    first, last = stats.mean_interval(value[:_BLOCK], 0.99), stats.mean_interval(value[-2 * _BLOCK :], 0.99)
+    kept = (last[0] / first[1], last[1] / first[0]) if first[0] > 0 else None
+    share = float(np.mean(value[-2 * _BLOCK :]) / np.mean(value[:_BLOCK])) if kept else float("nan")
+    text = "share of its first loss that is left [interval]"
+    return Evidence(f"train/loss/{terms.name[k]}", share, int(terms.step[-1]), _KEPT, kept, text)
+
+
+def _left(kept: list[Evidence]) -> str:
+    shares = ", ".join(f"{100 * e.value:.2g} %" for e in kept if isinstance(e.value, float))
+    return f"hardly shaped the shared layers: {shares} of the first loss is left"
 
 
 def _terms(run: Run) -> Terms | None:
@@ -343,6 +376,19 @@ def _skill(evaluations: list[Evaluation]) -> stats.Interval | None:
     return (low, high) if low <= high else None
 
 
+def _rises(evaluated: list[Evaluation]) -> bool:
+    """Whether the score of a task goes up over its evaluations."""
+    scores = np.array([(e.step, _score(e)) for e in evaluated], dtype=np.float64).reshape(-1, 2)
+    scores = scores[np.isfinite(scores[:, 1])]
+    return stats.trend(scores[:, 0], scores[:, 1], _SURE).rising
+
+
+def _learned(evaluated: list[Evaluation]) -> bool:
+    """Whether the last evaluation of a task is better than its first, beyond both intervals."""
+    first, last = _skill(evaluated[:1]), _skill(evaluated[-1:])
+    return first is not None and last is not None and last[0] > first[1]
+
+
 def _score(evaluation: Evaluation) -> float:
     if evaluation.confusion is not None and evaluation.confusion.n:
         return float(evaluation.confusion.correct.sum() / evaluation.confusion.n)
@@ -358,7 +404,7 @@ def _fell(part: Terms, k: int, improvement: float) -> bool:
     return last[1] < (1 - improvement) * first[0]
 
 
-def _finding(reign: Reign, others: list[int], stuck: list[Evidence]) -> Finding:
+def _finding(reign: Reign, others: list[int], stuck: list[Evidence], outcome: str) -> Finding:
     part, mine, weight = reign.part, reign.part.name[reign.term], float(reign.part.weight[reign.term])
     last, started, at = part.value[-1], int(part.step[0]), int(part.step[-1])
     percent = f"{100 * reign.share:.{2 if reign.share < 0.9999 else 5}f}"
@@ -368,7 +414,7 @@ def _finding(reign: Reign, others: list[int], stuck: list[Evidence]) -> Finding:
     against = ", ".join(f"{last[k]:.3g} for {part.name[k]}" for k in others)
     return Finding(
         f"{mine}{weighted} has {percent} % of the {of} over the {at - started + 1} calls since step {started} "
-        f"({last[reign.term]:.3g} against {against}), and {neglected} did not improve ({_why(stuck)})",
+        f"({last[reign.term]:.3g} against {against}), and {neglected} {outcome}",
         subject=mine,
         step=started,
         evidence=(
