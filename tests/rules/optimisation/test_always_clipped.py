@@ -45,6 +45,8 @@ def test_a_clip_at_a_thousandth():
 
 @pytest.mark.parametrize(("optimizer", "clip", "loss", "severity"), [
     ("SGD", 1e-3, FALLING, "note"),
+    ("SGD", 1e-3, 2.3 - 0.1 * np.arange(STEPS) / STEPS, "warning"),
+    ("AdamW", 1e-3, 2.3 - 0.1 * np.arange(STEPS) / STEPS, "note"),
     ("AdamW", 1e-3, None, "note"),
     ("AdamW", 1e-6, None, "warning"),
     ("Shampoo", 1e-3, None, "error"),
