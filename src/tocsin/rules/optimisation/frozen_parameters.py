@@ -127,9 +127,12 @@ SMALL_MATTERS = ("negligible", "unexplained", "unknown")  # harmless in a small 
     "OPT001",
     needs=("param/changed/*", "count/optimizer", "parameters"),
     severity="error",
-    explains=("GEN002", "OBJ002", "OBJ003", "OBJ009", "PRD001", "PRD002", "PRD003", "PRD004", "PRD006"),
+    explains=(
+        "EVL002", "GEN002", "GEN004", "OBJ001", "OBJ002", "OBJ003", "OBJ009", "PRD001", "PRD002", "PRD003", "PRD004",
+        "PRD006", "PRD007", "PRD008", "PRD009", "PRD011", "RUN004",
+    ),
     live=True,
-)
+)  # fmt: skip
 def frozen_parameters(run: Run, *, steps: int = 20) -> Iterator[Finding | NotChecked]:
     """Trainable parameters do not change although the optimizer steps.
 
