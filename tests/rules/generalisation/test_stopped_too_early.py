@@ -74,6 +74,37 @@ def test_the_training_loss_where_nothing_was_evaluated():
     assert isinstance(outcome, NotChecked)
 
 
+def short(held: list[float], **fields) -> Run:
+    """240 training losses that fall, few evaluations beside them."""
+    step = np.arange(1, 241)
+    train = (0.2 + 2 * np.exp(-step / 150)) * np.exp(0.05 * np.random.default_rng(0).standard_normal(240))
+    at = np.linspace(40, 240, len(held)).astype(int)
+    val = Series.of("", held, step=at, epoch=np.arange(1, len(held) + 1))
+    return Run.of(series={"train/loss": train, "val/loss": val}, **{"exit": "finished", **fields})
+
+
+def test_few_evaluations_leave_it_to_the_training_loss_unless_they_rose():
+    (finding,) = ring(short([2.0, 1.5, 1.1, 0.8], config={"training": {"epochs": 20}}))
+    assert (finding.severity, finding.step, finding.subject) == ("warning", 0, "train/loss")
+    assert finding.message.endswith("it calls itself finished after 4 of 20 planned epochs")
+    assert [f.severity for f in ring(short([2.0, 1.5, 1.1, 0.8]))] == ["note"]
+    assert ring(short([2.0, 1.5, 1.1, 1.2], config={"epochs": 20})) == []
+    assert ring(short([0.8], config={"epochs": 20})) == []
+
+
+@pytest.mark.parametrize(("waited", "severity"), [(0, "warning"), (4, "warning"), (5, "note")])
+def test_a_stop_that_waited_for_a_lower_loss_is_a_note(waited, severity):
+    loss = 0.2 + 2 * np.exp(-np.arange(1, 31) / 15)
+    loss[29 - waited] = loss[-1] - 0.01
+    (finding,) = ring(Run.of(series={"val/loss": loss, "train/loss": loss}, events=(STOP,), exit="finished"))
+    assert finding.severity == severity
+
+
+@pytest.mark.parametrize("config", [{"epochs": 4}, {"a": {"epochs": 20}, "b": {"epochs": 4}}, {"warmup_epochs": 20}])
+def test_a_plan_that_was_kept_or_is_not_known_is_no_warning(config):
+    assert [f.severity for f in ring(short([2.0, 1.5, 1.1, 0.8], config=config))] == ["note"]
+
+
 @pytest.mark.parametrize("curve", real_curves.HEALTHY)
 def test_no_warning_on_real_healthy_curves(curve):
     assert all(f.severity == "note" for f in ring(real_curves.HEALTHY[curve]()))

@@ -9,12 +9,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tocsin import learning, names, schedules, stats
+from tocsin import declared, learning, names, schedules, stats
 from tocsin.findings import Evidence, Finding, NotChecked, Remedy, rule
 from tocsin.run import Event, Run, Series
 
 _BUDGET = re.compile(r"wall[-_ ]?clock|time[-_ ]?(?:limit|budget|cap|out)|max[-_ ]?(?:train[-_ ]?)?time|budget", re.I)
+_EPOCHS = (("epochs",), ("max", "epochs"), ("num", "epochs"), ("n", "epochs"), ("num", "train", "epochs"))
 _ANNEALED = 0.1
+_PATIENCE = 5  # evaluations: the length of Prechelt's training strips
 _LONGER = 1.5
 
 
@@ -37,20 +39,29 @@ class Descent:
         return learning.ends(self.loss)[1].value
 
 
-@rule("GEN003", needs=("train/loss | val/loss",), severity="note", when="end")
+@rule(
+    "GEN003",
+    needs=("train/loss | val/loss",),
+    severity="note",
+    explains=("OBJ009", "PRD001", "PRD003", "PRD004", "PRD012"),
+    when="end",
+)
 def stopped_too_early(run: Run, *, gain: float = 0.02, confidence: float = 0.95) -> Iterator[Finding | NotChecked]:
     """The loss was still falling when the run ended.
 
     ## What it does
-    With `e` the main evaluation loss (from 8 values on; else medians of 30 parts of the training loss) over its last
-    half, and `b` the Theil-Sen slope of `e` against `ln(step)`, rings when
+    With `e` the main evaluation loss (from 8 values on; else medians of 30 parts of the training loss, where fewer
+    evaluations, if any, ended with their lowest loss) over its last half, and `b` the Theil-Sen slope of `e` against
+    `ln(step)`, rings when
 
     `-b * ln(1.5) >= gain * |e_end|` both for the upper end of its interval and for the slope of the last quarter:
 
     going on as it did, half as many steps again would gain at least that. A note; a warning where the log says that
-    early stopping ended the run, or the run calls itself finished before nine tenths of its planned epochs. Silent
-    where the learning rate had come down to a tenth of its peak (a schedule that ends falls to its end by
-    design), where a time budget ended it, and for runs that failed, were killed or still run.
+    early stopping ended the run, or the run calls itself finished before nine tenths of its planned epochs (those of
+    the log, or of the configuration); that begins at step 0, with the plan, and accounts for predictions that are no
+    further than the run; a note all the same after 5 evaluations without a lower loss. Silent where the learning rate
+    had come down to a tenth of its peak (a schedule that ends falls to its end by design), where a time budget ended
+    it, and for runs that failed, were killed or still run.
 
     ## Why is this bad?
     The result says how long one waited, not what the model can do; a comparison with a run that was trained to its
@@ -105,10 +116,15 @@ def _curve(run: Run) -> Series | None:
     loss = learning.finite(run, main) if main else None
     if loss is not None and len(loss) >= 8:
         return _trained(loss)
-    if loss is not None or run.get("train/loss") is None:
+    if run.get("train/loss") is None or (loss is not None and not _lowest_last(loss)):
         return None
     train = learning.finite(run, "train/loss")
     return _trained(learning.blocks(train, 30)) if len(train) >= 30 else None
+
+
+def _lowest_last(loss: Series) -> bool:
+    """Whether few evaluations fell to the end: what training still learns then is not memorised."""
+    return len(loss) >= 2 and int(np.argmin(loss.value)) == len(loss) - 1
 
 
 def _trained(loss: Series) -> Series | None:
@@ -136,6 +152,7 @@ def _descent(curve: Series, gain: float, confidence: float) -> Descent | None:
 def _finding(run: Run, descent: Descent) -> Finding:
     loss, stop = descent.loss, _early_stop(run)
     planned = _planned_epochs(run)
+    cut = (stop is not None or planned is not None) and not _waited(run, loss)
     message = (
         f"{loss.name} was still falling when the run ended (step {loss.step[-1]}, {descent.now:.3g}): going on as "
         f"before, half as many steps again would gain {descent.gain:.2g} (at least {descent.least:.2g})"
@@ -151,14 +168,19 @@ def _finding(run: Run, descent: Descent) -> Finding:
     return Finding(
         message,
         subject=loss.name,
-        step=int(loss.step[-1]),
-        severity="warning" if stop is not None or planned else None,
+        step=0 if cut else int(loss.step[-1]),
+        severity="warning" if cut else None,
         evidence=tuple(points),
         remedies=(
             Remedy("Train on until the evaluation loss is flat, then anneal the learning rate"),
             Remedy("Let early stopping watch the loss with a longer patience"),
         ),
     )
+
+
+def _waited(run: Run, loss: Series) -> bool:
+    """Whether it ended after 5 evaluations or more without a lower loss: that is patience, however the trend lies."""
+    return loss.name in names.eval_losses(run.series) and len(loss) - 1 - int(np.argmin(loss.value)) >= _PATIENCE
 
 
 def _early_stop(run: Run) -> Event | None:
@@ -168,8 +190,16 @@ def _early_stop(run: Run) -> Event | None:
 def _planned_epochs(run: Run) -> tuple[float, float] | None:
     """Epochs reached and planned, where a finished run fell short of nine tenths of its plan."""
     plan = run.environment.get("planned")
-    epochs = plan.get("epochs") if isinstance(plan, dict) else None
+    epochs = plan.get("epochs") if isinstance(plan, dict) else _declared_epochs(run)
     reached = [float(np.nanmax(s.epoch)) for s in run.series.values() if np.isfinite(s.epoch).any()]
     if run.exit != "finished" or not isinstance(epochs, int | float) or not reached:
         return None
     return (max(reached), float(epochs)) if max(reached) < 0.9 * epochs else None
+
+
+def _declared_epochs(run: Run) -> float | None:
+    """The number of epochs that the configuration asks for; None where it gives none or several."""
+    found = {
+        s.number for s in declared.settings(run) if s.where == "config" and s.words in _EPOCHS and s.number is not None
+    }
+    return found.pop() if len(found) == 1 else None
