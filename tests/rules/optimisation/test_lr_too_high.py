@@ -273,6 +273,13 @@ def test_weights_that_the_first_steps_replaced(norm, top, end, severity):
     assert [(f.severity, f.step) for f in found] == ([(severity, 0)] if severity else [])
 
 
+def test_an_end_below_the_start_counts_for_nothing_where_nothing_was_learned():
+    guesses = Series.of("", [0.09, 0.1, 0.11, 0.1], step=[100, 200, 300, 400])
+    run = thrown(11, 9.0, 0.3)
+    (finding,) = ring(replace(run, series={**run.series, "val/accuracy": replace(guesses, name="val/accuracy")}))
+    assert finding.severity == "warning"
+
+
 def test_the_message_names_norm_and_loss():
     (finding,) = ring(thrown(11, 9.0, 1.7))
     assert finding.message == (

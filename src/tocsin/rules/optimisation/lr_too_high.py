@@ -84,8 +84,8 @@ def lr_too_high(run: Run, *, lost: float = 0.5, rise: float = 0.2) -> Iterator[F
       evaluation improves afterwards, or none leaves a guess;
     - **blown up**: within 32 optimizer steps the norm of the parameters grows to 5 times that of the first sample, in
       the first fifth of the run the loss reaches twice its first value (and 6 scatters more), and it ends above half of
-      that; a note where it ends below. Initial weights have the size at which signals neither grow nor vanish; steps
-      that replace them by others of 5 times that size end wherever the loss is flat;
+      that or no evaluation leaves a guess; else a note. Initial weights have the size at which signals neither grow nor
+      vanish; steps that replace them by others of 5 times that size end wherever the loss is flat;
     - **by orders** (from 3 values): the last fifth, at least 2 values, stands at 10 times the median of the first (5
       times from 6 values on): an error from 100 times on, or from 10 values and 10 times, else a warning; with the same
       exceptions for terms, evaluations and rates;
@@ -204,7 +204,7 @@ def _blown_up(run: Run, loss: Series) -> Finding | None:
         f"the norm of the parameters went from {thrown.first:.3g} (step {thrown.begin}) to {thrown.then:.3g} by step "
         f"{thrown.step}, train/loss from {thrown.start:.3g} to {thrown.top:.3g} (step {thrown.at}); it ends at "
         f"{thrown.end:.3g}{_rate(run, thrown.step)}",
-        severity=None if thrown.end > _POOR * thrown.start else "note",
+        severity=None if thrown.end > _POOR * thrown.start or turns.guessing(run) else "note",
         evidence=(
             Evidence("param/norm", thrown.first, thrown.begin, text="norm of all parameters"),
             Evidence("param/norm", thrown.then, thrown.step, 5 * thrown.first, text="the largest within 32 steps"),
