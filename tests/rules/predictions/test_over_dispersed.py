@@ -87,3 +87,14 @@ def test_units_do_not_matter(scale, offset, r):
     t, p = predictions(r, 1.0)
     (found,) = findings(ended((scale * (t + offset), scale * (p + offset))))
     assert found.evidence[0].value == pytest.approx(r, abs=1e-3)
+
+
+def test_it_begins_where_the_spread_outgrows_the_correlation():
+    """Wide by a factor of 1.9 costs as much as it does at 2.1: the finding begins there."""
+    t, e = np.random.default_rng(0).normal(size=(2, 400))
+    wide = [Moments.of(t, k * (0.6 * t + 0.8 * e)) for k in (0.6, 1.14, 2.4, 2.4, 2.4)]
+    own = [Evaluation("val", "h", s, "regression", 400, moments=(m,)) for s, m in enumerate(wide, 1)]
+    (found,) = check_run(Run.of(evaluations=tuple(own), exit="finished"), [find_rule("PRD008")]).findings
+    assert found.step == 2
+    mild = tuple(Evaluation("val", "h", s, "regression", 400, moments=(wide[1],)) for s in (1, 2, 3))
+    assert not check_run(Run.of(evaluations=mild, exit="finished"), [find_rule("PRD008")]).findings

@@ -47,7 +47,8 @@ def over_dispersed(
       number of independent pairs in place of n;
     - it matters: (s - abs(r))^2 >= `gain`, the R2 that an affine refit wins.
 
-    Once proven, the finding stands while r / s < `slope` and the gain holds.
+    Once proven, the finding stands, and has stood since, while s > abs(r) and the gain holds: a spread that grows is
+    worth a refit before it is twice too wide.
 
     ## Why is this bad?
     Three quarters of the predictions' variance and more are noise. Their spread looks like that of the target, which is
@@ -87,7 +88,7 @@ def over_dispersed(
     """
     judged = False
     for key, evaluations in run.of_kind("regression").items():
-        held = cache(partial(_spread, most=slope, level=level, gain=gain))
+        held = cache(partial(_spread, level=level, gain=gain))
         judged |= any(_pairs(moments) for e in run.settled(evaluations) for moments in e.moments)
         outputs, stretch = run.persisting(evaluations, in_each(partial(_proven, held=held, most=slope)), in_last(held))
         if outputs:
@@ -104,11 +105,11 @@ def _pairs(moments: Moments) -> float:
     return pairs if pairs >= _INDEPENDENT else 0.0
 
 
-def _spread(evaluation: Evaluation, *, most: float, level: float, gain: float) -> dict[int, Spread]:
+def _spread(evaluation: Evaluation, *, level: float, gain: float) -> dict[int, Spread]:
     """The outputs of one evaluation that are too wide by their estimates, by index."""
     found = {}
     for index, m in enumerate(evaluation.moments):
-        if m.r < most * m.s < math.inf and (m.s - abs(m.r)) ** 2 >= gain and m.s > abs(m.r):
+        if abs(m.r) < m.s < math.inf and (m.s - abs(m.r)) ** 2 >= gain:
             interval = stats.calibration_slope(m.r, m.s, _pairs(m), 1 - level / len(evaluation.moments))
             found[index] = Spread(m, interval)
     return found
