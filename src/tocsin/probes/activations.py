@@ -78,8 +78,7 @@ class Activations:
             if torch.compiler.is_compiling() or module is not mine or not torch.is_grad_enabled():
                 return
             if isinstance(output, Tensor) and output.numel() and f"act/rms/{name}" not in self._values:
-                some = output[:: -(-output.numel() // MOST_ENTRIES)] if output.dim() > 1 else output
-                self._values[f"act/rms/{name}"] = measures.rms(some)
+                self._values[f"act/rms/{name}"] = measures.rms(first_samples(output))
                 self._values[f"act/zero_frac/{name}"] = measures.zero_frac(output)
                 self._values |= self._limits(name, mine, output)
 
@@ -97,15 +96,19 @@ class Activations:
         return {}
 
 
+def first_samples(output: Tensor) -> Tensor:
+    """The first samples of a batch, about ``MOST_ENTRIES`` entries, but no fewer than ``LEAST_ROWS``."""
+    if output.dim() < 2 or output.numel() <= MOST_ENTRIES:
+        return output.detach()
+    return output.detach()[: max(LEAST_ROWS, MOST_ENTRIES * output.shape[0] // output.numel())]
+
+
 def dead_frac(output: Tensor, axis: int) -> Tensor:
     """Share of the units along ``axis`` of a rectifier's output that are exactly 0 everywhere else."""
-    rows = max(LEAST_ROWS, MOST_ENTRIES * output.shape[0] // output.numel())
     axis %= output.dim()
-    units = output.detach()[: rows if axis else None]
-    if (
-        axis and units.dim() > 2 and units[0, 0].numel() < FEW_PLACES
-    ):  # over the samples first: many times as fast as all axes at once
-        units, axis = units.amax(dim=0), axis - 1
+    units = first_samples(output) if axis else output.detach()
+    if axis and units.dim() > 2 and units[0, 0].numel() < FEW_PLACES:
+        units, axis = units.amax(dim=0), axis - 1  # over the samples first: many times as fast as all axes at once
     return (units.amax(dim=[d for d in range(units.dim()) if d != axis]) == 0).float().mean()
 
 
