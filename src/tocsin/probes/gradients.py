@@ -18,7 +18,7 @@ from tocsin.probes.hook import Hook, Meter
 from tocsin.probes.tensors import Tensors, by_device
 
 Values = dict[str, Tensor | float]
-UPDATE_SHARE, UPDATE_MOST = 200, 4096
+UPDATE_SHARE, UPDATE_MOST = 300, 4096
 
 
 class RawGradients:
@@ -100,7 +100,7 @@ class AppliedGradients:
         self._totals.clear()
 
     def before_step(self, optimizer: Optimizer) -> None:
-        """Keep a strided sample, at most 0.5 % of the entries or 16, of each tensor about to be moved."""
+        """Keep a strided sample, at most 0.33 % of the entries or 16, of each tensor about to be moved."""
         self._before[id(optimizer)] = [(names, torch.cat(now)) for names, now in self._samples(optimizer)]
 
     def after_step(self, optimizer: Optimizer) -> None:
@@ -119,7 +119,7 @@ class AppliedGradients:
             if known != names:  # moved to another device meanwhile
                 continue
             sizes = [s.numel() for s in now]
-            apart, held = torch.split(torch.cat(now) - old, sizes), torch.split(old, sizes)
+            apart, held = torch.split(torch.cat(now).sub_(old), sizes), torch.split(old, sizes)
             ratios = measures.norms(apart) / measures.norms(held)
             here = ratios.tolist() if ratios.device.type == "cpu" else ratios.unbind()
             found = zip(names, here, strict=True)
