@@ -62,12 +62,14 @@ def rule_page(rule: Rule, rules: Mapping[str, Rule]) -> str:
         f"since {rule.since}",
     ]
     needs = "\n".join(f"- {names.describe_need(need).replace('|', 'or')}" for need in rule.needs)
-    explained = ", ".join(f"[{c}]({c}.md)" if c in rules else f"{c} (planned)" for c in rule.explains)
+    explained = ", ".join(f"[{c}]({c}.md)" for c in sorted(rule.explains))
+    causes = ", ".join(f"[{c}]({c}.md)" for c, other in rules.items() if rule.code in other.explains)
     return (
         NOTICE.format(source=f"the docstring of the rule {rule.name}")
         + f"# {rule.code} {rule.name}\n\n{' · '.join(facts)}.\n\n{rule.doc.strip()}\n\n"
         + f"## Needs\n\n{needs or '- nothing'}\n"
         + (f"\n## Explains\n\n{explained}\n" if explained else "")
+        + (f"\n## May be a symptom of\n\n{causes}\n" if causes else "")
     )
 
 

@@ -22,7 +22,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from detection import splits, store, table
+from detection import page, splits, store, table
 from detection.catalogue import VARIANTS
 from detection.observers import OBSERVERS
 from detection.runs import Cell, execute
@@ -51,6 +51,8 @@ def main(words: list[str] | None = None) -> int:
         print(f"FAILED {cell}: {error}")
     if asked.json is not None:
         asked.json.write_text(json.dumps({"split": asked.split, **table.data(results)}, indent=1))
+    if asked.page is not None:
+        page.write(table.data(results), RESULTS / "peers.json", asked.page)
     return 1 if failed else 0
 
 
@@ -89,6 +91,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seeds", nargs="+", type=int, choices=splits.SEEDS, default=[])
     parser.add_argument("--workers", type=int, default=2, help="processes; 0 stays in this one")
     parser.add_argument("--json", type=Path, help="write the tables and every run's outcome here")
+    parser.add_argument("--page", type=Path, help="write the tables as a page of the documentation here")
     parser.add_argument("--cell", type=Cell.parse, help="one run, task/variant/seed, unchecked")
     parser.add_argument("--observer", choices=sorted(OBSERVERS), default="tocsin")
     parser.add_argument("--folder", type=Path, help="where records go; default benchmarks/results/detection")

@@ -50,10 +50,18 @@ class Watch(Silent):
             every=self.every,
             say=lambda _: None,
         )
-        self.losses = self.run.losses
-        self.evaluate = self.run.evaluate
-        self.metrics = self.run.metrics
-        self.end_epoch = self.run.end_epoch
+
+    def losses(self, **terms: Any) -> None:
+        self.run.losses(**terms)
+
+    def evaluate(self, split: str, *, target: Any, prediction: Any, task: str = "main", **more: Any) -> None:
+        self.run.evaluate(split, target=target, prediction=prediction, task=task, **more)
+
+    def metrics(self, values: Mapping[str, float]) -> None:
+        self.run.metrics(values)
+
+    def end_epoch(self) -> None:
+        self.run.end_epoch()
 
     def close(self, exit: Exit, error: BaseException | None = None) -> None:  # noqa: A002
         self.run.finish(exit, error)

@@ -108,9 +108,9 @@ def text(results: Sequence[Result]) -> str:
         "",
         f"Leave one task out: rules muted that ring in over {100 * BOUND:g} % of the other tasks' healthy runs",
     ]
-    for row in scoring.leave_one_task_out(results, BOUND):
-        muted = ", ".join(sorted(row.muted)) or "none"
-        lines.append(f"{row.task:14} {row.detection}; {row.cause}; {row.alarm}; muted: {muted}")
+    for left in scoring.leave_one_task_out(results, BOUND):
+        muted = ", ".join(sorted(left.muted)) or "none"
+        lines.append(f"{left.task:14} {left.detection}; {left.cause}; {left.alarm}; muted: {muted}")
     lines += ["", *(f"{label:28} {value}" for label, value in summary(results).items())]
     return "\n".join(lines)
 

@@ -93,8 +93,8 @@ class Training:
         self.model: Net = self.build()
         self.optimizers = self.make_optimizers()
         self.schedulers = self.make_schedulers()
-        half = self.settings.scale is not None
-        self.scaler = torch.amp.GradScaler("cpu", init_scale=self.settings.scale) if half else None
+        scale = self.settings.scale
+        self.scaler = torch.amp.GradScaler("cpu", init_scale=scale) if scale is not None else None
         self.ema = copy.deepcopy(self.model).requires_grad_(False) if self.settings.ema else None
         self.step_count = 0
         self.best: tuple[float, int] = (float("inf"), 0)

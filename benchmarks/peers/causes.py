@@ -23,6 +23,7 @@ NAN = r"\bnan\b|non.?finite|\binf\b"
 WORDS: dict[str, str] = {
     "reseeded-evaluation": r"seed|random state|rng",
     "val-is-test": r"test (set|split).*(same|identical)|selected on",
+    "val-is-test-each-epoch": r"test (set|split).*(same|identical)|selected on",
     "early-stop-too-soon": r"stopp?ed too (early|soon)|still (falling|decreasing|improving)",
     "ema-too-long": r"\bema\b|averaged weights",
     "batchnorm-lag": r"batch.?norm|running stat|train/eval|eval mode",

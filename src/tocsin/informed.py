@@ -88,19 +88,24 @@ def fitted_baselines(run: Run, key: str) -> dict[str, Evaluation]:
 
 
 def nothing_to_learn(
-    run: Run, key: str, evaluations: Sequence[Evaluation], small: float = 0.3, level: float = 0.05
+    run: Run, evaluations: Sequence[Evaluation], small: float = 0.3, level: float = 0.05
 ) -> dict[str, Skill] | None:
     """The skills of all recorded baselines and of the model (under "") where none beats chance; None otherwise.
 
     Each must have been seen well enough that a skill of ``small`` is excluded. None without a recorded baseline, or
     without settled evaluations of the model.
     """
-    baselines = fitted_baselines(run, key)
     settled = run.settled(evaluations)
-    if not baselines or not settled:
+    return nothing_found(run, settled[-1], small, level) if settled else None
+
+
+def nothing_found(run: Run, e: Evaluation, small: float = 0.3, level: float = 0.05) -> dict[str, Skill] | None:
+    """``nothing_to_learn`` by one evaluation of the model, settled or not."""
+    baselines = fitted_baselines(run, e.key)
+    if not baselines:
         return None
-    found = {name: skill(e) for name, e in baselines.items()}
-    found[""] = skill(settled[-1])
+    found = {name: skill(baseline) for name, baseline in baselines.items()}
+    found[""] = skill(e)
     known = {name: s for name, s in found.items() if s is not None}
     if len(known) < len(found) or not all(s.within(small, level) for s in known.values()):
         return None

@@ -9,10 +9,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from tocsin import learning, stats
-from tocsin.run import Floats, Ints, Run, Series
+from tocsin.run import Floats, Ints, Parameter, Run, Series
 
 FEWEST = 16
+_SAMPLES = 8
 _CHANGE, _HIDDEN = 0.02, 0.05
+_GUESS, _WANDERS = 0.6, 0.1  # accuracies below one, within the other: a guess, by its sampling and its class
 _ADAM = ("adam", "adafactor", "lion", "rmsprop", "adagrad", "lamb", "adadelta", "novograd", "sophia", "muon")
 
 
@@ -24,7 +26,8 @@ class Standing:
         change: Theil-Sen slope times the run's length over the level of the first tenth; below 0 it fell.
         low, high: The 95 % interval of it.
         still: It cannot have fallen by more than 5 %, by estimate not by 2 %, neither along a line nor at once, and no
-            evaluation improved by 2 % beyond its scatter.
+            evaluation improved by 2 % beyond its scatter. A metric out of 1 whose values lie below 0.6 and within 0.1
+            of each other does not count: a guess reaches those, and a drift of the outputs changes which.
         fell: How far the last tenth lies below the first, as a share of it.
         step: Step of the last point.
         value: The last point.
@@ -61,9 +64,15 @@ def standing(run: Run, after: float = 0.0) -> Standing | None:
     span = float(loss.step[-1] - loss.step[0]) / abs(first.value) if first.value else math.nan
     change, low, high = slope.slope * span, slope.low * span, slope.high * span
     fell = (first.value - last.value) / abs(first.value) if first.value else math.nan
-    better = any(_improves(s, sign) for _, s, sign in learning.eval_series(run))
+    better = any(_improves(s, sign) and not _guesses(name, s) for name, s, sign in learning.eval_series(run))
     still = bool(change > -_CHANGE and low > -_HIDDEN and fell < _CHANGE) and not better
     return Standing(change, low, high, still, fell, int(loss.step[-1]), float(loss.value[-1]))
+
+
+def _guesses(name: str, values: Series) -> bool:
+    """Whether a metric out of 1 stays where guesses are."""
+    fraction = learning.share(name, values)
+    return fraction is not None and bool(fraction.value.max() < _GUESS and np.ptp(fraction.value) <= _WANDERS)
 
 
 def _improves(values: Series, sign: int) -> bool:
@@ -80,6 +89,28 @@ def held(series: Series, steps: Ints) -> Floats:
     """The latest value at each of ``steps`` of a series that is recorded when it changes; 0 before its first point."""
     at = np.searchsorted(series.step, steps, side="right") - 1
     return np.where(at >= 0, series.value[at.clip(0)], 0.0)
+
+
+def starved(run: Run, since: int = 0) -> list[Parameter]:
+    """Trainable tensors of an optimizer that got no gradient, or exactly 0, in every sample since a step.
+
+    Samples are those of a whole gradient above 0 where it was recorded; at least 8 of them.
+    """
+    whole = run.get("grad/norm")
+    found = []
+    for p in run.parameters:
+        count, norm = run.get(f"grad/count/{p.name}"), run.get(f"grad/norm/{p.name}")
+        known = [s for s in (count, norm) if s is not None]
+        if not (known and p.requires_grad and p.in_optimizer):
+            continue
+        steps = np.unique(np.concatenate([s.step for s in known]))
+        if whole is not None:
+            steps = np.intersect1d(steps, whole.step[np.isfinite(whole.value) & (whole.value > 0)])
+        steps = steps[steps >= since]
+        without = np.concatenate([s.step[s.value == 0] for s in known])
+        if steps.size >= _SAMPLES and np.isin(steps, without).all():
+            found.append(p)
+    return found
 
 
 def completed(run: Run) -> int:

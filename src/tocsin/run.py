@@ -129,6 +129,13 @@ class Confusion:
         """``stats.class_scores`` of these counts; several rules ask at each look."""
         return stats.class_scores(self.support, self.predicted, self.correct)
 
+    def rivals(self, index: int) -> float:
+        """Mean support of the classes that the samples of class ``index`` are predicted as; NaN without samples."""
+        cells = self.target == index
+        given = self.count[cells]
+        of = float(given.sum())
+        return float(given @ self.support[self.prediction[cells]]) / of if of else float("nan")
+
     def dense(self) -> Ints:
         """The [K, K] matrix, rows = target."""
         matrix = np.zeros((self.classes, self.classes), dtype=np.int64)

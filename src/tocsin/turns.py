@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tocsin import learning, names, stats
+from tocsin import learning, movement, names, stats
 from tocsin.run import Floats, Ints, Run, Series
 
 _RETURNS = 0.1  # of the rise, over the last third: the loss is coming back
@@ -18,6 +18,46 @@ _GUESSES = (0.05, 0.6)  # accuracies that a guess among 2 to 20 classes reaches
 _WANDERS = 0.1  # accuracy of a guess, by the sampling of a few hundred cases and the class it changes to
 _GOOD = 0.9
 _BURST = 1e3  # times a loss's own level: no value of 262 public healthy logs reaches 100
+_FIRST = 20  # values in which a loss leaps: the first steps
+_THROW, _WITHIN = 5.0, 32  # times their first norm; optimizer steps
+_DOUBLED = 2.0
+
+
+@dataclass(frozen=True)
+class Leap:
+    """A loss that grew by orders within its first values.
+
+    Attributes:
+        start, top: The first value and the largest one, possibly inf; ``step`` is that of the top.
+        gone: The loss is no number since.
+    """
+
+    start: float
+    top: float
+    step: int
+    gone: bool
+
+
+@dataclass(frozen=True)
+class Throw:
+    """Parameters that the first steps threw far from where they began, and the loss with them.
+
+    Attributes:
+        first, then: Norm of the parameters at the first sample and the largest one within 32 optimizer steps of it.
+        begin, step: Steps of these.
+        start, top: The first loss (median of 3), the largest value since.
+        at: Step of the largest loss.
+        end: The last tenth of the loss (median).
+    """
+
+    first: float
+    then: float
+    begin: int
+    step: int
+    start: float
+    top: float
+    at: int
+    end: float
 
 
 @dataclass(frozen=True)
@@ -70,6 +110,50 @@ def turned(course: Course, lost: float, rise: float) -> bool:
     back = -slope.slope * float(tail.step[-1] - tail.step[0])
     returns = slope.falling and back > _RETURNS * (course.end - course.bottom)
     return bool(course.end - course.bottom > needed and course.last.min() > floor and not returns)
+
+
+def leap(loss: Series) -> Leap | None:
+    """The leap of a loss to 1000 times its first value and more, within its first 20 values; None where there is none.
+
+    The value before or after the top is 10 times the first as well, unless the loss is gone: one odd batch is no leap.
+
+    Args:
+        loss: All points, those that are no numbers too.
+    """
+    size = np.abs(loss.value[:_FIRST])
+    if size.size < 2 or not 0 < size[0] < math.inf:
+        return None
+    known = np.where(np.isnan(size), 0.0, size)
+    top = int(np.argmax(known))
+    if known[top] < _BURST * size[0]:
+        return None
+    high = known >= 10 * size[0]
+    gone = not np.isfinite(loss.value[-1]) and not np.isfinite(loss.value[max(_FIRST, top + 1) :]).any()
+    if not (gone or high[max(1, top - 1) : top + 2].sum() > 1):
+        return None
+    return Leap(float(size[0]), float(known[top]), int(loss.step[top]), gone)
+
+
+def throw(run: Run, loss: Series) -> Throw | None:
+    """Parameters at 5 times their first norm within 32 steps, and a loss at twice its start in the first fifth.
+
+    The loss also has to rise by 6 times its scatter from value to value in the later half.
+    """
+    norm, counter = run.get("param/norm"), run.get("count/optimizer")
+    if norm is None or len(norm.finite) < 2 or len(loss) < _FIRST:
+        return None
+    known = norm.finite
+    done = movement.held(counter, known.step) if counter is not None else known.step
+    early = known.value[done <= done[0] + _WITHIN]
+    peak = int(np.argmax(early))
+    start, first = float(np.median(loss.value[:3])), loss.value[: max(_FIRST, len(loss) // 5)]
+    top, noise = int(np.argmax(first)), learning.scatter(loss.value[len(loss) // 2 :])
+    if not (0 < _THROW * known.value[0] <= early[peak] and 0 < max(_DOUBLED * start, start + 6 * noise) < first[top]):
+        return None
+    return Throw(
+        float(known.value[0]), float(early[peak]), int(known.step[0]), int(known.step[peak]),
+        start, float(first[top]), int(loss.step[top]), learning.ends(loss)[1].value,
+    )  # fmt: skip
 
 
 def evaluations_since(run: Run, step: int) -> str:

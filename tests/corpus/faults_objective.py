@@ -8,7 +8,7 @@ from corpus import healthy
 from corpus.faulty import faulty, with_series
 from corpus.healthy import EPOCHS, PER, STEPS, losses, skills
 from corpus.healthy_objective import of_baseline, two_tasks
-from corpus.ingredients import assemble, at_epochs, curve, parameters, probes, regressed
+from corpus.ingredients import assemble, at_epochs, classified, curve, parameters, probes, regressed
 from tocsin.run import Series
 
 
@@ -45,3 +45,15 @@ def beaten_by_ridge(rng):
     evaluations = [of_baseline(regressed(rng, PER, 0.8), "ridge")]
     evaluations += [regressed(rng, PER * e, min(0.45, 0.15 * e), epoch=e) for e in range(1, EPOCHS + 1)]
     return assemble("", {**losses(rng, floor=0.75), **probes(rng, STEPS)}, evaluations, parameters=parameters())
+
+
+@faulty("OBJ010")
+def softmax_before_the_loss(rng):
+    """The network ends in a softmax, and the cross-entropy applies another: ten classes cannot cost less than 1.461."""
+    floor = np.log(np.e + 9) - 1
+    train = floor + 0.02 + 0.8 * np.exp(-np.arange(STEPS) / (STEPS / 5)) + 0.01 * rng.random(STEPS)
+    evaluations = [classified(rng, PER * e, skill, priors=(0.1,) * 10, epoch=e) for e, skill in enumerate(skills(), 1)]
+    wrong = [1 - float(e.confusion.correct.sum() / e.n) for e in evaluations]
+    val = Series.of("val/loss", floor + np.array(wrong) + 0.005, step=[e.step for e in evaluations])
+    series = {"train/loss": train, "val/loss": val, **probes(rng, STEPS)}
+    return assemble("", series, evaluations, parameters=parameters())

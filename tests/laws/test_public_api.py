@@ -81,6 +81,7 @@ CODES = {
     "OBJ007": "term-without-gradient",
     "OBJ008": "saturated-uncertainty",
     "OBJ009": "no-better-than-constant",
+    "OBJ010": "loss-on-probabilities",
     "OPT001": "frozen-parameters",
     "OPT002": "no-gradient-path",
     "OPT003": "saturated-gradient",

@@ -48,9 +48,9 @@ class VanishingDepth(Training):
 @fault(
     "double-softmax",
     tasks=CLASSIFIERS,
-    expects="GEN004 OPT012",
-    why="a softmax inside the network saturates (OPT012) and the loss stops on a floor far above 0 (GEN004). No code "
-    "names the doubled softmax itself: that needs the source",
+    expects="OBJ010",
+    why="the loss takes probabilities for logits: OBJ010 is its definition; the floor of the loss (GEN004) and the "
+    "saturated softmax (OPT012) are its symptoms",
 )
 class DoubleSoftmax(Training):
     """The network ends in a softmax, and the loss applies another one."""

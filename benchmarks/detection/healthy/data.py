@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from detection.tasks import EVERY
 from detection.training import Batch, Settings, Training
@@ -82,11 +83,17 @@ class SaturatedMetric(Training):
 
 
 class Independent(Training):
-    """Inputs of another row than the targets', in every split, as if they held nothing; little is learned from it."""
+    """Inputs of another row than the targets', in every split: strong decay of the weights leaves only the biases."""
 
     def configure(self, settings: Settings) -> Settings:
-        s = super().configure(settings)
-        return replace(s, lr=s.lr / 10, epochs=s.epochs // 2, weight_decay=1.0, dropout=0.3)
+        return replace(super().configure(settings), weight_decay=10.0)
+
+    def make_optimizer(self, parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
+        groups: list[dict[str, Any]] = [
+            {"params": [p for p in parameters if p.ndim > 1]},
+            {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+        ]
+        return torch.optim.AdamW(groups, lr=self.settings.lr, weight_decay=self.settings.weight_decay)
 
     def load(self) -> dict[str, Batch]:
         splits = super().load()

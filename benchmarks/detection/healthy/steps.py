@@ -6,7 +6,6 @@ import math
 from dataclasses import replace
 
 import torch
-from torch import Tensor
 
 from detection.tasks import EVERY
 from detection.training import Settings, Training
@@ -125,7 +124,7 @@ class AveragedWeights(Training):
 
 
 class _Frozen(Training):
-    def first(self) -> list[Tensor]:
+    def first(self) -> list[torch.nn.Parameter]:
         """Parameters of the first layer."""
         return next(found for m in self.model.encoder.modules() if (found := list(m.parameters(recurse=False))))
 
@@ -149,7 +148,7 @@ class GradualUnfreezing(Training):
         self.model.encoder.requires_grad_(False)
         return everything
 
-    def order(self, epoch: int) -> Tensor:
+    def order(self, epoch: int) -> torch.Tensor:
         if epoch > self.settings.epochs // 5:
             self.model.encoder.requires_grad_(True)
         return super().order(epoch)

@@ -34,10 +34,12 @@ class DigitsCnn(DigitsMlp):
     defaults = Settings(lr=1e-2, epochs=12, batch=32, optimizer="sgd", weight_decay=1e-3)
 
     def build(self) -> Net:
-        parts = [nn.Unflatten(1, (1, 8, 8))]
+        parts: list[nn.Module] = [nn.Unflatten(1, (1, 8, 8))]
         for a, b in ((1, 8), (8, 16)):
             parts += [nn.Conv2d(a, b, 3, stride=2 if a > 1 else 1, padding=1), nn.BatchNorm2d(b), nn.ReLU()]
-        parts += [nn.Flatten()] + ([nn.Dropout(self.settings.dropout)] if self.settings.dropout else [])
+        parts.append(nn.Flatten())
+        if self.settings.dropout:
+            parts.append(nn.Dropout(self.settings.dropout))
         return Net(nn.Sequential(*parts), {"main": nn.Linear(256, 10)})
 
 

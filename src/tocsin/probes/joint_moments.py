@@ -89,8 +89,8 @@ class Pairs:
 
     def column(self, output: int) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
         """Sampled targets and predictions of one output, each shape (m,)."""
-        whole = torch.cat(self._kept, dim=1)[:, :, output].double().cpu().numpy()
-        return whole[0], whole[1]
+        one = torch.cat(self._kept, dim=1)[:, :, output].double().cpu()
+        return one[0].numpy().copy(), one[1].numpy().copy()  # a view would keep the samples of all outputs
 
 
 def _batch_moments(t: Tensor, p: Tensor) -> Tensor:

@@ -97,3 +97,30 @@ def test_neither_order_nor_more_samples_change_it(order, factor):
     own = tuple(Evaluation("val", "main", s, "classes", counts.n, confusion=counts) for s in (1, 2, 3))
     (found,) = findings(Run.of("r", evaluations=own, exit="finished", config={"lr": 1}))
     assert "bike" in found.message
+
+
+def test_a_vocabulary_is_no_imbalance():
+    """Forty tokens by Zipf's law: most are rare by nature, and a model of text gives up the rarest."""
+    support = np.array([6000 // k for k in range(1, 41)])
+    dense = np.diag(np.where(support > 600, support, 0))
+    dense[:, 0] += np.where(support > 600, 0, support)
+    text = Confusion.of(dense)
+    run = Run.of(
+        "text",
+        config={"loss": "cross_entropy"},
+        evaluations=[Evaluation("val", "main", s, "classes", text.n, confusion=text) for s in (1, 2, 3)],
+    )
+    assert {f.severity for f in check_run(run, [find_rule("DAT001")]).findings} == {"note"}
+
+
+def test_one_lost_class_of_many_alike_is_a_warning():
+    """Thirty classes of one size and one that has a twentieth of it: an exception, not a tail."""
+    support = np.array([400] * 30 + [20])
+    dense = np.diag(np.where(support > 20, support, 0))
+    dense[30, 0] = 20
+    counts = Confusion.of(dense)
+    run = Run.of(
+        config={"loss": "cross_entropy"},
+        evaluations=[Evaluation("val", "main", s, "classes", counts.n, confusion=counts) for s in (1, 2, 3)],
+    )
+    assert [f.severity for f in check_run(run, [find_rule("DAT001")]).findings] == ["warning"]

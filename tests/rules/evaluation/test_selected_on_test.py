@@ -1,5 +1,6 @@
 """EVL005: fires where validation and test are one set; silent on equal sizes, perfect models and rounding."""
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -8,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tocsin.engine import check_run, find_rule
-from tocsin.run import Confusion, Evaluation, Moments, Run
+from tocsin.rules.evaluation.selected_on_test import _coincidence
+from tocsin.run import Confusion, Evaluation, Moments, Run, Series
 
 RULE = find_rule("EVL005")
 
@@ -34,6 +36,10 @@ def both(val, test, **fields):
     return Run.of("r", evaluations=tuple(e for pair in zip(val, other, strict=True) for e in pair), **fields)
 
 
+def series_of(values):
+    return {name: Series.of(name, value) for name, value in values.items()}
+
+
 def test_equal_predictions_are_named():
     (found,) = findings(both(learned(0), learned(0), exit="finished"))
     assert found.message == (
@@ -50,21 +56,61 @@ def test_equal_moments_too():
     assert "n and moments are equal" in found.message
 
 
+EASY = Confusion.of([[70, 5, 0], [0, 75, 0], [0, 0, 150]])  # any set with 75 of the first class repeats it in 1 of 6
+
+
+def test_one_evaluation_is_enough_where_chance_would_not_repeat_it():
+    (found,) = findings(both(learned(0, looks=1), learned(0, looks=1)))
+    assert "equal in the only shared evaluation since step 1" in found.message
+    t = np.random.default_rng(0).normal(size=50)
+    own = [Evaluation("val", "h", 3, "regression", 50, moments=(Moments.of(t, t / 2),))]
+    assert findings(both(own, own))
+    coarse = [Evaluation("val", "h", 3, "regression", 50, moments=(Moments.of(t, np.round(t)),))]
+    assert not findings(both(coarse, coarse))
+
+
+def test_losses_equal_to_the_last_digit_add_to_few_errors():
+    one = [replace(e, confusion=EASY) for e in learned(0, looks=1)]
+    for test, rings in ((0.1327843, True), (0.1327844, False)):
+        series = {"val/loss": [0.1327843], "test/loss": [test]}
+        assert bool(findings(both(one, one, series=series_of(series)))) == rings
+    assert not findings(both(one, one, series=series_of({"val/loss": [0.13], "test/loss": [0.13]})))
+
+
+@given(st.lists(st.lists(st.integers(0, 6), min_size=2, max_size=3), min_size=1, max_size=3), st.integers(0, 9))
+@settings(max_examples=40, deadline=None)
+def test_the_chance_of_a_table_bounds_every_predictors(rows, seed):
+    """No predictor with fixed shares per class gives these counts more often than the bound says."""
+    k = max(len(rows), max(map(len, rows)))
+    dense = np.zeros((k, k), int)
+    for i, row in enumerate(rows):
+        dense[i, : len(row)] = row
+    rng = np.random.default_rng(seed)
+    log = 0.0
+    for row in dense:
+        p = rng.dirichlet(np.ones(k))
+        log += math.lgamma(row.sum() + 1) + sum(
+            c * math.log(q) - math.lgamma(c + 1) for c, q in zip(row, p, strict=True)
+        )
+    assert log / math.log(10) <= _coincidence(Confusion.of(dense)) + 1e-9
+
+
 @pytest.mark.parametrize(
     "run",
     [
         both(learned(0), learned(1)),
-        both(learned(0, looks=2), learned(0, looks=2)),
+        both(*[[replace(e, confusion=EASY) for e in learned(0, looks=1)]] * 2),
+        both(learned(0, looks=1), learned(1, looks=1)),
         both(
             *[[replace(e, confusion=Confusion.of(np.eye(4) * 75)) for e in learned(0)]] * 2,
         ),
         both(
             *[[replace(e, confusion=Confusion.of(np.eye(4)[[1] * 4] * 75)) for e in learned(0)]] * 2,
         ),
-        both(*[[replace(e, confusion=learned(0)[0].confusion) for e in learned(0)]] * 2),
+        both(*[[replace(e, confusion=EASY) for e in learned(0)]] * 2),
         Run.of("r", evaluations=tuple(learned(0))),
     ],
-    ids=["two sets", "two looks", "perfect", "constant", "stuck", "one split"],
+    ids=["two sets", "few errors in one look", "two sets in one look", "perfect", "constant", "stuck", "one split"],
 )
 def test_healthy_neighbours_are_silent(run):
     assert not findings(run)

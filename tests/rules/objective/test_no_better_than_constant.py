@@ -61,6 +61,16 @@ def test_a_regression_that_stays_at_the_mean_is_a_note():
     t, p = values(s=0.01)
     (found,) = findings(regression(t, p))
     assert found.severity == "note"
+    assert "and predicting zero" in findings(regression(t, p, logged=1.01 * float(np.mean(t**2))))[0].message
+
+
+@pytest.mark.parametrize(("s", "severity"), [(0.25, "note"), (0.6, "warning")])
+def test_above_the_constant_by_chance_is_a_note(s, severity):
+    """2 % and 26 % above it, of 400 samples: only the second is worse beyond its interval."""
+    t, p = values(s=s)
+    assert mse(t, p) >= 1.02 * t.var()
+    (found,) = findings(regression(t, p))
+    assert found.severity == severity
 
 
 def test_a_baseline_tells_whether_there_was_anything_to_learn():

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tocsin.engine import check_run, find_rule
-from tocsin.run import Run
+from tocsin.run import Parameter, Run, Series
 
 RULE = find_rule("OBJ008")
 E2 = 2 + 0.5 * math.log(2 * math.pi)
@@ -124,3 +124,28 @@ def test_a_loss_that_falls_to_any_other_level_is_silent(level, seed):
     if min(abs(level - E2), 1.0) < 0.06:
         return
     assert not findings(run_of(stuck(level, seed=seed), "train/loss/x"))
+
+
+@pytest.mark.parametrize("name", ["head.log_var", "heads.ink.log_deviation", "sigma", "out.logvar.weight"])
+def test_a_scale_beyond_its_bound_from_the_start_is_told_by_its_gradient(name):
+    (found,) = findings(shut(name))
+    assert (found.severity, found.step, found.subject) == ("warning", 0, "train/loss/depth")
+    assert found.message.endswith(f"no error; the gradient of {name} is exactly 0 in each of 20 samples")
+    assert findings(shut(name, level=3.0)), "any customary clamp will do"
+
+
+def test_without_that_gradient_a_loss_that_lies_there_proves_nothing():
+    assert not findings(shut("head.weight"))
+    assert not findings(shut("head.scaled.weight"))
+    assert not findings(shut("head.log_var", norm=0.01))
+    assert not findings(shut("head.log_var", count=0.0)), "it has no path: another rule's"
+    assert not findings(shut("head.log_var", level=2.7)), "another level"
+
+
+def shut(name, *, level=E2, norm=0.0, count=1.0):
+    """A likelihood that comes down to its clamp, from .3 above it, as its mean learns."""
+    rng, at = np.random.default_rng(0), np.arange(1, 161, 8)
+    values = level + 0.3 * np.exp(-np.arange(300) / 20) + 0.004 * rng.random(300)
+    sampled = {f"grad/norm/{name}": norm, f"grad/count/{name}": count, "grad/norm": 0.3}
+    series = {key: Series.of(key, np.full(at.size, value), at) for key, value in sampled.items()}
+    return Run.of(series={"train/loss/depth": values, **series}, parameters=(Parameter(name, 1, True, True),))

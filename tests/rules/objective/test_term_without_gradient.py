@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 import tocsin
 from tocsin.engine import check_run, judge
 from tocsin.rules.objective.term_without_gradient import term_without_gradient as OBJ007
-from tocsin.run import Parameter, Run, Series
+from tocsin.run import Evaluation, Parameter, Run, Series
 
 SAMPLED = [*range(1, 9), *range(16, 400, 8)]
 
@@ -70,7 +70,7 @@ def drifting(rate, n=400, seed=0):
 def test_cut_term_rings_at_the_first_look_from_the_first_step():
     keeper = check_run(cut(), [OBJ007])
     (found,) = keeper.findings
-    assert (found.severity, found.subject, found.step, found.rang_at) == ("error", "distance", 1, 32)
+    assert (found.severity, found.subject, found.step, found.rang_at) == ("error", "distance", 0, 32)
     assert found.message == (
         "distance has no gradient path in 32 of 32 samples since step 1, yet it is part of total with weight 0.5 "
         "[0.5, 0.5], 33% of it (R2 = 1.00000 over 64 calls): nothing can learn from it"
@@ -132,6 +132,21 @@ class TestHealthyNeighbours:
         found, why = judge(OBJ007, run_of(mod + ce, {"a": mod, "b": ce}, {"a": 0, "b": 0}), {})
         assert not found
         assert "detached copies" in why.reason
+
+    @pytest.mark.parametrize("factor", [1.0, 0.3])
+    def test_detached_copies_beside_the_live_terms(self, factor):
+        mod, ce, distance = losses()
+        terms = {"a": mod, "b": ce, "a_shown": factor * mod, "b_shown": factor * ce, "all_shown": mod + ce}
+        paths = {"a": 1, "b": 1, "a_shown": 0, "b_shown": 0, "all_shown": 0}
+        assert check_run(run_of(mod + ce, terms, paths), [OBJ007]).findings == []
+        terms, paths = terms | {"distance": distance}, paths | {"distance": 0}
+        (found,) = findings(run_of(mod + ce + distance, terms | {"all_shown": mod + ce + distance}, paths))
+        assert (found.severity, found.subject) == ("error", "distance")
+
+    def test_detached_copy_of_a_total_whose_terms_are_not_all_passed(self):
+        mod, ce, _ = losses()
+        run = run_of(mod + ce, {"a": mod, "shown": mod + ce}, {"a": 1, "shown": 0})
+        assert judge(OBJ007, run, {}) == ([], None)
 
     def test_logged_quantity_that_is_no_part_of_the_total(self):
         mod, ce, distance = losses()
@@ -200,6 +215,34 @@ def test_constant_term_is_a_note_at_the_end():
     )
 
 
+@pytest.mark.parametrize(
+    ("tensor", "task", "ran", "norm", "severity"),
+    [
+        ("heads.peaks.weight", "main", 1.0, 0.0, "warning"),
+        ("heads.1.weight", "peaks", 1.0, 0.0, "warning"),
+        ("heads.1.weight", "main", 1.0, 0.0, "note"),
+        ("heads.peaks.weight", "peaks", 0.0, 0.0, "note"),
+        ("heads.peaks.weight", "peaks", 1.0, 0.2, "note"),
+    ],
+)
+def test_constant_term_of_a_head_that_runs_untrained_is_a_warning(tensor, task, ran, norm, severity):
+    mod, ce, _ = losses()
+    steps, module = SAMPLED[:20], tensor.rpartition(".")[0]
+    values = {f"grad/norm/{tensor}": norm, f"module/ran/{module}": ran}
+    run = run_of(
+        mod + ce,
+        {"a": mod, "b": ce, "peaks": np.zeros(200)},
+        {"a": 1, "b": 1, "peaks": 0},
+        ended="finished",
+        series={name: Series.of(name, [value] * 20, steps) for name, value in values.items()},
+        parameters=(Parameter(tensor, 64, True, True, module),),
+        evaluations=(Evaluation("val", task, 200, "regression", 50),),
+    )
+    (found,) = findings(run)
+    assert (found.severity, found.step) == (severity, 0)
+    assert (f"nothing else trains {tensor}" in found.message) == (severity == "warning")
+
+
 class TestZeroAtTrunk:
     def run(self, *, starved, value=1.0):
         mod, ce, distance = losses()
@@ -266,4 +309,4 @@ def test_real_loop_with_learned_task_weights(tmp_path, before):
             if not before:
                 run.losses(**terms)
     (found,) = [x for x in run.findings if x.code == "OBJ007"]
-    assert (found.severity, found.subject, found.step, found.rang_at) == ("error", "distance", 1, 32)
+    assert (found.severity, found.subject, found.step, found.rang_at) == ("error", "distance", 0, 32)

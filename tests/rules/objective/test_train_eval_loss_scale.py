@@ -203,3 +203,47 @@ def test_a_loss_many_times_that_of_training_at_the_same_errors():
     assert scored(held=[97.1, 97.2, 97.2, 97.1, 97.3, 97.3]) == []  # overfitted: it errs more
     assert scored(val=[0.04, 0.04, 0.05, 0.04, 0.04, 0.05]) == []
     assert scored(n=4) == []
+
+
+def in_epochs(train_of, val_of, first: float = 1) -> Run:
+    """20 steps an epoch whose numbers are recorded; training and evaluation losses by the time in epochs."""
+    x = np.arange(1, EPOCHS * PER + 1) / PER
+    epoch = np.ceil(x) + first - 1
+    train = train_of(x) * np.exp(0.05 * np.random.default_rng(0).standard_normal(x.size))
+    ends = PER * EPOCH
+    series = {
+        "train/loss": Series.of("", train, epoch=epoch),
+        "val/loss": Series.of("", val_of(EPOCH), step=ends, epoch=epoch[ends - 1]),
+    }
+    return Run.of(series=series, exit="finished")
+
+
+def learning(x):
+    return 0.02 + 2 * np.exp(-x)
+
+
+def overfitting(x):
+    return 0.15 + 2 * np.exp(-x)
+
+
+def test_in_the_first_epoch_nothing_is_overfitted():
+    (found,) = ring(in_epochs(lambda x: learning(x) / PER, overfitting))
+    assert (found.severity, found.subject, found.step) == ("warning", "val/loss", PER)
+    assert "times train/loss in the first epoch" in found.message
+    assert found.message.endswith("another reduction, accumulation or other terms, not overfitting")
+    assert not ring(in_epochs(learning, overfitting))
+
+
+@pytest.mark.parametrize(
+    "run",
+    [
+        in_epochs(lambda x: learning(x) / PER, overfitting, first=2),
+        in_epochs(lambda x: learning(x) / PER, overfitting, first=np.nan),
+        in_epochs(lambda x: 0.001 * (1 + np.exp(-x)), lambda e: 0.11 + 0.01 * np.exp(-e)),
+        in_epochs(lambda x: 0.001 * (1 + np.exp(-x)), lambda e: 0.1 + 0.01 * e),
+        in_epochs(lambda x: 2 * np.exp(-4 * x) + 0.001, lambda e: 0.5 + np.exp(-e)),
+    ],
+    ids=["resumed", "unknown epochs", "fine-tuned", "fine-tuned to the worse", "learned within an epoch"],
+)
+def test_silent_where_samples_may_have_been_seen(run):
+    assert not [f for f in ring(run) if "first epoch" in f.message]

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 import tocsin
 from tocsin.engine import check_run
 from tocsin.rules.optimisation.dead_relu import dead_relu as OPT011
-from tocsin.run import Run, Series
+from tocsin.run import Parameter, Run, Series
 
 N = 400
 AT = np.arange(1, N + 1, 8)
@@ -68,6 +68,17 @@ class TestHealthyNeighbours:
     def test_a_layer_that_died_after_learning_is_a_warning(self):
         loss = np.where(np.arange(N) < 100, 2.3 - np.arange(N) / 80, 1.4)
         assert [f.severity for f in found_in(run_of(np.where(AT > 120, 1.0, 0.4), loss))] == ["warning"]
+
+
+@pytest.mark.parametrize(("size", "norm", "severity"), [(64, 0.0, "error"), (64, 0.1, "note"), (2, 0.0, "note")])
+def test_a_dead_layer_that_cuts_off_a_part_of_the_network_needs_no_flat_loss(size, norm, severity):
+    """The biases behind it learn the priors, so the loss falls."""
+    run = run_of(1.0, falling(), parameters=(Parameter("a", size, True, True), Parameter("b", 64, True, True)))
+    gradients = {"grad/norm/a": np.full(AT.size, norm), "grad/norm/b": np.ones(AT.size), "grad/norm": np.ones(AT.size)}
+    series = {**run.series, **{name: Series.of(name, v, step=AT) for name, v in gradients.items()}}
+    (found,) = found_in(Run.of(series=series, parameters=run.parameters))
+    assert found.severity == severity
+    assert found.message.endswith("50% of the trainable entries never got a gradient") == (severity == "error")
 
 
 def train(folder, bias):

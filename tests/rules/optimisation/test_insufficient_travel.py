@@ -102,3 +102,13 @@ def test_in_a_real_run(tmp_path, rate):
 def test_a_real_run_at_a_sane_rate_is_silent(tmp_path):
     report = rung(tmp_path / "r", adam(1e-2))
     assert not {"OPT004", "OPT005", "OPT006", "OPT007", "OPT009"} & {f.code for f in report.findings}
+
+
+@pytest.mark.parametrize(
+    ("accuracy", "rings"),
+    [(np.linspace(0.05, 0.12, 12), True), (np.linspace(0.05, 0.4, 12), False), (np.linspace(0.9, 0.98, 12), False)],
+    ids=["wanders where guesses are", "leaves the guess", "is no guess"],
+)
+def test_an_accuracy_that_drifts_among_guesses_has_not_improved(accuracy, rings):
+    drift = Series.of("", accuracy, step=np.linspace(30, STEPS, 12).astype(int))
+    assert bool(found_in(run_of(1e-6, **{"val/accuracy": drift}))) == rings

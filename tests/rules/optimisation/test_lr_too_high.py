@@ -13,7 +13,7 @@ from corpus import faulty, real_curves
 from tocsin.findings import Finding, NotChecked
 from tocsin.rules.optimisation.lr_too_high import lr_too_high
 from tocsin.run import Run, Series
-from tocsin.turns import outbursts, spike_points
+from tocsin.turns import leap, outbursts, spike_points
 
 
 def ring(run: Run) -> list[Finding]:
@@ -219,3 +219,78 @@ def test_law_bursts_do_not_depend_on_the_unit_or_the_sign(seed, unit, n):
     other, scaled = outbursts(-unit * y)
     assert list(at) == list(other)
     assert scaled == pytest.approx(unit * level)
+
+
+def leapt(*values: float, learns: bool = False) -> Run:
+    n = 300
+    tail = 0.2 + 2 * np.exp(-np.arange(n) / 60) if learns else 2.3 + 0.02 * np.sin(np.arange(n))
+    loss = np.r_[values, tail if np.isfinite(values[-1]) else np.full(n, np.nan)]
+    score = np.linspace(0.3, 0.95, 10) if learns else 0.1 + 0.01 * np.cos(np.arange(10))
+    at = np.linspace(len(values) + 10, loss.size, 10).astype(int)
+    return Run.of(series={"train/loss": loss, "val/accuracy": Series.of("", score, step=at)}, exit="finished")
+
+
+def test_a_loss_that_leaps_into_nan_is_divergence_and_begins_before_the_first_step():
+    (finding,) = ring(leapt(1.24, 3.6e13, np.inf, np.nan))
+    assert (finding.severity, finding.step) == ("error", 0)
+    assert finding.message == (
+        "train/loss leapt from 1.24 to inf by step 3, and no number since: the first steps are far too large for these "
+        "weights and inputs"
+    )
+    assert "AMP003" in finding.explains
+
+
+def test_a_leap_to_where_nothing_is_learned():
+    (finding,) = ring(leapt(197, 3512, 25978, 6.6e7, 187))
+    assert finding.severity == "warning"
+    assert "it ends at 2.2" in finding.message
+    assert "val/accuracy is a guess" in finding.message
+
+
+def test_a_leap_that_is_learned_from_and_nan_without_one_are_something_else():
+    assert ring(leapt(197, 3512, 25978, 6.6e7, 187, learns=True)) == []
+    assert [f.severity for f in ring(leapt(2.3, 2.2, 2.4, 2.1, np.nan))] == []
+    assert ring(leapt(2.3, 230.0, 2.3)) == []
+
+
+def thrown(norm: float, top: float, end: float) -> Run:
+    """The norm rises to ``norm`` times its first value within 24 steps, the loss to ``top``, then falls to ``end``."""
+    at = np.arange(1, 401, 8)
+    step = np.arange(400)
+    loss = end + np.where(step < 40, top - end, 0) * np.exp(-(((step - 20) / 8.0) ** 2)) + 0.01 * np.sin(step)
+    loss[:3] = 2.3
+    growth = Series.of("", 7 * np.minimum(norm, 1 + (norm - 1) * (at - 1) / 24), step=at)
+    return Run.of(series={"train/loss": loss, "param/norm": growth, "count/optimizer": step + 1}, exit="finished")
+
+
+@pytest.mark.parametrize(
+    ("norm", "top", "end", "severity"),
+    [(11, 9.0, 1.7, "warning"), (11, 9.0, 0.3, "note"), (11, 2.5, 1.7, None), (2, 9.0, 1.7, None)],
+    ids=["blown up", "made up for", "a small network that grows", "a hard stretch"],
+)
+def test_weights_that_the_first_steps_replaced(norm, top, end, severity):
+    found = [f for f in ring(thrown(norm, top, end)) if "norm of the parameters" in f.message]
+    assert [(f.severity, f.step) for f in found] == ([(severity, 0)] if severity else [])
+
+
+def test_the_message_names_norm_and_loss():
+    (finding,) = ring(thrown(11, 9.0, 1.7))
+    assert finding.message == (
+        "the norm of the parameters went from 7 (step 1) to 77 by step 25, train/loss from 2.3 to 9.01 (step 21); it "
+        "ends at 1.7"
+    )
+
+
+def test_a_slow_growth_of_the_weights_is_no_throw():
+    run = thrown(11, 9.0, 1.7)
+    slow = Series.of("", np.linspace(7, 77, 50), step=np.arange(1, 401, 8))
+    found = ring(replace(run, series={**run.series, "param/norm": replace(slow, name="param/norm")}))
+    assert not any("norm of the parameters" in f.message for f in found)
+
+
+@given(unit=st.floats(1e-6, 1e6), factor=st.floats(1.5, 1e5))
+@settings(max_examples=40, deadline=None)
+def test_law_a_leap_is_a_thousandfold_in_any_unit(unit, factor):
+    found = leap(Series.of("train/loss", unit * np.r_[1.0, factor, np.full(30, np.nan)]))
+    assert (found is not None) == (unit * factor >= 1e3 * unit)
+    assert found is None or found.gone

@@ -1,5 +1,7 @@
 """OPT015: an epoch of many batches and few steps rings against its plan; other ways to few steps do not."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -7,7 +9,7 @@ from hypothesis import strategies as st
 
 from tocsin.engine import check_run, judge
 from tocsin.rules.optimisation.missing_steps import missing_steps as OPT015
-from tocsin.run import Event, Run
+from tocsin.run import Event, Run, Series
 
 PLAN = {"n_train": 1000, "data": {"batch_size": 64}}  # 16 batches
 
@@ -69,6 +71,16 @@ def test_a_step_of_more_batches_than_declared():
 )  # fmt: skip
 def test_neighbours_are_silent(run):
     assert findings(run) == []
+
+
+def test_skips_that_a_scale_of_zero_no_longer_counts_are_no_missing_steps():
+    config = {**PLAN, "accumulate": 1}
+    run = run_of(16, epochs=20, config=config, optimizer=lambda k: 0 * k, skipped=lambda k: np.minimum(k, 40))
+    assert findings(run)
+    scale = Series.of("amp/scale", 2.0 ** (16 - np.arange(1, 321)) * (np.arange(1, 321) <= 40))
+    found, why = judge(OPT015, replace(run, series={**run.series, "amp/scale": scale}), {})
+    assert found == []
+    assert "AMP001" in why.reason
 
 
 @pytest.mark.parametrize("run", [run_of(1, forward=lambda k: 500 * k), run_of(16, config={}, backward=once)])

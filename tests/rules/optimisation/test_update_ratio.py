@@ -38,6 +38,14 @@ def test_too_small():
     )
 
 
+def test_a_rate_that_a_schedule_bends_is_summed_not_averaged():
+    """The samples of a cosine are one trend: their mean has no interval, their sum does."""
+    decay = 3e-6 * (1 + np.cos(np.pi * AT / STEPS))
+    (found,) = found_in(run_of({"a": decay}))
+    assert "by at most 0.0012 of their size" in found.message
+    assert found_in(run_of({"a": 100 * decay})) == []
+
+
 def test_too_large_begins_where_it_lasts():
     loss = np.r_[np.full(200, 1.0), np.linspace(1, 2, 200)] + 0.01 * np.random.default_rng(0).standard_normal(STEPS)
     ratios = np.where(AT > 100, 0.4, 0.001)

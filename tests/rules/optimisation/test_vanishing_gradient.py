@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -11,7 +13,7 @@ from torch import nn
 from optimisation_loop import adam, mlp, roots, rung, sgd
 from tocsin.engine import check_run, judge
 from tocsin.rules.optimisation.vanishing_gradient import vanishing_gradient as OPT006
-from tocsin.run import Parameter, Run, Series
+from tocsin.run import Confusion, Evaluation, Moments, Parameter, Run, Series
 
 STEPS = 200
 AT = np.arange(1, STEPS + 1, 8)
@@ -50,6 +52,23 @@ def test_sgd():
 
 def test_adam_moves_the_front_all_the_same():
     assert [f.severity for f in found_in(run_of(FADING, np.full(8, 1e-3), optimizer="Adam"))] == ["warning"]
+
+
+def test_predictions_that_say_nothing_are_harm_whatever_the_loss_does():
+    """The priors take long to learn, or an accuracy jumps from one constant class to a larger one."""
+    rng = np.random.default_rng(0)
+    slow = 0.69 - 0.04 * np.arange(STEPS) / STEPS + 0.01 * rng.standard_normal(STEPS)
+    run = run_of(FADING, np.full(8, 1e-3), slow, optimizer="Adam")
+    assert found_in(run) == []
+    t, e = rng.normal(size=(2, 300))
+    for said, rings in ((np.full(300, 0.1), True), (1e-6 * t, True), (0.1 * e, True), (0.6 * t + 0.5 * e, False)):
+        moments = (Moments.of(t, said),)
+        after = replace(run, evaluations=(Evaluation("val", "main", STEPS, "regression", 300, moments=moments),))
+        assert [f.severity for f in found_in(after)] == ["warning"] * rings
+        assert all(f.message.endswith("and the predictions say nothing of the targets") for f in found_in(after))
+    constant = Confusion.of([[0, 60], [0, 90]])
+    evaluation = Evaluation("val", "main", STEPS, "classes", 150, confusion=constant)
+    assert found_in(replace(run, evaluations=(evaluation,)))
 
 
 def test_a_front_that_stands_while_the_loss_falls_is_a_note():

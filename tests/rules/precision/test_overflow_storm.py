@@ -98,6 +98,35 @@ def test_falls_without_end_however_short_the_log():
     assert finding.step == 8
 
 
+def fallen_to_zero(zeros: int, completed: int = 0, **more) -> Run:
+    """float32: 16 falls to 1, 149 to the smallest number, then 0, whose halves are no falls."""
+    n = 165 + zeros
+    scale = np.r_[32768.0 * 0.5 ** np.arange(165), np.zeros(zeros)]
+    done = np.r_[np.zeros(165), np.minimum(np.arange(zeros), completed)]
+    series = {"amp/scale": scale, "count/skipped": np.minimum(np.arange(1, n + 1), 165), "count/optimizer": done}
+    return Run.of(series={**series, "train/loss": np.full(n, 2.3)}, exit="finished", **more)
+
+
+def test_a_scale_of_zero_stays_an_error_though_its_falls_have_ended():
+    (finding,) = ring(fallen_to_zero(500))
+    assert (finding.severity, finding.step) == ("error", 1)
+    assert finding.message == (
+        "the loss scale fell from 3.28e+04 to 0 by step 166, by overflows since step 1: no factor leads back from 0, "
+        "and no gradient survives it, so no step can come any more"
+    )
+    (finding,) = ring(replace(fallen_to_zero(500), series={"amp/scale": fallen_to_zero(500).series["amp/scale"]}))
+    assert finding.severity == "error"
+    late = fallen_to_zero(500)
+    gone = Series.of("train/loss", np.full(665, np.nan))
+    assert [f.severity for f in ring(replace(late, series={**late.series, "train/loss": gone}))] == ["note"]
+
+
+def test_a_zero_in_a_print_or_beside_completed_steps_says_nothing():
+    assert ring(fallen_to_zero(500, source="fairseq")) == []
+    assert ring(fallen_to_zero(500, completed=400)) == []
+    assert ring(Run.of(series={"amp/scale": np.zeros(300)}, exit="finished")) == []
+
+
 def skipping(scale, step, first=0, **more) -> Run:
     falls = Series.of("", np.arange(1, len(step) + 1), step=step)
     series = {"amp/scale": Series.of("", scale, step=step), "count/skipped": falls, **more}

@@ -177,6 +177,16 @@ def test_healthy_neighbours_are_silent(matrix):
     assert not findings(run_of([matrix] * 12, labels, losses=np.full(12, 0.5)))
 
 
+def test_a_class_that_takes_a_little_of_every_class_and_has_nothing_of_its_own():
+    """15 % of all predictions name a class that hardly exists; it takes less than a fifth of any other."""
+    dense = np.diag([60] * 29 + [2])
+    dense[:29, 29] = 12
+    (found,) = findings(run_of([dense] * 3, tuple(f"token {k}" for k in range(30))))
+    assert "token 29 receives 17 % of the samples of 29 other classes" in found.message
+    dense[29, 29] = 60  # of those called so, most are so
+    assert not findings(run_of([dense] * 3, tuple(f"token {k}" for k in range(30))))
+
+
 def drawn(dense, n, rng):
     """``n`` samples of the cells of a confusion."""
     return rng.multinomial(n, dense.ravel() / dense.sum()).reshape(dense.shape)

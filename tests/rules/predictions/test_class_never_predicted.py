@@ -122,3 +122,16 @@ def test_a_single_report_with_supports_is_judged_as_predictions_are():
     assert "1 of 3 classes are never found" in found.message
     assert not told(support | {"b": 30})
     assert [f.severity for f in told({"a": 4000, "b": 50, "c": 5000})] == ["note"]
+
+
+def test_a_token_beside_more_frequent_ones_is_a_note():
+    """Over a fifth of an equal share, and taken for what is eight times as frequent: right by the prior."""
+    dense = np.diag([400, 300, 300, *[10] * 17, 40])
+    dense[20, 20], dense[20, 0], dense[20, 1] = 0, 20, 20
+    (found,) = findings(evaluated([dense] * 3))
+    assert found.severity == "note"
+    assert 0.2 * dense.sum() / 21 < 40
+    beside = dense.copy()
+    beside[0, 0], beside[1, 1] = 60, 60  # the same, beside classes of its own size
+    (found,) = findings(evaluated([beside] * 3))
+    assert found.severity == "warning"

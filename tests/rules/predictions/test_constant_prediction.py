@@ -110,6 +110,23 @@ def test_binary_and_multilabel_outputs():
     )
 
 
+def test_with_a_baseline_that_finds_nothing_either_it_may_be_right():
+    rng = np.random.default_rng(0)
+    found = confusions([always(1, [100, 120])] * 3)
+    blind = Confusion.of([[45, 55], [55, 65]])
+    good = Confusion.of([[80, 20], [25, 95]])
+    for beside, severity in ((always(1, [100, 120]), "note"), (blind, "note"), (good, "error")):
+        counts = beside if isinstance(beside, Confusion) else Confusion.of(beside)
+        baseline = Evaluation("val", "snr", 150, "classes", 220, confusion=counts, baseline="cheap")
+        (rang,) = findings(ended((*found, baseline)))
+        assert (rang.severity, rang.step) == (severity, 50)
+        assert ("no recorded baseline (cheap) finds anything either" in rang.message) == (severity == "note")
+    t, guess = rng.normal(size=(2, 300))
+    same = regressions([(t, np.zeros(300))] * 3)
+    cheap = Evaluation("val", "main", 3, "regression", 300, moments=(Moments.of(t, 0.1 * guess),), baseline="ridge")
+    assert [f.severity for f in findings(ended((*same, cheap)))] == ["note"]
+
+
 def test_a_class_that_dominates_the_targets_makes_it_a_warning():
     (found,) = findings(ended(confusions([[[5000, 0], [200, 0]]] * 3, kind="binary")))
     assert found.severity == "warning"

@@ -88,3 +88,28 @@ def test_only_a_high_area_rings(auc, share):
     m = int(400 * share)
     run = ended([[400 - m, 0, 40], [m, 0, 0], [30, 0, 300]], (0.9, auc, 0.9))
     assert not (findings(run) and auc < 0.8)
+
+
+@pytest.mark.parametrize(("area", "severity"), [(0.9995, "warning"), (0.9, "note")])
+def test_a_rare_class_whose_ranking_proves_it_is_a_warning(area, severity):
+    """80 of 2,080: odds of 1 to 25 are made good by an area above 1 - 1/50."""
+    dense = [[900, 0, 100], [40, 0, 40], [100, 0, 900]]
+    (found,) = findings(ended(dense, (0.9, area, 0.9)))
+    assert found.severity == severity
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 40), st.integers(0, 40)), min_size=2, max_size=12),
+)
+@settings(max_examples=60, deadline=None)
+def test_an_area_bounds_the_steepest_slope(bins):
+    """Scores in bins (with, without the class): max p(bin | class) / p(bin | others) >= 1 / (2 (1 - area))."""
+    ours, others = (np.array(column, float) for column in zip(*bins, strict=True))
+    if not (ours.sum() and others.sum()):
+        return
+    p, q = ours / ours.sum(), others / others.sum()
+    below = np.cumsum(q) - q
+    area = float(p @ (below + q / 2))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        steepest = float(np.nanmax(np.where(p > 0, p / q, np.nan)))
+    assert area >= 1 or steepest >= 1 / (2 * (1 - area)) - 1e-9

@@ -10,12 +10,13 @@ import numpy as np
 
 from tocsin import declared, metrics, names
 from tocsin.findings import Evidence, Finding, NotChecked, Remedy, rule
-from tocsin.run import Evaluation, Run
+from tocsin.run import Confusion, Evaluation, Run
 
 _MONITORS = re.compile(r"(?:^|[._])(?:monitor|monitor_metric|metric_for_best_model|early_stopping_metric|save_best_metric|early_stop_on|best_metric|select_by)$", re.I)  # fmt: skip  # noqa: E501
 _OF_TEST = re.compile(r"(?<![a-z])test(?:ing)?(?![a-z])", re.I)
 _FILES = re.compile(r"(?:^|[._/])(val|valid|validation|dev|eval|test)[_-]?(?:set_)?(?:path|file|data|dir|split|csv|json|set)(?:_path|_file|_dir)?$", re.I)  # fmt: skip  # noqa: E501
 _CHANCE = 1e-4
+_VALUES = 20
 _REMEDIES = (
     Remedy("Cut a validation set from the training data; touch the test set once, at the end", True),
     Remedy("Report the present figure as a validation score", True),
@@ -32,7 +33,11 @@ def selected_on_test(run: Run, *, evaluations: int = 3) -> Iterator[Finding | No
     - recorded predictions: the splits `val...` and `test...` of one task have the same n and the same confusion, cell
       by cell (or the same moments), in all of at least `evaluations` evaluations at the same steps, with 5 errors and
       more in each, and at least 2 different confusions among them: equal sizes and a perfect or a constant model are no
-      proof;
+      proof. One such evaluation is enough where chance would hardly repeat it. Another sample with as many targets of
+      each class has the same table with a probability of at most prod_i (n_i! / prod_j C_ij!) prod_j (C_ij / n_i)^C_ij,
+      its largest likelihood; times the chance that the logged losses agree to their last digit (unit / value, at least
+      1e-4) where they do, it must be below 1e-4. Of regressions, the 20 and more different predictions are the same,
+      value by value;
     - from logs: each series of the two splits that has a namesake is identical to the last digit in all of at least
       `evaluations` shared evaluations, and the chance that values rounded so coincide, (unit / range) for each
       different value, is below 1e-4;
@@ -82,8 +87,8 @@ def selected_on_test(run: Run, *, evaluations: int = 3) -> Iterator[Finding | No
         yield finding
     for val, test in _pairs(run):
         shared = _shared(val, test)
-        judged |= len(shared) >= evaluations
-        if not said and len(shared) >= evaluations and _same(shared):
+        judged |= bool(shared)
+        if not said and _same(run, shared, evaluations):
             said = True
             yield _of_predictions(shared)
     logged = _logged(run)
@@ -92,7 +97,10 @@ def selected_on_test(run: Run, *, evaluations: int = 3) -> Iterator[Finding | No
     if copied is not None:
         yield copied
     if not judged:
-        yield NotChecked(f"needs {evaluations} evaluations of a val and a test split, or a configuration that monitors")
+        yield NotChecked(
+            f"needs predictions of a val and a test split at one step, {evaluations} evaluations of both in a log, "
+            "or a configuration that monitors"
+        )
 
 
 def _configured(run: Run) -> Iterator[Finding]:
@@ -143,11 +151,41 @@ def _shared(val: list[Evaluation], test: list[Evaluation]) -> list[tuple[Evaluat
     return [(e, by_step[e.step]) for e in val if e.step in by_step and e.step > 0]
 
 
-def _same(shared: list[tuple[Evaluation, Evaluation]]) -> bool:
-    """Whether all pairs are equal, none by being perfect, and not all of them one and the same."""
-    if not all(_print(a) == _print(b) and _errs(a) for a, b in shared):
+def _same(run: Run, shared: list[tuple[Evaluation, Evaluation]], evaluations: int) -> bool:
+    """Whether all pairs are equal, none by being perfect, and one of them proves it, or that many of several kinds."""
+    if not shared or not all(_print(a) == _print(b) and _errs(a) for a, b in shared):
         return False
-    return len({_print(a) for a, _ in shared}) >= 2
+    several = len(shared) >= evaluations and len({_print(a) for a, _ in shared}) >= 2
+    return several or any(_alone(run, *pair) for pair in shared)
+
+
+def _alone(run: Run, val: Evaluation, test: Evaluation) -> bool:
+    """Whether equality in this one evaluation is proof enough."""
+    if val.confusion is not None:
+        return _coincidence(val.confusion) + _of_losses(run, val, test) < math.log10(_CHANCE)
+    for a, b in zip(val.moments, test.moments, strict=True):
+        same = np.array_equal(a.sample_prediction, b.sample_prediction)
+        if same and np.array_equal(a.sample_target, b.sample_target) and np.unique(a.sample_prediction).size >= _VALUES:
+            return True
+    return False
+
+
+def _coincidence(counts: Confusion) -> float:
+    """Log10 of the largest probability with which any predictor repeats a table, given its targets."""
+    of = counts.support[counts.target].astype(float)
+    cells = sum(float(c) * math.log(c / n) - math.lgamma(c + 1) for c, n in zip(counts.count, of, strict=True))
+    rows = sum(math.lgamma(float(n) + 1) for n in counts.support)
+    return min(0.0, (rows + cells) / math.log(10))
+
+
+def _of_losses(run: Run, val: Evaluation, test: Evaluation) -> float:
+    """Log10 of the chance that the losses of two splits agree as they do at this step; 0 where they are not known."""
+    known = [(run.get(f"{e.split}/loss/{e.task}") or run.get(f"{e.split}/loss"), e.step) for e in (val, test)]
+    value = [s.value[s.step == step] for s, step in known if s is not None]
+    if len(value) < 2 or not (value[0].size and value[1].size) or value[0][-1] != value[1][-1] or not value[0][-1]:
+        return 0.0
+    unit = 2 * metrics.half_unit([value[0][-1:]]) / abs(float(value[0][-1]))
+    return math.log10(min(1.0, max(unit, _CHANCE)))
 
 
 def _print(evaluation: Evaluation) -> bytes:
@@ -174,8 +212,8 @@ def _of_predictions(shared: list[tuple[Evaluation, Evaluation]]) -> Finding:
     (val, test), (first, _) = shared[-1], shared[0]
     what = "moments" if val.moments else "confusion"
     return Finding(
-        f"{val.key} and {test.key} are the same {val.n} samples: n and {what} are equal in all of {len(shared)} "
-        f"evaluations since step {first.step}",
+        f"{val.key} and {test.key} are the same {val.n} samples: n and {what} are equal "
+        f"{_times(len(shared))} since step {first.step}",
         subject=val.task,
         step=first.step,
         evidence=(
@@ -184,6 +222,10 @@ def _of_predictions(shared: list[tuple[Evaluation, Evaluation]]) -> Finding:
         ),
         remedies=_REMEDIES,
     )
+
+
+def _times(shared: int) -> str:
+    return "in the only shared evaluation" if shared == 1 else f"in all of {shared} evaluations"
 
 
 def _logged(run: Run) -> list[tuple[str, str, int]]:

@@ -61,10 +61,10 @@ def no_better_than_constant(
     the last 3 values (all of them flat, or the run over) and the interval of their mean decide; of values still in
     motion, the band about their Theil-Sen line that holds them all, at its end.
 
-    A warning where the loss is above C by 2 % or more (.02 nats), or above what predicting zero costs, or where a
-    recorded baseline beats chance, for classes, and against a logged reference. A regression that merely stays at C is
-    a note: without information the mean is the right answer; with a recorded baseline that finds nothing either,
-    nothing rings (PRD005).
+    A warning where the loss is above C by 2 % or more (.02 nats), of values only if the interval of what they save ends
+    below 0; where a recorded baseline beats chance; for classes; and against a logged reference. A regression that
+    merely stays at C is a note: without information the mean is the right answer; with a recorded baseline that finds
+    nothing either, nothing rings (PRD005).
 
     ## Why is this bad?
     Nothing of the input is used, and no curve shows it: in a published report a validation loss of 1.61 was called
@@ -201,15 +201,18 @@ def _against_targets(
     seen = look(stretch[-1]) if signs else None
     if seen is None:
         return None
-    severity = _severity(run, stretch[-1], evaluations, seen)
-    return None if severity is None else _finding(run, name, stretch, seen, saves(stretch[-1]), severity)
+    saved = saves(stretch[-1])
+    severity = _severity(run, stretch[-1], evaluations, seen, saved)
+    return None if severity is None else _finding(run, name, stretch, seen, saved, severity)
 
 
-def _severity(run: Run, e: Evaluation, evaluations: list[Evaluation], seen: Beside) -> Severity | None:
+def _severity(
+    run: Run, e: Evaluation, evaluations: list[Evaluation], seen: Beside, saved: stats.Interval
+) -> Severity | None:
     """None where a baseline shows that there is nothing to learn and the loss is the constant's."""
     r = seen.reference
-    worse = seen.value >= 2 * r.high - _floor(r, _WORSE) or (math.isfinite(r.zero) and seen.value > r.zero > r.high)
-    if informed.nothing_to_learn(run, e.key, evaluations) is not None and not worse:
+    worse = seen.value >= 2 * r.high - _floor(r, _WORSE) and (e.kind != "regression" or saved[1] < 0)
+    if informed.nothing_to_learn(run, evaluations) is not None and not worse:
         return None
     if worse or e.kind != "regression":
         return "warning"

@@ -13,6 +13,7 @@ import numpy as np
 from tocsin import loss_names, metrics, stats
 from tocsin.constant_values import HALF_LOG_2PI
 from tocsin.findings import Evidence, Finding, NotChecked, Remedy, rule
+from tocsin.movement import starved
 from tocsin.reference_losses import number
 from tocsin.run import Run, Series
 
@@ -30,6 +31,9 @@ _KEY = re.compile(
 _SAYS = frozenset(
     re.findall(r"\w+", "nll gnll gaussian gaussiannll likelihood uncertainty aleatoric heteroscedastic")
 ) - {"nll"}
+_SCALE = re.compile(
+    r"(?:^|[._])(?:log_?)?(?:var(?:iances?)?|sigmas?|std|sd|stdev|scales?|deviations?|uncertainty)\d*(?:$|[._])", re.I
+)
 _FEWEST = 5
 _GIANT = 100.0  # no cross-entropy begins so high: ln of a vocabulary is below 13
 
@@ -47,7 +51,12 @@ class Level:
     sure: bool = True
 
 
-@rule("OBJ008", needs=(), severity="warning", explains=("OBJ009", "PRD006", "GEN002"))
+@rule(
+    "OBJ008",
+    needs=(),
+    severity="warning",
+    explains=("GEN002", "GEN004", "OBJ009", "OPT001", "OPT002", "PRD004", "PRD006"),
+)
 def saturated_uncertainty(
     run: Run, *, share: float = 0.3, near: float = 0.01, spike: float = 5.0
 ) -> Iterator[Finding | NotChecked]:
@@ -65,7 +74,9 @@ def saturated_uncertainty(
       within `near` above L0 (rounding of the print apart), and no more than a tenth as many below it;
     - as few as a third of that lie in the next window of the same width above `3 near`: a pile, not a slope;
     - the loss stood `spike` or more above L0 before, or 100 where neither name nor configuration says that it is a
-      Gaussian likelihood: the scale was driven up to its bound by likelihoods at a tiny scale.
+      Gaussian likelihood: the scale was driven up to its bound by likelihoods at a tiny scale. Or, where the scale was
+      beyond its bound from the start and no spike is to be seen: a trainable tensor that is called a scale
+      (`log_var`, `sigma`, `deviation`, ...) received a gradient in every one of >= 8 samples, and it was exactly 0.
 
     s_max is told by the configuration (`log_sigma_max`, `max_logvar`, ...). Otherwise customary clamps are tried
     (ln s_max = 1, 2, 2.5, 3, 3.5, 4, 5, 7, 7.5, 10) where the name of the term, or the configured loss, says a
@@ -107,14 +118,14 @@ def saturated_uncertainty(
     Nix and Weigend 1994 (Gaussian likelihood with a predicted variance). Seitzer et al. 2022, On the pitfalls of
     heteroscedastic uncertainty estimation (beta-NLL).
     """
-    judged = False
+    judged, shut = False, _shut(run)
     for name, series in run.series.items():
         if "loss" not in name.split("/") or name.startswith("loss/"):
             continue
         seen = series.finite
         judged |= len(seen) >= 8
-        for level in _levels(run, name) if len(seen) >= 8 else ():
-            finding = _at(seen, name, level, share, near, spike)
+        for level in _levels(run, name, shut is not None) if len(seen) >= 8 else ():
+            finding = _at(seen, name, level, share, near, spike, shut)
             if finding is not None:
                 yield finding
                 break
@@ -122,12 +133,13 @@ def saturated_uncertainty(
         yield NotChecked("needs 8 finite values of a loss or one of its terms")
 
 
-def _levels(run: Run, name: str) -> list[Level]:
+def _levels(run: Run, name: str, shut: bool) -> list[Level]:
+    """What to look for: all customary clamps where something says that it is a likelihood, else the one."""
     configured = [
         Level(sigma + c, math.exp(sigma), e) for sigma, e in _configured(run.config) for c in (HALF_LOG_2PI, 0.0)
     ]
     loss = loss_names.loss_of(run, name)
-    sure = bool(_SAYS & set(loss_names.words(name))) or (loss is not None and loss.family == "Gaussian NLL")
+    sure = shut or bool(_SAYS & set(loss_names.words(name))) or (loss is not None and loss.family == "Gaussian NLL")
     if sure or (loss is not None and loss.family == "NLL"):
         return configured + [Level(s + c, math.exp(s), None, sure) for s in _CUSTOMARY for c in (HALF_LOG_2PI, 0.0)]
     return [*configured, Level(_USUAL + HALF_LOG_2PI, math.exp(_USUAL), None, False)]
@@ -149,7 +161,18 @@ def _configured(config: Any, head: str = "", depth: int = 5) -> Iterator[tuple[f
             yield from _configured(value, dotted, depth - 1)
 
 
-def _at(series: Series, name: str, level: Level, share: float, near: float, spike: float) -> Finding | None:
+def _shut(run: Run) -> Series | None:
+    """The gradient norm of a tensor that is called a scale, where it is there and exactly 0 in every sample."""
+    for p in starved(run):
+        count, norm = run.get(f"grad/count/{p.name}"), run.get(f"grad/norm/{p.name}")
+        if _SCALE.search(p.name) and norm is not None and count is not None and count.value.all():
+            return norm
+    return None
+
+
+def _at(
+    series: Series, name: str, level: Level, share: float, near: float, spike: float, shut: Series | None
+) -> Finding | None:
     values = series.value
     slack = metrics.half_unit([values]) + 1e-3
     tail = values[-min(200, max(8, len(values) // 2)) :]
@@ -162,21 +185,27 @@ def _at(series: Series, name: str, level: Level, share: float, near: float, spik
         return None
     within = np.flatnonzero((values - level.value >= -slack) & (values - level.value <= near + slack))
     before = np.flatnonzero(values >= level.value + (spike if level.sure else max(spike, _GIANT)))
-    if not before.size or not (within > before[0]).any():
+    if shut is not None:
+        proof = Evidence(shut.name, 0.0, int(shut.step[-1]), text=f"exactly 0 in each of {len(shut)} samples")
+        scale = shut.name.removeprefix("grad/norm/")
+        first, begin, how = int(within[0]), 0, f"the gradient of {scale} is exactly 0 in each of {len(shut)} samples"
+    elif before.size and (within > before[0]).any():
+        first, top = int(within[within > before[0]][0]), int(before[np.argmax(values[before])])
+        proof = Evidence(name, float(values[top]), int(series.step[top]), text="the spike before")
+        begin, how = int(series.step[first]), f"before, it was up to {values[top]:.3g}"
+    else:
         return None
-    first, top = int(within[within > before[0]][0]), int(before[np.argmax(values[before])])
     return Finding(
         f"{name}: {at} of its last {tail.size} values are {level.value:.4g} within {near:g}, which is what a Gaussian "
-        f"likelihood costs with sigma at a bound of {level.sigma:.4g} and no error; before, it was up to "
-        f"{values[top]:.3g}",
+        f"likelihood costs with sigma at a bound of {level.sigma:.4g} and no error; {how}",
         subject=name,
-        step=int(series.step[first]),
+        step=begin,
         evidence=(
             Evidence(
                 name, float(values[first]), int(series.step[first]), level.value,
                 text=f"the first at the clamp; of the last {tail.size} values {100 * at / tail.size:.2g} % are there",
             ),
-            Evidence(name, float(values[top]), int(series.step[top]), text="the spike before"),
+            proof,
             *([level.told] if level.told else []),
         ),
         remedies=_REMEDIES,

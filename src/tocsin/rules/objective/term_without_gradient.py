@@ -9,10 +9,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from tocsin.findings import Evidence, Finding, NotChecked, Remedy, Severity, rule
-from tocsin.run import Floats, Ints, Run, Series
+from tocsin.movement import starved
+from tocsin.run import Floats, Ints, Parameter, Run, Series
 from tocsin.stats import Weight, weight_in_sum
 
 ZERO_SAMPLES = 8
+COPY = 1e-5  # of each value: some hundred float32 roundings
 DIFFERENTIABLE = (
     Remedy("Write the term with a differentiable quantity: the expectation over the probabilities, not argmax"),
     Remedy("Pass to run.losses the same tensor that is added to the loss, before any .item() or .detach()", safe=True),
@@ -31,6 +33,11 @@ class Table:
     def part(self, rows: slice) -> Table:
         """Some of the calls."""
         return Table(self.step[rows], self.total[rows], self.names, self.terms[rows])
+
+    def without(self, names: Collection[str]) -> Table:
+        """The table less some terms."""
+        kept = [k for k, name in enumerate(self.names) if name not in names]
+        return Table(self.step, self.total, [self.names[k] for k in kept], self.terms[:, kept])
 
     def column(self, name: str) -> Floats:
         """Values of ``total`` or of one term."""
@@ -67,9 +74,12 @@ class Membership:
     "OBJ007",
     needs=("loss/path/*",),
     severity="error",
-    explains=("OBJ002", "OBJ003", "OBJ009", "OPT001", "PRD006", "PRD001", "PRD002", "PRD003"),
+    explains=(
+        "EVL002", "OBJ002", "OBJ003", "OBJ009", "OPT001", "OPT002", "PRD001", "PRD002", "PRD003", "PRD004", "PRD006",
+        "PRD007", "PRD008", "PRD009", "PRD011",
+    ),
     live=True,
-)
+)  # fmt: skip
 def term_without_gradient(
     run: Run, *, window: int = 64, least: int = 32, r2: float = 0.999, share: float = 0.01
 ) -> Iterator[Finding | NotChecked]:
@@ -87,12 +97,14 @@ def term_without_gradient(
     w_j sd(l_j) > `share` sd(total). The same fit with another live term in place of `total` finds a term hidden
     inside a composite one. If the fit is as good and w_j is about 0, the term is only logged: silent. If the terms
     do not account for the total but w_j is still significantly above 0: a **warning**, after 2 `window` calls.
-    Otherwise "not checked".
+    Otherwise "not checked". Values that are those of `total` or of a live term times a constant, to within 1e-5, are a
+    copy for the log: silent.
 
     A term *with* a path whose gradient at the shared trunk is exactly 0 at every one of >= 8 samples, while another
     term's is not, is a warning if some tensor of an optimizer also receives exactly no gradient, else a note (heads
     on detached features are often deliberate). A term that lost its path after having one is a note, and so is, when
-    the run ends, a term that never had a path and never changed.
+    the run ends, a term that never had a path and never changed. That one is a warning where tensors that bear its
+    name (or any, while a task of its name is evaluated) never got a gradient although their module runs in training.
 
     ## Why is this bad?
     `argmax`, `detach`, `.item()`, `no_grad`, `round`, or an exception handler that returns 0 cut the graph without
@@ -143,8 +155,8 @@ def term_without_gradient(
     ## Known limits
     Silent when terms are floats, when `total` is a float or detached, when no other term has a path, when fewer than
     `least` calls were made, and when the losses move so smoothly (full-batch training) that the terms cannot be told
-    apart. A composite term that hides the cut term is seen only if its other parts are passed too. Wrong when a
-    *detached copy* of a live term is passed beside live terms: pass the term itself. Wrong for a term that cannot
+    apart. A composite term that hides the cut term is seen only if its other parts are passed too. Wrong when a term is
+    passed as a *detached copy* only, beside live terms: pass the term itself. Wrong for a term that cannot
     depend on the parameters by design (the entropy of soft targets): ignore the rule for that run.
 
     ## References
@@ -182,12 +194,17 @@ def _pathless(
         yield NotChecked(f"{name} has no gradient path: whether it is part of total shows after {least} calls")
         return
     table = suspect.table
+    live = {n for n, path in paths.items() if path.value.any()} - {name}
+    copies = {n for n in table.names if n not in live and _is_copy(table, n, live)}
+    if name in copies:
+        return
     if not np.ptp(table.column(name)):
         if not suspect.had_path and run.exit != "running":
-            yield _finding(run, suspect, _idle_text(suspect), "note")
+            heads = _its_head(run, name)
+            yield _finding(run, suspect, _idle_text(suspect, heads), "warning" if heads else "note")
         return
-    live = {n for n, path in paths.items() if path.value.any()} - {name}
-    found = [m for rows in _windows(table, window) for m in _memberships(rows, name, live, r2, share)]
+    own = table.without(copies)
+    found = [m for rows in _windows(own, window) for m in _memberships(rows, name, live, r2, share)]
     likely = [m for m in found if m.weight.share > share]
     part = max(likely, key=lambda m: m.weight.r2, default=None)
     if part is not None and part.weight.r2 > r2:
@@ -199,6 +216,18 @@ def _pathless(
         yield _finding(run, suspect, _open_text(suspect, part), "warning", part)
     else:
         yield NotChecked(f"{name} has no gradient path, but the terms passed do not account for total: pass all terms")
+
+
+def _is_copy(table: Table, name: str, live: Collection[str]) -> bool:
+    """Whether ``name`` is total or a live term, times a constant: shown, and trained through the other."""
+    mine = table.column(name)
+    for other in ("total", *(n for n in table.names if n in live)):
+        whole = table.column(other)
+        power = float(whole @ whole)
+        factor = float(whole @ mine) / power if power > 0 and math.isfinite(power) else 0.0
+        if factor and np.ptp(mine) > 0 and bool((np.abs(mine - factor * whole) <= COPY * np.abs(mine)).all()):
+            return True
+    return False
 
 
 def _suspect(run: Run, name: str, path: Series) -> Suspect | None:
@@ -256,28 +285,23 @@ def _zero_at_trunk(run: Run, paths: dict[str, Series]) -> Iterator[Finding]:
         values = run.get(f"train/loss/{name}")
         if values is None or not values.value[np.isin(values.step, norm.step)].any():
             continue  # an inactive term
-        starved = _starved(run)
-        tail = f"; {len(starved)} trainable tensors ({starved[0]}, ...) receive none either" if starved else ""
+        idle = starved(run)
+        tail = f"; {len(idle)} trainable tensors ({idle[0].name}, ...) receive none either" if idle else ""
         message = (
             f"The gradient of {name} at the shared trunk is exactly 0 in {len(norm)} of {len(norm)} samples since step "
             f"{norm.step[0]}, although it has a graph; {pulling[0]} pulls with {norms[pulling[0]].value[-1]:.3g}{tail}"
         )
         evidence = [_point(norm, "gradient norm at the trunk"), _point(norms[pulling[0]], "another term's")]
         yield Finding(
-            message, name, int(norm.step[0]), tuple(evidence), DIFFERENTIABLE[:1], "warning" if starved else "note"
+            message, name, int(norm.step[0]), tuple(evidence), DIFFERENTIABLE[:1], "warning" if idle else "note"
         )
 
 
-def _starved(run: Run) -> list[str]:
-    """Trainable tensors held by an optimizer whose gradient was absent or exactly 0 in every sample."""
-    found = []
-    for p in run.parameters:
-        count, norm = run.get(f"grad/count/{p.name}"), run.get(f"grad/norm/{p.name}")
-        none = count is not None and len(count) >= ZERO_SAMPLES and not count.value.any()
-        zero = norm is not None and len(norm) >= ZERO_SAMPLES and not norm.value.any()
-        if p.requires_grad and p.in_optimizer and (none or zero):
-            found.append(p.name)
-    return found
+def _its_head(run: Run, name: str) -> list[Parameter]:
+    """Tensors that never got a gradient in training forwards and belong to a term: by name, or as it is evaluated."""
+    ran = [p for p in starved(run) if (seen := run.get(f"module/ran/{p.module}")) is not None and seen.value.any()]
+    evaluated = any(e.task.lower() == name.lower() for e in run.own_evaluations)
+    return [p for p in ran if evaluated or name.lower() in p.name.lower().split(".")]
 
 
 def _text(suspect: Suspect, part: Membership) -> str:
@@ -299,12 +323,12 @@ def _open_text(suspect: Suspect, part: Membership) -> str:
     )
 
 
-def _idle_text(suspect: Suspect) -> str:
+def _idle_text(suspect: Suspect, heads: list[Parameter]) -> str:
     value = suspect.table.column(suspect.name)
-    return (
-        f"{suspect.cut}, and was exactly {value[0]:.4g} at all {value.size} calls: switched off, or an exception "
-        f"handler that returns a constant"
-    )
+    why = "switched off, or an exception handler that returns a constant"
+    if heads:
+        why = f"nothing else trains {heads[0].name} ({len(heads)} tensors without gradient), which runs in training"
+    return f"{suspect.cut}, and was exactly {value[0]:.4g} at all {value.size} calls: {why}"
 
 
 def _finding(run: Run, suspect: Suspect, text: str, severity: Severity, part: Membership | None = None) -> Finding:
@@ -314,7 +338,8 @@ def _finding(run: Run, suspect: Suspect, text: str, severity: Severity, part: Me
         _point(suspect.samples, "1 with, 0 without a gradient path"),
         Evidence(value.name, float(value.value[-1]), int(value.step[-1]), 0.0, interval, "interval: weight in the sum"),
     )
-    return Finding(text, suspect.name, suspect.begin, evidence, DIFFERENTIABLE, severity)
+    begin = suspect.begin if suspect.had_path else 0  # it never had one: written so, before training
+    return Finding(text, suspect.name, begin, evidence, DIFFERENTIABLE, severity)
 
 
 def _point(series: Series, text: str) -> Evidence:

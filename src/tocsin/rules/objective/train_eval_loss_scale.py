@@ -22,6 +22,7 @@ _TIMES = (
     5.0  # of the training loss, at the same errors; losses of the same errors differ by 2 or so in how sure they are
 )
 _AS_MANY = 1.2
+_SLOPE, _FALL = 0.5, 0.1  # of a network that learns: what memorised data leave to the evaluation loss is far less
 _NATS = 20.0  # loss for each wrong answer: to be as sure of it as 1 - 2e-9
 _REMEDIES = (
     Remedy("Evaluate some training batches with the evaluation function: both losses must agree", safe=True),
@@ -88,6 +89,12 @@ def train_eval_loss_scale(
     training loss and more, though its error rate (1 less the accuracy) is at most twice that of training each time,
     at most 1.2 times as the median, and the loss is 20 nats for each error. Overfitting would show in the errors, too.
 
+    And where the samples were new: in the first epoch no batch was trained on before its loss was taken, so there is no
+    overfitting yet. Rings when the first evaluation lies in the recorded first epoch (0, 1 or a fraction), is over 5
+    times the largest training loss until then, the first 5 ratios are above 5, and, over the first n evaluations, both
+    losses fall beyond noise, that of the evaluation by a tenth and more and by a log-log slope of 1/2 and more. (A
+    network that knew its training data from before would have little left to learn.)
+
     `n` is tried at about four lengths in each doubling; once it holds it stays. A note where it is the training loss
     that is larger, by less than 3: strong augmentation and dropout can do that, seldom more.
 
@@ -123,12 +130,13 @@ def train_eval_loss_scale(
     - `confidence` = 0.95 of each interval: they all must hold together.
 
     ## Known limits
-    Silent on losses that are not positive, on curves that do not move, on a factor that sets in later, and where
-    overfitting changes the ratio before the fifth evaluation. Wrong where the evaluation set is harder by a constant
-    factor at every level of the loss. Measured on synthetic runs of 8-60 evaluations with 1-30 % sampling noise, per
-    step or as epoch means: 1 warning in 2000 (growing gaps, overfitting, constant differences of either sign, dropout
-    factors below 1.5, flat curves, equal losses), 6 in 300 whose gap of 1.5-7 times saturates within the first
-    evaluations; of 300 whose training loss was 1.4-3.3 times larger in near proportion, 92 notes, 36 warnings.
+    Silent on losses that are not positive, on curves that do not move, on a factor that sets in later, and, where
+    epochs are not recorded, if overfitting changes the ratio before the fifth evaluation. Wrong where the
+    evaluation set is harder by a constant factor at every level of the loss. Measured on synthetic runs of 8-60
+    evaluations with 1-30 % sampling noise, per step or as epoch means: 1 warning in 2000 (growing gaps,
+    overfitting, constant differences of either sign, dropout factors below 1.5, flat curves, equal losses), 6 in
+    300 whose gap of 1.5-7 times saturates within the first evaluations; of 300 whose training loss was 1.4-3.3
+    times larger in near proportion, 92 notes, 36 warnings.
 
     ## References
     von Neumann 1941 (mean square successive difference). Wald 1940 (slope by grouping). A public report on a
@@ -150,6 +158,42 @@ def train_eval_loss_scale(
         if found is not None:
             yield _finding(run, main, pairs, found, factor)
             return
+        if _in_first_epoch(run, pairs) and _learns(pairs.first(n), confidence):
+            yield _fresh(run, main, pairs)
+            return
+
+
+def _in_first_epoch(run: Run, pairs: Pairs) -> bool:
+    """Whether the evaluation loss is many times the training loss from the first epoch on, when every sample is new."""
+    train = run.series["train/loss"].finite.until(int(pairs.step[0]))
+    epochs = np.unique(train.epoch)  # one NaN at most, the last
+    if not epochs.size or not epochs[-1] <= 1 or (epochs.size > 1 and not np.any(epochs % 1)):
+        return False
+    five = pairs.first(_LENGTHS[0])
+    return bool(five.evaluated[0] > _TIMES * train.value.max() and (five.evaluated / five.before).min() > _TIMES)
+
+
+def _learns(pairs: Pairs, confidence: float) -> bool:
+    """Whether both losses fall, and that of the evaluation by much."""
+    slope = _slope(pairs, confidence)
+    fall = 1 - pairs.evaluated[-max(1, pairs.step.size // 3) :].mean() / pairs.evaluated[0]
+    return slope is not None and sum(slope) / 2 >= _SLOPE and bool(fall >= _FALL)
+
+
+def _fresh(run: Run, main: str, pairs: Pairs) -> Finding:
+    step, times = int(pairs.step[0]), float(pairs.evaluated[0] / pairs.before[0])
+    return Finding(
+        f"{main} is {times:.3g} times train/loss in the first epoch ({pairs.evaluated[0]:.3g} against "
+        f"{pairs.before[0]:.3g} at step {step}), when every sample was new, and both fall from there: another "
+        "reduction, accumulation or other terms, not overfitting",
+        subject=main,
+        step=step,
+        evidence=(
+            _cite(run, main, step, None, None, f"{times:.3g} times the training loss"),
+            _cite(run, "train/loss", step, None, None, "on samples that were new"),
+        ),
+        remedies=_REMEDIES,
+    )
 
 
 def _at_equal_errors(run: Run, main: str) -> Finding | None:
@@ -314,7 +358,7 @@ def _finding(run: Run, main: str, pairs: Pairs, found: Factor, factor: float) ->
     )
 
 
-def _cite(run: Run, name: str, step: int, limit: float, interval: stats.Interval, text: str) -> Evidence:
+def _cite(run: Run, name: str, step: int, limit: float | None, interval: stats.Interval | None, text: str) -> Evidence:
     """The last recorded point of a series at or before a step."""
     series = run.series[name].finite
     at = int(np.searchsorted(series.step, step, "right")) - 1

@@ -9,11 +9,13 @@ import numpy as np
 from tocsin import stats
 from tocsin.findings import Evidence, Finding, NotChecked, Remedy, Severity, rule
 from tocsin.learning import fallen
+from tocsin.movement import starved
 from tocsin.run import Run, Series
 
 WHOLE = 0.99  # all units but one in a hundred
 CALLS = 64  # training losses that a verdict about their trend needs
 EARLY = 16  # the first forwards are not measured: the hooks wait until they know that the model is not compiled
+CUT_OFF = 0.1  # share of the trainable entries: as in OPT001 and OPT002
 LEARNED = 0.1  # of the first loss: a run that has lost so much of it has learned something
 REMEDIES = (
     Remedy("Lower the learning rate, or lengthen its warm-up: one large step can push a whole layer below zero"),
@@ -41,7 +43,9 @@ def dead_relu(run: Run, *, share: float = 0.9, samples: int = 8, moved: float = 
     slope over the calls since then contains 0, or its fall is below `moved` of its level. For a layer that is mostly
     dead the loss must also have fallen by less than a tenth in the whole run: sparse codes leave most units silent in
     a batch, and learn. A dead layer is an error where nothing was learned before it died, and a note where the loss
-    falls in spite of it (a branch that nothing uses yet, a residual block).
+    falls in spite of it (a branch that nothing uses yet, a residual block). It is an error, too, if it was dead from
+    the start and a tenth or more of the trainable entries got exactly no gradient in any of >= 8 samples: the loss may
+    then still fall, to what the last biases alone can reach.
 
     ## Why is this bad?
     The derivative of ReLU is 0 below 0: a unit that is silent for every input receives no gradient and cannot come
@@ -101,8 +105,18 @@ def dead_relu(run: Run, *, share: float = 0.9, samples: int = 8, moved: float = 
         begin = _begin(s, WHOLE if whole else share)
         still, learned = _stands_still(run, begin, moved), fallen(run.series["train/loss"].finite) > LEARNED
         severity: Severity = "note" if not still else "warning" if learned else "error"
+        outcome = "the training loss has stood still since" if still else "the loss falls all the same"
+        if whole and begin == 0 and severity != "error" and (cut := _cut_off(run)) >= CUT_OFF:
+            severity, outcome = "error", f"{cut:.0%} of the trainable entries never got a gradient"
         if whole or (still and not learned):
-            yield _finding(name, s, begin, (float(last.min()), float(last.max())), severity if whole else "warning")
+            ends = float(last.min()), float(last.max())
+            yield _finding(name, s, begin, ends, severity if whole else "warning", outcome)
+
+
+def _cut_off(run: Run) -> float:
+    """Share of the trainable entries that got exactly no gradient in any sample."""
+    trained = sum(p.size for p in run.parameters if p.requires_grad and p.in_optimizer)
+    return sum(p.size for p in starved(run)) / trained if trained else 0.0
 
 
 def _begin(s: Series, level: float) -> int:
@@ -123,12 +137,13 @@ def _stands_still(run: Run, begin: int, moved: float) -> bool:
     return not line.falling or bool(-line.slope * span < moved * abs(float(np.median(loss.value))))
 
 
-def _finding(name: str, s: Series, begin: int, interval: tuple[float, float], severity: Severity) -> Finding:
+def _finding(
+    name: str, s: Series, begin: int, interval: tuple[float, float], severity: Severity, outcome: str
+) -> Finding:
     n = int(np.sum(s.step >= begin))
-    standing = "the loss falls all the same" if severity == "note" else "the training loss has stood still since"
     message = (
         f"{s.value[-1]:.0%} of the units of the ReLU {name} are 0 for every sample of the batch at step "
-        f"{int(s.step[-1])}, about as many in each of {n} samples since step {begin}; {standing}"
+        f"{int(s.step[-1])}, about as many in each of {n} samples since step {begin}; {outcome}"
     )
     evidence = (
         Evidence(

@@ -20,7 +20,12 @@ _ABSURD = 1e18  # the square of such a gradient, which optimizers keep, is beyon
 _ORDER, _ORDERS = 10.0, 100.0
 _ABOVE = 5.0  # times the loss of a guess
 _UNEVEN = 5.0  # largest over smallest loss: that of a guess is the same for all batches, as a mean and as a sum
+_POOR = 0.5  # of the first loss: what a run keeps above that its first steps threw off
 _HIGH = 0.3  # of the peak of the learning rate: below it the rate is not the cause
+_FIRST_STEPS = (
+    Remedy("Divide the rate by 10 until the first steps lower the loss; a warm-up; clip the gradient norm"),
+    Remedy("Scale inputs and targets to order 1; divide a summed loss by what was summed (samples, accumulated parts)"),
+)
 _REMEDIES = (
     Remedy("Go back to the checkpoint before the turn", safe=True),
     Remedy("Lower the peak learning rate by 3 to 10, lengthen the warm-up, or clip the gradient norm"),
@@ -72,8 +77,15 @@ def lr_too_high(run: Run, *, lost: float = 0.5, rise: float = 0.2) -> Iterator[F
     of 1 ends at 0.9 and more (a solved task whose loss moves within next to nothing). Silent where the evaluations
     improved since.
 
-    Five plainer forms ring without that:
+    Seven plainer forms ring without that:
 
+    - **leapt**: within its first 20 values the loss grows to 1000 times the first one. An error where it is no number
+      from then on: the steps diverged, and NaN (AMP003) is how that ends. A warning where it is finite again and no
+      evaluation improves afterwards, or none leaves a guess;
+    - **blown up**: within 32 optimizer steps the norm of the parameters grows to 5 times that of the first sample, in
+      the first fifth of the run the loss reaches twice its first value (and 6 scatters more), and it ends above half of
+      that; a note where it ends below. Initial weights have the size at which signals neither grow nor vanish; steps
+      that replace them by others of 5 times that size end wherever the loss is flat;
     - **by orders** (from 3 values): the last fifth, at least 2 values, stands at 10 times the median of the first (5
       times from 6 values on): an error from 100 times on, or from 10 values and 10 times, else a warning; with the same
       exceptions for terms, evaluations and rates;
@@ -92,7 +104,8 @@ def lr_too_high(run: Run, *, lost: float = 0.5, rise: float = 0.2) -> Iterator[F
       note; and the last third is at that level again. Clipping and Adam may survive the step, so evaluations that
       improve are no excuse: those batches teach nothing.
 
-    All of these are a note where the loss ends in NaN: AMP003 tells that, and how it had grown.
+    All but the leap and the absurd are a note where the loss ends in NaN: AMP003 tells that, and how it had grown. The
+    leapt and the blown up begin at step 0: the rate, the inputs and the weights were so before the first step.
 
     Spikes (above twice the median of the 50 points before and 10 times their scatter, in 2 points or more, as a single
     hard batch is not) that came down again are a note, from 3 on.
@@ -123,16 +136,21 @@ def lr_too_high(run: Run, *, lost: float = 0.5, rise: float = 0.2) -> Iterator[F
     - `rise` = 0.2: least rise as a share of the lowest level.
 
     ## Known limits
-    Needs 10 points (2 for the absurd, 3 for the plainer forms). Silent in reinforcement learning and adversarial
-    training, whose losses need not fall. Wrong where the training data become harder for good (a curriculum whose last
-    stage learns nothing), and where a regression on large targets logs an accuracy that means nothing but stays
-    between 0.05 and 0.6. The cause is a likelihood: bad data from the turn on look the same; a lower rate in a sibling
-    run tells. Oscillation that stays within the noise of the parts is not seen.
+    Needs 10 points (2 for the leapt and the absurd, 3 for most plainer forms); the blown up needs `param/norm` of our
+    own records. A leap into NaN may also come from a single batch of another scale. Silent in reinforcement learning
+    and adversarial training, whose losses need not fall. Wrong where the training data become harder for good (a
+    curriculum whose last stage learns nothing), and where a regression on large targets logs an accuracy that means
+    nothing but stays between 0.05 and 0.6. The cause is a likelihood: bad data from the turn on look the same; a lower
+    rate in a sibling run tells. Oscillation that stays within the noise of the parts is not seen.
 
     ## References
     Cohen et al. 2021, Gradient descent on neural networks typically occurs at the edge of stability. Sen 1968.
     """
     loss = run.series["train/loss"].finite
+    leapt = _leapt(run)
+    if leapt is not None and leapt.severity == "error":
+        yield leapt
+        return
     if len(loss) >= 2 and np.abs(loss.value[-2:]).min() > _ABSURD:
         yield _grown(run, loss, "error")
         return
@@ -142,8 +160,8 @@ def lr_too_high(run: Run, *, lost: float = 0.5, rise: float = 0.2) -> Iterator[F
     if other := learning.unlike_progress(run):
         yield NotChecked(f"the loss of {other} need not fall")
         return
-    found = _thrown_off(run, loss) or _by_orders(run, loss) or _thrown_back(run, loss)
-    found = found or _bursts(loss)
+    found = _by_orders(run, loss) or leapt or _thrown_off(run, loss) or _thrown_back(run, loss)
+    found = found or _blown_up(run, loss) or _bursts(loss)
     if found is None and len(loss) >= 10:
         found = _risen(run, loss, lost, rise)
     if found is not None:
@@ -152,6 +170,48 @@ def lr_too_high(run: Run, *, lost: float = 0.5, rise: float = 0.2) -> Iterator[F
         yield NotChecked(f"needs 10 finite values of train/loss, it has {len(loss)}")
     else:
         yield from _spikes(loss)
+
+
+def _leapt(run: Run) -> Finding | None:
+    """A loss that diverges within its first values: for good, or to where nothing is learned any more."""
+    loss = run.series["train/loss"]
+    leap = turns.leap(loss)
+    if leap is None or learning.unlike_progress(run) or learning.begins_late(run):
+        return None
+    guess = turns.guessing(run)
+    if not leap.gone and guess is None and turns.evaluations_since(run, leap.step) == "improved":
+        return None
+    after = "no number since" if leap.gone else f"it ends at {loss.finite.value[-1]:.3g}, and no evaluation improves"
+    after = f"it ends at {loss.finite.value[-1]:.3g} where {guess[0]} is a guess" if guess and not leap.gone else after
+    return Finding(
+        f"train/loss leapt from {leap.start:.3g} to {leap.top:.3g} by step {leap.step}, and {after}: the first steps "
+        f"are far too large for these weights and inputs{_rate(run, leap.step)}",
+        severity="error" if leap.gone else "warning",
+        evidence=(
+            Evidence("train/loss", leap.start, int(loss.step[0]), text="the first loss"),
+            Evidence("train/loss", leap.top, leap.step, 1e3 * leap.start, text="the largest of the first 20"),
+        ),
+        remedies=_FIRST_STEPS,
+    )
+
+
+def _blown_up(run: Run, loss: Series) -> Finding | None:
+    """Weights that the first steps replaced by far larger ones, at a loss that never made up for it."""
+    thrown = turns.throw(run, loss)
+    if thrown is None:
+        return None
+    return Finding(
+        f"the norm of the parameters went from {thrown.first:.3g} (step {thrown.begin}) to {thrown.then:.3g} by step "
+        f"{thrown.step}, train/loss from {thrown.start:.3g} to {thrown.top:.3g} (step {thrown.at}); it ends at "
+        f"{thrown.end:.3g}{_rate(run, thrown.step)}",
+        severity=None if thrown.end > _POOR * thrown.start else "note",
+        evidence=(
+            Evidence("param/norm", thrown.first, thrown.begin, text="norm of all parameters"),
+            Evidence("param/norm", thrown.then, thrown.step, 5 * thrown.first, text="the largest within 32 steps"),
+            Evidence("train/loss", thrown.top, thrown.at, 2 * thrown.start, text="the largest of the first fifth"),
+        ),
+        remedies=_FIRST_STEPS,
+    )
 
 
 def _risen(run: Run, loss: Series, lost: float, rise: float) -> Finding | None:

@@ -127,6 +127,10 @@ def missing_steps(run: Run, *, share: float = 0.5) -> Iterator[Finding | NotChec
     if epochs is None:
         yield NotChecked(f"needs {_FEWEST} epochs that run.end_epoch() ended; steps outside of them are not planned")
         return
+    scale = run.get("amp/scale")
+    if scale is not None and (scale.value == 0).any():
+        yield NotChecked("the loss scale fell to 0 (AMP001): skipped steps are not counted from there on")
+        return
     plan = _plan(run, epochs)
     if plan is not None:
         found = _against(run, plan, epochs, share)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -46,9 +45,10 @@ def update_ratio(
     With `u` the sampled update ratios of a tensor (RMS of one optimizer step's update over RMS of the tensor) and `N`
     the number of completed optimizer steps, rings when
 
-    1. **too small**: for 9 of 10 trainable entries the longest path that the updates can have made, `N` times the upper
-       end of the 99 % interval of the mean of `u`, is below `least`, and the training loss stands still: the 95 %
-       interval of its change excludes a fall of 5 %, the estimate one of 2 %, and no evaluation improved;
+    1. **too small**: for 9 of 10 trainable entries the longest path that the updates can have made, the sum over all N
+       steps of the larger `u` of the two samples around each, is below `least`, and the training loss stands still: the
+       95 % interval of its change excludes a fall of 5 %, the estimate one of 2 %, and no evaluation improved (one that
+       stays at a guess is none);
     2. **too large**: in the later half of the run, a majority of the samples (lower end of the 95 % Wilson interval
        above 1/2) move at least the share `entries` of the trainable entries by `u > most`, and the loss rises over that
        half (Theil-Sen interval above 0) by a tenth.
@@ -120,7 +120,7 @@ def _tensors(run: Run) -> dict[str, Tensor]:
 
 def _too_small(run: Run, tensors: dict[str, Tensor], stands: movement.Standing, least: float) -> Finding | None:
     done = movement.completed(run)
-    upper = {name: done * _highest_mean(t.ratio.value) for name, t in tensors.items()}
+    upper = {name: movement.path(run, _larger(t.ratio)) for name, t in tensors.items()}
     order = sorted(upper, key=lambda name: upper[name])
     counted = np.cumsum([tensors[name].size for name in order])
     at = order[int(np.searchsorted(counted, 0.9 * counted[-1]))]
@@ -142,10 +142,9 @@ def _too_small(run: Run, tensors: dict[str, Tensor], stands: movement.Standing, 
     return Finding(message, "too small", begin if len(ratio) else 0, evidence, _SMALL, severity)
 
 
-def _highest_mean(u: Floats) -> float:
-    """Upper end of the 99 % interval of a mean; the mean itself where all are equal, inf where there is none."""
-    high = stats.mean_interval(u, 0.99)[1]
-    return float(u.mean()) if not np.ptp(u) else high if math.isfinite(high) else math.inf
+def _larger(ratio: Series) -> Series:
+    """At each sample the larger of it and the next: schedules bend updates slowly, so no step between exceeds both."""
+    return replace(ratio, value=np.maximum(ratio.value, np.append(ratio.value[1:], ratio.value[-1])))
 
 
 def _middle(series: Series) -> Series:

@@ -8,12 +8,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tocsin import learning, movement, stats
+from tocsin import informed, learning, movement, stats
 from tocsin.findings import Evidence, Finding, NotChecked, Remedy, Severity, rule
-from tocsin.run import Floats, Run, Series
+from tocsin.run import Evaluation, Floats, Run, Series
 
 _FIRST, _FELL = 0.2, 0.5
 _ORDERED = 0.05
+_CONSTANT = 1e-3  # of the target's sd: as in PRD002
+_SMALL = 0.3  # as in PRD005
 _ROUNDED = 1e-12  # no sum of float32 numbers changes by less
 _SAMPLES, _DEPTH, _ENTRIES, _LEAST_STEPS = 5, 4, 16, 20
 _REMEDIES = (
@@ -65,9 +67,10 @@ def vanishing_gradient(
 
     It then fires where that does harm: after its first fifth, in which any network learns the priors of the classes or
     the mean of the targets, the training loss stands still (no fall of 5 % in its 95 % interval, none of 2 % by
-    estimate, no evaluation improved), it has not fallen by half in all, and, unless the optimizer is scale-free,
-    `u_B / u_F > slower` in 95 % of the samples. A note where the loss falls but the front stands: `u_B / u_F > slower`
-    and the sum of u_F over all optimizer steps is below `moved`.
+    estimate, no evaluation improved), or the last predictions of every task are constant or say nothing of their
+    targets (chance not excluded at 5 %, a correlation or kappa of .3 is). The loss must not have fallen by half in all,
+    and, unless the optimizer is scale-free, `u_B / u_F > slower` in 95 % of the samples. A note where the loss falls
+    but the front stands: `u_B / u_F > slower` and the sum of u_F over all optimizer steps is below `moved`.
 
     ## Why is this bad?
     Each sigmoid multiplies the gradient by at most 1/4, so after eight layers at most 1.5e-5 is left. The front layers
@@ -130,9 +133,23 @@ def vanishing_gradient(
     lagging = updates is not None and updates.low > slower
     far = max(movement.path(run, x.ratio) for x in front)
     fallen = learning.fallen(run.series["train/loss"].finite)
-    harm = stands.still and fallen < _FELL and (lagging or movement.scale_free(run) is True)
+    blind = not stands.still and _blind(run)
+    harm = (stands.still or blind) and fallen < _FELL and (lagging or movement.scale_free(run) is True)
     if harm or (lagging and far < moved):
-        yield _finding(layers, third, grads, updates, far, stands, None if harm else "note", gap)
+        words = f"{stands.words}, and the predictions say nothing of the targets" if blind else stands.words
+        yield _finding(layers, third, grads, updates, far, (stands, words), None if harm else "note", gap)
+
+
+def _blind(run: Run) -> bool:
+    """Whether the last predictions of every task are constant or say nothing of their targets."""
+    last = [evaluations[-1] for evaluations in run.of_kind().values() if evaluations[-1].step > 0]
+    return bool(last) and all(_says_nothing(e) for e in last)
+
+
+def _says_nothing(e: Evaluation) -> bool:
+    shown = informed.skill(e)
+    constant = bool(e.moments) and all(0 <= m.s <= _CONSTANT for m in e.moments)
+    return constant or (shown is not None and shown.within(_SMALL, 0.05))
 
 
 def _layers(run: Run) -> list[Layer]:
@@ -183,15 +200,16 @@ def _finding(
     grads: Gap,
     updates: Gap | None,
     far: float,
-    stands: movement.Standing,
+    standing: tuple[movement.Standing, str],
     severity: Severity | None,
     limit: float,
 ) -> Finding:
+    stands, words = standing
     slow = f", and its updates {updates.value:.1g} times" if updates is not None else ""
     message = (
         f"the gradient of the first {third} of {len(layers)} weights ({layers[0].name} ...) is {grads.value:.2g} "
         f"[{grads.low:.2g}, {grads.high:.2g}] times smaller than that of the last {third} ({layers[-1].name}){slow}: "
-        f"all optimizer steps moved the front by at most {far:.2g} of its size; {stands.words}"
+        f"all optimizer steps moved the front by at most {far:.2g} of its size; {words}"
     )
     first = layers[0]
     evidence = (

@@ -25,6 +25,7 @@ _FALLS = 10  # overflows in a row: the chance that a scale which probes once in 
 _TINY = 2.0**-6  # sums over the tokens of a batch train at a scale of .5; below this nothing that is a number overflows
 _LAST = 2.0**-10  # trainers give up at 1e-4; healthy sums over large batches have been seen to settle at 2**-8
 _NEXT = 2  # steps from one overflow to the next of a row: a print may be one step off
+_STAYS = 3  # records at a scale of 0
 _LATE = 4  # overflows in a row after the scale had found its level
 
 
@@ -92,8 +93,8 @@ class Row:
     needs=("count/skipped | amp/scale | events",),
     severity="warning",
     explains=(
-        "EVL002", "GEN002", "GEN003", "GEN004", "OPT001", "OPT009", "PRD002", "PRD004", "PRD009", "RUN001", "RUN003",
-        "RUN004",
+        "EVL002", "GEN002", "GEN003", "GEN004", "OBJ009", "OPT001", "OPT004", "OPT009", "PRD001", "PRD002", "PRD003",
+        "PRD004", "PRD009", "PRD012", "RUN001", "RUN003", "RUN004",
     ),
 )  # fmt: skip
 def overflow_storm(run: Run, *, share: float = 0.05, confidence: float = 0.99) -> Iterator[Finding | NotChecked]:
@@ -103,12 +104,14 @@ def overflow_storm(run: Run, *, share: float = 0.05, confidence: float = 0.99) -
     In the last half of the steps, `k` of `n` were skipped: the growth of `count/skipped` against that of
     `count/optimizer`; else the times that the loss scale was halved (the sum of `-log2` of each fall of `amp/scale`);
     else the overflow messages of the log. Rings when the Wilson interval of `k / n` lies above `share` with `k >= 10`
-    and, where the scale is recorded, it ends at its minimum, without having recovered. An error when the interval
-    lies above one half. Also an error: the trainer gave up because the loss scale reached its minimum, or the records
-    of a run that is over end with 10 overflows in a row, to a scale below 1/64, however short the log. A warning where
-    they end with 10 in a row down to 1 or less, with 3 at a scale of 1 or less that falls no more, with 2 below 1/1024
-    (trainers stop at 0.0001), or, after 20 times as many steps, with 4 in a row down to 4 or less. A note where
-    most losses of the late part are not finite themselves: that is AMP003, and the skips are its symptom.
+    and, where the scale is recorded, it ends at its minimum, without having recovered. An error when the interval lies
+    above one half. Also an error: the trainer gave up because the loss scale reached its minimum, or the records of a
+    run that is over end with 10 overflows in a row, to a scale below 1/64, however short the log. A warning where they
+    end with 10 in a row down to 1 or less, with 3 at a scale of 1 or less that falls no more, with 2 below 1/1024
+    (trainers stop at 0.0001), or, after 20 times as many steps, with 4 in a row down to 4 or less. An error, too, where
+    our own records say that the scale fell to exactly 0 and stays there, without a completed step: gradients times 0
+    are 0 or NaN, no factor leads back, and falls are counted no more. A note where most losses of the late part are not
+    finite themselves: that is AMP003, and the skips are its symptom.
 
     ## Why is this bad?
     A skipped step trains nothing. Each halving says that the gradient overflowed even at the smaller scale; if it never
@@ -151,6 +154,9 @@ def overflow_storm(run: Run, *, share: float = 0.05, confidence: float = 0.99) -
     if gave_up is not None:
         yield _surrender(gave_up)
         return
+    if (zero := _at_zero(run)) is not None:
+        yield zero
+        return
     if (row := _last_row(run)) is not None:
         yield _endless(run, row)
         return
@@ -161,6 +167,32 @@ def overflow_storm(run: Run, *, share: float = 0.05, confidence: float = 0.99) -
     low, high = stats.wilson(min(seen.skipped, seen.steps), seen.steps, confidence)
     if seen.skipped >= 10 and low > share and not _recovered(run):
         yield _finding(run, seen, (low, high))
+
+
+def _at_zero(run: Run) -> Finding | None:
+    """A loss scale that overflows brought down to 0: of somebody else's print that may be a small number."""
+    scale, done = run.get("amp/scale"), run.get("count/optimizer")
+    above = np.flatnonzero(scale.value != 0) if scale is not None else np.empty(0, np.int64)
+    if scale is None or run.foreign or not above.size or len(scale) - 1 - int(above[-1]) < _STAYS:
+        return None
+    zero = int(above[-1]) + 1
+    since, at = int(scale.step[zero]), np.flatnonzero(np.diff(scale.value[: zero + 1]) < 0)
+    if done is not None and _grown(done, since, int(scale.step[-1])) > 0:
+        return None
+    skipped = run.get("count/skipped")
+    first = skipped.finite if skipped is not None else scale[at + 1]
+    begin = int(first.step[_stretch(np.diff(first.value, prepend=0.0) != 0)]) if len(first) else since
+    return Finding(
+        f"the loss scale fell from {scale.value[0]:.3g} to 0 by step {since}, by overflows since step {begin}: no "
+        "factor leads back from 0, and no gradient survives it, so no step can come any more",
+        step=max(0, begin),
+        severity="note" if _loss_is_gone(run, begin) else "error",
+        evidence=(
+            Evidence("amp/scale", float(scale.value[0]), int(scale.step[0]), text="the first scale"),
+            Evidence("amp/scale", 0.0, since, text=f"0 in each of the {len(scale) - zero} records since"),
+        ),
+        remedies=_remedies(),
+    )
 
 
 def _last_row(run: Run) -> Row | None:

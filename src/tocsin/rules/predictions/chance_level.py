@@ -223,7 +223,7 @@ def _of_one_half(loss: Series) -> Finding:
 
 def _no_skill(run: Run, loss: Series, window: float, evaluations: int) -> Series | None:
     """An R2 of the loss's split that stays at 0 while the loss is flat."""
-    blind = any(informed.nothing_to_learn(run, key, e) for key, e in run.of_kind("regression").items())
+    blind = any(informed.nothing_to_learn(run, e) for e in run.of_kind("regression").values())
     if guessing.flat(loss, window) is None or blind:
         return None
     for metric in metrics.of_evaluations(run.series):
@@ -283,7 +283,7 @@ def _by_decisions(run: Run, key: str, recent: list[Any]) -> Finding | None:
     """Decisions at chance; None where a loss was beaten all the same, or a baseline says that there is nothing."""
     known = [list(_losses_beside(run, e)) for e in recent]
     learned = all(any(_beaten(loss) for loss in losses) for losses in known)
-    if learned or informed.nothing_to_learn(run, key, recent):
+    if learned or informed.nothing_to_learn(run, recent):
         return None
     return _no_agreement(key, recent, known[-1])
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from tocsin import stats
 from tocsin.findings import SETTLED, Evidence, Finding, NotChecked, Remedy, rule, since
-from tocsin.run import Confusion, Evaluation, Ints, Run, Window
+from tocsin.run import Confusion, Evaluation, Floats, Ints, Run, Window
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,9 @@ def class_attractor(
       alike classes are confused both ways. Only classes with n_i >= `peer` n_j count: a prior explains why a rare
       class falls to a frequent one. Over these S source classes together the 99 % interval (Newcombe) of
       sum C_ij / sum n_i - sum C_ji / (S n_j) lies above e_j, too;
-    - and much: the lower bound of sum C_ij / sum n_i over them is at least e_j + `excess`.
+    - and much: the lower bound of sum C_ij / sum n_i over them is at least e_j + `excess`; or it lies above e_j, and
+      the predictions would be better under another name: of the samples called j, more are of some other class than
+      of j, beyond 99 % (binomial). A model of the best accuracy never does that.
 
     The shares are pooled, their bounds are not: they take the n of *one* evaluation. A fixed validation set scored
     three times is one sample, and the record cannot tell it from three sets; where they do differ this is too cautious.
@@ -203,7 +205,8 @@ def _attractor(
     takes, own = np.flatnonzero(often), max(int(support[j]), 1)
     sources = takes[taken[takes] / support[takes] - given[takes] / own > expected]
     got, of, back = (int(cells[sources].sum()) for cells in (taken, support, given))
-    if len(sources) < limits.sources or got < (expected + limits.excess) * of:
+    misnamed = _misnamed(taken / times, j)
+    if len(sources) < limits.sources or not (misnamed or got >= (expected + limits.excess) * of):
         return None
     often_low = stats.wilson(pooled.predicted[j] / times, pooled.n / times, level)[0]
     interval = stats.wilson(got / times, of / times, level)
@@ -220,7 +223,7 @@ def _attractor(
         proven=bool(
             not constant
             and often_low >= limits.ratio * expected
-            and interval[0] >= expected + limits.excess
+            and interval[0] >= expected + (0 if misnamed else limits.excess)
             and surplus > expected
         ),
     )
@@ -232,6 +235,12 @@ def _cells(confusion: Confusion, j: int, *, into: bool) -> Ints:
     cells = np.zeros(confusion.classes, dtype=np.int64)
     cells[others[ours == j]] = confusion.count[ours == j]
     return cells
+
+
+def _misnamed(called: Floats, j: int) -> bool:
+    """Whether more of the samples called j are of one other class than of j, beyond 99 %."""
+    own, other = float(called[j]), float(np.delete(called, j).max())
+    return stats.wilson(other, own + other, 0.99)[0] > 0.5
 
 
 def _surplus(taken: float, support: float, given: float, own: float, sources: int) -> float:

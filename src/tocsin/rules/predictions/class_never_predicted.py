@@ -56,23 +56,24 @@ class Scores:
 
 @rule("PRD003", needs=(), explains=("PRD010",))
 def class_never_predicted(
-    run: Run, *, recall: float = 0.1, share: float = 0.2, evaluations: int = 6
+    run: Run, *, recall: float = 0.1, share: float = 0.5, evaluations: int = 6
 ) -> Iterator[Finding | NotChecked]:
     """A class that the data hold is never predicted.
 
     ## What it does
     Judges settled predictions: the last 3 evaluations of a task once the evaluation loss no longer falls or the run is
     over. Rings when in each of them class c of support m has no prediction at all and the 95 % Wilson upper bound of
-    its recall, 0 of m, lies below `recall` (m >= 35). A warning if c holds at least `share` of an equal share of the
-    targets (m >= `share` n / K), else a note: a rare class loses every argmax by right of its prior.
+    its recall, 0 of m, lies below `recall` (m >= 35). A warning if m is at least `share` of the mean support of the
+    classes that its samples are predicted as, else a note: beside classes much more frequent than itself, a class
+    loses every argmax by right of its prior, and a model of the best accuracy never names it.
 
     From a log with a score by class (`<split>/f1/<class>`, recall, Dice, IoU), at its end: classes whose score is
     exactly 0 in at least the last `evaluations` evaluations and in half of them, while the best class has .5 and more
     and the mean over the classes rose by less than .02 in the last third. A note where it is too early to say, and at
     least a third of the classes were 0 in all of 2 evaluations or more. A class whose logged support is below 35 is
     left out. Where recall and support of each class were reported, the only report (of more, the last 3) is judged as
-    recorded predictions are: recall 0 of m targets; two reports are a note. All classes but one at 0 is a
-    constant (PRD002).
+    recorded predictions are: recall 0 of m targets, m beside the support of the class that a target has on average;
+    two reports are a note. All classes but one at 0 is a constant (PRD002).
 
     ## Why is this bad?
     The question about this class cannot be answered by this run, and an accuracy or a weighted mean hides it.
@@ -97,7 +98,9 @@ def class_never_predicted(
 
     ## Options
     - `recall` (.1): what "never" means; fixes the smallest support that can prove it, 35.
-    - `share` (.2): with a fifth of an equal share a calibrated, weak model still chooses the class now and then.
+    - `share` (.5): log-odds of ln 2 are all that a prior may contribute, as in PRD001. A model of the best accuracy
+      that never names a class beside one twice as frequent tells the two apart with an area under the ROC curve of
+      .75 at most (1 - `share` / 2, see PRD012).
     - `evaluations` (6): small structures of healthy segmentation runs came after half of the evaluations or earlier.
 
     ## Known limits
@@ -137,10 +140,11 @@ def _from_report(report: tallies.Report, recall: float, share: float) -> Finding
         for c, (m, count) in tallies.unseen(report).items()
         if count >= least and stats.wilson(0, float(m))[1] < recall
     }
-    kinds, n = len(report.classes), float(report.support[-1].sum())
+    kinds, support = len(report.classes), report.support[-1]
+    n = float(support.sum())
     if not dead or len(tallies.unseen(report)) >= kinds - 1:
         return None
-    common = any(m >= share * n / kinds for m in dead.values())
+    common = any(m >= share * float(support @ support) / n for m in dead.values())
     listed = ", ".join(f"{c} ({m} targets)" for c, m in list(dead.items())[:4])
     more = f" and {len(dead) - 4} more" if len(dead) > 4 else ""
     step, first = int(report.step[-1]), int(report.step[len(report.step) - least])
@@ -172,7 +176,7 @@ def _unseen(evaluation: Evaluation, *, recall: float) -> dict[int, int]:
 def _finding(key: str, signs: list[int], counts: Confusion, stretch: list[Evaluation], share: float) -> Finding:
     support = {c: int(counts.support[c]) for c in signs}
     kinds = int(np.count_nonzero(counts.support))
-    common = any(m >= share * counts.n / kinds for m in support.values())
+    common = any(m >= share * counts.rivals(c) for c, m in support.items())
     listed = ", ".join(f"{counts.label(c)} ({m} samples)" for c, m in list(support.items())[:4])
     more = f" and {len(signs) - 4} more" if len(signs) > 4 else ""
     return Finding(

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, partial
 
 import numpy as np
 
-from tocsin import identities, repetition, stats, tallies
+from tocsin import identities, informed, repetition, stats, tallies
 from tocsin.findings import SETTLED, Evidence, Finding, NotChecked, Remedy, rule, since
 from tocsin.run import Confusion, Evaluation, Moments, Run, in_each, in_last
 
 _REMEDIES = (
     Remedy("Compare the logits of two different inputs; where they are equal, find the layer that made them so", True),
     Remedy("Look at what evaluation does to the logits: masks, thresholds, temperature", True),
+)
+_FITTED = Remedy(
+    "Record a fitted baseline (ridge, logistic regression): it tells whether there is something to learn", True
 )
 
 _FEWEST_OTHERS = 10  # of which a model that finds a quarter would miss all in 6 of 100 evaluations
@@ -65,7 +68,10 @@ def constant_prediction(
     The samples of several evaluations are not added up: the same set may have been scored each time, and the record
     does not tell. Once proven, the finding stands while at most `strays` leave the class, however small the later
     evaluations. Outputs whose targets hold a single class or value are not judged. A warning instead of an error where
-    other outputs of the task still vary, or where c holds more than `dominant` of the targets.
+    other outputs of the task still vary, or where c holds more than `dominant` of the targets. A note where baselines
+    were recorded on the same samples and none of them finds anything either (as PRD005 judges it): where the input
+    does not tell, a constant is the right answer. A constant as the only baseline cannot show that there was something
+    to find.
 
     Where only scores were logged, and at the end of the run, identities between them tell, to their printed digits and
     in at least the last 3 evaluations, accuracy p unchanged: recall 1 and precision p (always positive); F1 or recall 0
@@ -148,7 +154,9 @@ def constant_prediction(
         judged |= any(look(evaluation) for evaluation in run.settled(evaluations))
         stuck, stretch = run.persisting(evaluations, in_each(proven), in_last(held))
         if stuck:
-            yield _finding(key, stretch, told(stretch[-1]), stuck, dominant)
+            beside = informed.nothing_found(run, stretch[-1])
+            finding = _finding(key, stretch, told(stretch[-1]), stuck, dominant)
+            yield finding if beside is None else _beside(finding, [name for name in beside if name])
     told_by_class = set[str]()
     for finding in _by_class(run, recall, dominant) if run.exit != "running" else ():
         judged = True
@@ -315,6 +323,13 @@ def _finding(
         remedies=_REMEDIES,
         severity="warning" if partly else None,
     )
+
+
+def _beside(finding: Finding, baselines: list[str]) -> Finding:
+    """The finding as a note, where no recorded baseline does better."""
+    listed = ", ".join(baselines[:3])
+    message = f"{finding.message}; no recorded baseline ({listed}) finds anything either, so it may be right"
+    return replace(finding, message=message, severity="note", remedies=(_FITTED, *finding.remedies))
 
 
 def _subject(key: str, names: list[str], view: dict[str, Output], n: int) -> str:

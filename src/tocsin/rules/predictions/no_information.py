@@ -73,7 +73,7 @@ def no_information(run: Run, *, small: float = 0.3, level: float = 0.05) -> Iter
         baselines = informed.fitted_baselines(run, key)
         known = [informed.skill(e) for e in (*baselines.values(), *run.settled(evaluations)[-1:])]
         judged |= len(known) > 1 and all(skill is not None for skill in known)
-        skills = informed.nothing_to_learn(run, key, evaluations, small, level)
+        skills = informed.nothing_to_learn(run, evaluations, small, level)
         if skills is not None:
             yield _finding(key, run.settled(evaluations)[-1], skills)
     if not judged:

@@ -28,7 +28,7 @@ class Spread:
     slope: tuple[float, float]
 
 
-@rule("PRD008", needs=("evaluations:regression",), severity="warning")
+@rule("PRD008", needs=("evaluations:regression",), severity="warning", explains=("OBJ009",))
 def over_dispersed(
     run: Run, *, slope: float = 0.5, level: float = 0.01, gain: float = 0.1
 ) -> Iterator[Finding | NotChecked]:

@@ -28,7 +28,7 @@ class Ranked:
         label: Its name.
         support: Its samples, ``share`` of all.
         auc: The area under its ROC curve, ``interval`` around it.
-        common: Whether it is frequent enough to be chosen now and then by a calibrated model.
+        common: Whether a model of the best accuracy would be expected to choose it now and then.
     """
 
     label: str
@@ -41,7 +41,7 @@ class Ranked:
 
 @rule("PRD012", needs=("evaluations",), explains=("PRD003",))
 def prior_not_features(
-    run: Run, *, auc: float = 0.8, recall: float = 0.1, share: float = 0.2
+    run: Run, *, auc: float = 0.8, recall: float = 0.1, share: float = 0.5
 ) -> Iterator[Finding | NotChecked]:
     """A class is never predicted although its scores rank well: the decision rule leaves it out.
 
@@ -49,8 +49,13 @@ def prior_not_features(
     Judges settled predictions: the last 3 evaluations of a task once the evaluation loss no longer falls or the run is
     over. Rings when in each of them class (or label) c of support m is never predicted, the 95 % Wilson upper bound of
     its recall, 0 of m, lies below `recall` (m >= 35), and the 95 % interval of its area under the one-vs-rest ROC curve
-    (Hanley and McNeil) lies above `auc`. A warning if c holds at least `share` of an equal share of the targets
-    (m >= `share` n / K, K = 2 for a label), else a note: a rare class loses every argmax by right of its prior.
+    (Hanley and McNeil) lies above `auc`. A warning, else a note, if either
+
+    - m is at least `share` of the mean support of the classes that its samples are predicted as (of the samples
+      without it, for a label): a rare class loses every argmax by right of its prior; or
+    - the ranking proves that a model of the best accuracy would name the class: with its share p and the lower bound
+      A of the area, p / (1 - p) > 2 (1 - A). A ROC curve that is nowhere steeper than L has an area of at most
+      1 - 1 / (2 L); so above some score its slope is 1 / (2 (1 - A)) or more, and there most samples are of the class.
 
     The area rests on a systematic sample of at most 2,048 rows; the interval counts the rows of that sample alone.
 
@@ -82,7 +87,7 @@ def prior_not_features(
     ## Options
     - `auc` (.8): a pair is ordered rightly four times in five; classes that networks could not tell gave .5 to .65.
     - `recall` (.1): what "never" means, as in PRD003.
-    - `share` (.2): as in PRD003.
+    - `share` (.5): as in PRD003.
 
     ## Known limits
     Needs scores (logits or probabilities), at least 5 sampled rows of the class, and at most 1,024 classes.
@@ -103,20 +108,19 @@ def prior_not_features(
         yield NotChecked(f"needs {SETTLED}, recorded as logits or probabilities")
 
 
-def _counts(evaluation: Evaluation) -> tuple[list[int], list[int], int]:
-    """Targets and predictions of each class or label, and how many share the targets."""
+def _counts(evaluation: Evaluation) -> tuple[list[int], list[int]]:
+    """Targets and predictions of each class or label."""
     if evaluation.confusion is not None:
-        c = evaluation.confusion
-        return c.support.tolist(), c.predicted.tolist(), max(2, int(np.count_nonzero(c.support)))
+        return evaluation.confusion.support.tolist(), evaluation.confusion.predicted.tolist()
     table = np.asarray([] if evaluation.labels_confusion is None else evaluation.labels_confusion, np.int64).reshape(
         -1, 4
     )
-    return (table[:, 0] + table[:, 2]).tolist(), (table[:, 0] + table[:, 1]).tolist(), 2
+    return (table[:, 0] + table[:, 2]).tolist(), (table[:, 0] + table[:, 1]).tolist()
 
 
 def _ranked(evaluation: Evaluation, *, auc: float, recall: float, share: float) -> dict[int, Ranked]:
     """The classes that are never predicted and rank above ``auc``, by index."""
-    support, predicted, kinds = _counts(evaluation)
+    support, predicted = _counts(evaluation)
     found = {}
     for c, area in enumerate(evaluation.auc[: len(support)]):
         m = support[c]
@@ -125,7 +129,8 @@ def _ranked(evaluation: Evaluation, *, auc: float, recall: float, share: float) 
         interval = _interval(area, m, evaluation.n, len(evaluation.auc))
         if interval[0] > auc or auc < 0:
             label = evaluation.confusion.label(c) if evaluation.confusion is not None else f"label {c}"
-            common = m >= share * evaluation.n / kinds
+            rivals = evaluation.n - m if evaluation.confusion is None else evaluation.confusion.rivals(c)
+            common = m >= share * rivals or m > 2 * (1 - interval[0]) * (evaluation.n - m)
             found[c] = Ranked(label, m, m / evaluation.n, area, interval, common)
     return found
 
