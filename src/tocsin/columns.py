@@ -61,6 +61,13 @@ class Columns:
             self._step.extend([line[0] for line in lines])
             self._epoch.extend([math.nan if line[1] is None else line[1] for line in lines])
             self._time.extend([line[2] for line in lines])
+            if len(lines) == 1:  # as where every step is sampled between evaluations
+                for name, value in lines[0][3].items():
+                    column = self._series.get(name) or self._new(name)
+                    column.rows.append(first)
+                    column.values.append(value)
+                self._fresh += len(names)
+                continue
             numbers = range(first, first + len(lines))
             for name in names:
                 column = self._series.get(name) or self._new(name)

@@ -126,11 +126,15 @@ def of_training(series: Mapping[str, Series]) -> list[Metric]:
 
 
 def _known(series: Mapping[str, Series]) -> list[Metric]:
-    recorded = sorted(name for name, points in series.items() if len(points))
-    return [m for name in recorded if (m := read(name) or _letter(name, series)) is not None]
+    return list(_of_names(tuple(sorted(name for name, points in series.items() if len(points))), tuple(series)))
 
 
-def _letter(name: str, series: Mapping[str, Series]) -> Metric | None:
+@lru_cache(maxsize=64)
+def _of_names(recorded: tuple[str, ...], every: tuple[str, ...]) -> tuple[Metric, ...]:
+    return tuple(m for name in recorded if (m := read(name) or _letter(name, every)) is not None)
+
+
+def _letter(name: str, series: Iterable[str]) -> Metric | None:
     """A score called p, r or f: only where all three stand side by side."""
     group, slash, last = name.rpartition("/")
     measure = _LETTERS.get(last.lower())

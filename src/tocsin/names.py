@@ -96,7 +96,7 @@ NAMES: tuple[Name, ...] = (
         "RMS of one optimizer step's update over RMS of the tensor, on a strided sample of its entries; "
         "inf or NaN for a tensor that was all 0.",
     ),
-    Name("act/rms/<module>", "Root mean square of a module's output."),
+    Name("act/rms/<module>", "Root mean square of a module's output (of its first samples, where it is large)."),
     Name("act/zero_frac/<module>", "Share of a module's output that is exactly 0."),
     Name(
         "act/dead_frac/<module>",

@@ -44,6 +44,8 @@ from tocsin.run import Exit, Kind, looks_at_count, looks_at_evaluation
 from tocsin.surroundings import environment, plain_config, run_name
 from tocsin.thinning import thinned
 
+TERMS_APART = 4  # steps, with `every`: differentiating each term once more may cost more than all else
+
 _watched: WeakSet[nn.Module] = WeakSet()
 
 
@@ -81,7 +83,8 @@ def watch(
         ema: Averaged copy of the model (``AveragedModel`` or a module with the same parameter names).
         scheduler: Learning-rate scheduler; its class and numbers are recorded.
         budget: Share of wall time that tocsin may use (with a floor of 15 us a step).
-        every: Sample steps 1, 1 + every, ... instead of by budget: exact repeats.
+        every: Sample steps 1, 1 + every, ... instead of by budget: exact repeats. The terms' gradients at the trunk
+            are taken at most every 4th step then.
         ignore: Rule codes, prefixes or names that must not ring.
         stop_on: Raise ``StopTraining`` from ``losses`` once a finding of at least this severity has rung.
         enabled: False (or ``TOCSIN_DISABLED=1``): every call is a no-op.
@@ -147,7 +150,8 @@ class Recorder:
         self._told: dict[str, float] = {}
         self._charged = 0.0
         self._noted = 0
-        self._timed = False
+        self._timed = self._scanned = False
+        self._terms_at = -TERMS_APART
 
     # What the user calls
 
@@ -289,7 +293,7 @@ class Recorder:
         _watched.add(model)
         self._pid = os.getpid()
         self._note_parameters()
-        self._instruments.arm()  # a loop that calls `losses` last has its first step before the first call
+        self._instruments.arm(scanned=True)  # a loop that calls `losses` last has its first step before the first call
 
     def _resume(self, start_step: int) -> None:
         """Take over what earlier attempts recorded up to the checkpoint's step."""
@@ -327,7 +331,7 @@ class Recorder:
     # Steps
 
     def _losses(self, terms: Mapping[str, Any]) -> None:
-        probes = self._instruments
+        probes, self._scanned = self._instruments, False
         if self._before is None:
             self._before = probes.backward == 0 and not any(probes.steps)
             probes.unheard = False
@@ -351,7 +355,10 @@ class Recorder:
             self._arm()
             self._timed = True
         if probes.armed:
-            self._ledger.put(probes.term_values(terms, live=bool(self._before)))
+            apart = 1 if self._governor.every is None else TERMS_APART
+            due = bool(self._before) and self.step >= self._terms_at + apart
+            self._terms_at = self.step if due else self._terms_at
+            self._ledger.put(probes.term_values(terms, live=due))
 
     def _next_step(self, terms: Mapping[str, Any]) -> None:
         self.step += 1
@@ -413,7 +420,7 @@ class Recorder:
 
     def _stepped(self, optimizer: Optimizer) -> None:
         """A loop that never calls ``losses`` counts the steps of its first optimizer, from the second on."""
-        probes = self._instruments
+        probes, self._scanned = self._instruments, False
         if optimizer is not probes.optimizers[0] or probes.steps[0] < 2:
             return
         if self._open:
@@ -428,7 +435,7 @@ class Recorder:
 
     def _arm(self) -> None:
         self._governor.opened()
-        self._instruments.arm()
+        self._instruments.arm(scanned=self._scanned)
 
     def _note_lrs(self) -> None:
         several = len(self._instruments.optimizers) > 1
@@ -444,6 +451,7 @@ class Recorder:
     def _note_parameters(self) -> None:
         tensors, tables = self._instruments.tensors, self._ledger.columns.tables
         tensors.scan()
+        self._scanned = True
         if tensors.version == self._noted:
             return
         self._noted, table = tensors.version, tuple(tensors.table())

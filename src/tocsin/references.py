@@ -16,7 +16,7 @@ from itertools import islice
 import numpy as np
 
 from tocsin import constant_values as constants
-from tocsin import loss_names, metrics, names, stats
+from tocsin import loss_names, metrics, names
 from tocsin.findings import Score
 from tocsin.loss_names import Loss
 from tocsin.reference_losses import Reference, gaussian, of_classes, of_values, one_value
@@ -183,7 +183,7 @@ def _ways(e: Evaluation, measure: str) -> Iterator[tuple[str, float, float]]:
         yield from _label_ways(e) if measure == "f1" else ()
         return
     counts = e.confusion.support
-    own = stats.class_scores(counts, e.confusion.predicted, e.confusion.correct)[measure]
+    own = e.confusion.scores[measure]
     if measure == "accuracy":
         yield "accuracy", own["accuracy"], constants.accuracy(counts)
         yield "balanced", own["balanced"], 1 / np.count_nonzero(counts)

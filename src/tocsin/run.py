@@ -124,6 +124,11 @@ class Confusion:
         hit = self.target == self.prediction
         return np.bincount(self.target[hit], weights=self.count[hit], minlength=self.classes).astype(np.int64)
 
+    @cached_property
+    def scores(self) -> dict[str, dict[str, float]]:
+        """``stats.class_scores`` of these counts; several rules ask at each look."""
+        return stats.class_scores(self.support, self.predicted, self.correct)
+
     def rivals(self, index: int) -> float:
         """Mean support of the classes that the samples of class ``index`` are predicted as; NaN without samples."""
         cells = self.target == index
@@ -349,8 +354,17 @@ class Run:
 
     def family(self, stem: str) -> dict[str, Series]:
         """The series below ``stem/`` by what follows it: ``family("train/loss")`` gives the terms."""
-        head = stem + "/"
-        return {name[len(head) :]: s for name, s in self.series.items() if name.startswith(head) and len(s)}
+        return dict(self._families.get(stem, {}))
+
+    @cached_property
+    def _families(self) -> dict[str, dict[str, Series]]:
+        """Series by each stem of their names, since rules ask for hundreds of families at each look."""
+        found: dict[str, dict[str, Series]] = {}
+        for name, series in self.series.items():
+            if len(series):
+                for at in (k for k, letter in enumerate(name) if letter == "/"):
+                    found.setdefault(name[:at], {})[name[at + 1 :]] = series
+        return found
 
     @cached_property
     def own_evaluations(self) -> tuple[Evaluation, ...]:

@@ -14,9 +14,11 @@ from torch import Tensor, nn
 from tocsin.probes import measures
 from tocsin.probes.hook import Hook, Meter
 from tocsin.probes.normalisation import NormalisationLag, uncompiled
+from tocsin.probes.walking import modules
 
 MOST_MODULES = 32
-MOST_ENTRIES = 2**18  # looked at for dead units, of as many samples as that is, but no fewer than the next line
+MOST_ENTRIES = 2**18  # looked at of as many samples as that is; for dead units, of no fewer than LEAST_ROWS
+FEW_PLACES = 128
 LEAST_ROWS = 16  # fewer, and a living unit is often silent in all of them
 EDGE = 0.01  # of the range: so near a bound counts as saturated
 ACTIVATIONS = (
@@ -41,7 +43,7 @@ class Activations:
         self._handles: list[Any] = []
         self._values: dict[str, Tensor | float] = {}
         self._lags = NormalisationLag(model, meter)
-        self._sizes: tuple[set[int], set[int]] = (set(), set())
+        self._sizes: tuple[set[int], set[int]] | None = None
 
     @property
     def armed(self) -> bool:
@@ -52,7 +54,7 @@ class Activations:
         """Hook the activation modules for the next training forward."""
         self.disarm()
         self._values = {}
-        self._sizes = unit_counts(self.model)
+        self._sizes = None
         found = [(name, m) for name, m in uncompiled(self.model) if isinstance(m, ACTIVATIONS)]
         for name, module in found[:: max(1, -(-len(found) // MOST_MODULES))]:
             hook = Hook("activations", self.meter, self._taker(name, module))
@@ -76,7 +78,7 @@ class Activations:
             if torch.compiler.is_compiling() or module is not mine or not torch.is_grad_enabled():
                 return
             if isinstance(output, Tensor) and output.numel() and f"act/rms/{name}" not in self._values:
-                self._values[f"act/rms/{name}"] = measures.rms(output)
+                self._values[f"act/rms/{name}"] = measures.rms(first_samples(output))
                 self._values[f"act/zero_frac/{name}"] = measures.zero_frac(output)
                 self._values |= self._limits(name, mine, output)
 
@@ -85,6 +87,7 @@ class Activations:
     def _limits(self, name: str, module: nn.Module, output: Tensor) -> dict[str, Tensor | float]:
         """How much of the output is stuck at a limit of the function."""
         if isinstance(module, RECTIFIERS) and output.dim() > 1:
+            self._sizes = self._sizes or unit_counts(self.model)
             axis = unit_axis(output, *self._sizes)
             if output.numel() >= LEAST_ROWS * output.shape[axis]:
                 return {f"act/dead_frac/{name}": dead_frac(output, axis)}
@@ -93,11 +96,20 @@ class Activations:
         return {}
 
 
+def first_samples(output: Tensor) -> Tensor:
+    """The first samples of a batch, about ``MOST_ENTRIES`` entries, but no fewer than ``LEAST_ROWS``."""
+    if output.dim() < 2 or output.numel() <= MOST_ENTRIES:
+        return output.detach()
+    return output.detach()[: max(LEAST_ROWS, MOST_ENTRIES * output.shape[0] // output.numel())]
+
+
 def dead_frac(output: Tensor, axis: int) -> Tensor:
     """Share of the units along ``axis`` of a rectifier's output that are exactly 0 everywhere else."""
-    rows = max(LEAST_ROWS, MOST_ENTRIES * output.shape[0] // output.numel())
-    units = output.detach()[: rows if axis % output.dim() else None]
-    return (units.amax(dim=[d for d in range(units.dim()) if d != axis % units.dim()]) == 0).float().mean()
+    axis %= output.dim()
+    units = first_samples(output) if axis else output.detach()
+    if axis and units.dim() > 2 and units[0, 0].numel() < FEW_PLACES:
+        units, axis = units.amax(dim=0), axis - 1  # over the samples first: many times as fast as all axes at once
+    return (units.amax(dim=[d for d in range(units.dim()) if d != axis]) == 0).float().mean()
 
 
 def saturated_frac(output: Tensor, low: float, high: float) -> Tensor:
@@ -118,7 +130,7 @@ def bounds(module: nn.Module) -> tuple[float, float] | None:
 def unit_counts(model: nn.Module) -> tuple[set[int], set[int]]:
     """Numbers of channels that convolutions put out or take in, and of features that linear layers do."""
     channels, features = set[int](), set[int]()
-    for module in model.modules():
+    for _, module in modules(model):
         if isinstance(module, nn.modules.conv._ConvNd):
             channels |= {module.out_channels, module.in_channels}
         elif isinstance(module, nn.Linear):

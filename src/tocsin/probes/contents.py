@@ -14,6 +14,7 @@ FORWARDS = 8
 MOST_TRAINED = 65_536
 MOST_ROWS = 2048
 ENTRIES = 1024
+PART_ENTRIES = 2**15
 LEAST_ENTRIES = 4
 MOST_TENSORS = 4
 DENSE_ROUNDS = 32
@@ -104,10 +105,20 @@ def hashes(parts: Sequence[Tensor]) -> Tensor:
     code = torch.zeros(parts[0].shape[0], dtype=torch.int64, device=parts[0].device)
     for rows in parts:
         salt = crc32(f"{rows.dtype} {rows.shape[1]}".encode())
-        entries = _summed(_words(rows))
-        place = torch.arange(1, entries.shape[1] + 1, device=rows.device) * _ODD[0]
-        code = _mixed(code + salt + _mixed(entries * _ODD[2] + place).sum(dim=1))
+        code = _mixed(code + salt + torch.cat([_of_rows(part) for part in _parted(rows)]))
     return code
+
+
+def _of_rows(rows: Tensor) -> Tensor:
+    entries = _summed(_words(rows))
+    place = torch.arange(1, entries.shape[1] + 1, device=rows.device) * _ODD[0]
+    return _mixed(entries * _ODD[2] + place).sum(dim=1)
+
+
+def _parted(rows: Tensor) -> Sequence[Tensor]:
+    """A few samples at a time: mixing holds several 64-bit copies of them, on a CPU best within its caches."""
+    most = PART_ENTRIES if rows.device.type == "cpu" else 256 * PART_ENTRIES
+    return torch.split(rows, max(1, most // rows.shape[1]))
 
 
 def _words(rows: Tensor) -> Tensor:

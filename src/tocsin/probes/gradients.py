@@ -18,7 +18,7 @@ from tocsin.probes.hook import Hook, Meter
 from tocsin.probes.tensors import Tensors, by_device
 
 Values = dict[str, Tensor | float]
-UPDATE_SHARE, UPDATE_MOST = 200, 4096
+UPDATE_SHARE, UPDATE_MOST = 300, 4096
 
 
 class RawGradients:
@@ -88,7 +88,7 @@ class AppliedGradients:
     def __init__(self, tensors: Tensors) -> None:
         self.tensors = tensors
         self._names = {id(p): name for name, p in tensors.measured.items()}
-        self._before: dict[str, Tensor] = {}
+        self._before: dict[int, list[tuple[list[str], Tensor]]] = {}
         self._values: Values = {}
         self._totals: dict[int, tuple[Tensor | float, Tensor | float]] = {}
 
@@ -100,9 +100,8 @@ class AppliedGradients:
         self._totals.clear()
 
     def before_step(self, optimizer: Optimizer) -> None:
-        """Keep a strided sample, at most 0.5 % of the entries or 16, of each tensor about to be moved."""
-        for name, p in self._mine(optimizer):
-            self._before[name] = self._sampled(p).clone()
+        """Keep a strided sample, at most 0.33 % of the entries or 16, of each tensor about to be moved."""
+        self._before[id(optimizer)] = [(names, torch.cat(now)) for names, now in self._samples(optimizer)]
 
     def after_step(self, optimizer: Optimizer) -> None:
         """Measure the gradients used and the update made."""
@@ -113,12 +112,18 @@ class AppliedGradients:
             zero, at_max = measures.zero_and_max_frac(grad)
             self._values[f"grad/at_max_frac/{name}"] = at_max
             self._values[f"grad/zero_frac/{name}"] = zero
-        moved = {name: self._sampled(p) for name, p, _ in with_gradient if name in self._before}
-        for names, now in by_device(moved, moved.values()):
-            old = [self._before[name] for name in names]
-            ratios = measures.norms([a - b for a, b in zip(now, old, strict=True)]) / measures.norms(old)
+        moved = {name for name, _, _ in with_gradient}
+        for (known, old), (names, now) in zip(
+            self._before.get(id(optimizer), []), self._samples(optimizer), strict=False
+        ):
+            if known != names:  # moved to another device meanwhile
+                continue
+            sizes = [s.numel() for s in now]
+            apart, held = torch.split(torch.cat(now).sub_(old), sizes), torch.split(old, sizes)
+            ratios = measures.norms(apart) / measures.norms(held)
             here = ratios.tolist() if ratios.device.type == "cpu" else ratios.unbind()
-            self._values |= {f"update/ratio/{name}": ratio for name, ratio in zip(names, here, strict=True)}
+            found = zip(names, here, strict=True)
+            self._values |= {f"update/ratio/{name}": ratio for name, ratio in found if name in moved}
         grads = [grad for _, _, grad in with_gradient]
         groups = by_device(map(str, range(len(grads))), grads)
         total = _total([torch.linalg.vector_norm(measures.norms(group), dtype=torch.float64) for _, group in groups])
@@ -138,9 +143,15 @@ class AppliedGradients:
         held = (p for group in optimizer.param_groups for p in group["params"])
         return [(self._names[id(p)], p) for p in held if id(p) in self._names]
 
-    @staticmethod
-    def _sampled(p: Tensor) -> Tensor:
-        return measures.strided(p, min(UPDATE_MOST, max(16, p.numel() // UPDATE_SHARE)))
+    def _samples(self, optimizer: Optimizer) -> list[tuple[list[str], list[Tensor]]]:
+        """Strided samples by device and kind of number: each group is copied and compared in one call."""
+        groups: dict[object, tuple[list[str], list[Tensor]]] = {}
+        for name, p in self._mine(optimizer):
+            sample = measures.strided(p, min(UPDATE_MOST, max(16, p.numel() // UPDATE_SHARE)))
+            names, samples = groups.setdefault((sample.device, sample.dtype), ([], []))
+            names.append(name)
+            samples.append(sample)
+        return list(groups.values())
 
 
 def _total(sizes: list[Tensor | float]) -> Tensor | float:

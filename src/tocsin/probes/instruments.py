@@ -91,9 +91,13 @@ class Instruments:
         """Whether the open window has what it waits for."""
         return self.armed and (self._sampled_step or self._calls >= MOST_CALLS or self.scale.value < self._scale_at_arm)
 
-    def arm(self) -> None:
-        """Open a window: the next backward passes and the next optimizer step are measured."""
-        self.tensors.scan()
+    def arm(self, *, scanned: bool = False) -> None:
+        """Open a window: the next backward passes and the next optimizer step are measured.
+
+        ``scanned``: the model was looked at just now, and nobody else ran since.
+        """
+        if not scanned:
+            self.tensors.scan()
         self.meter.run("raw gradients", self.raw.arm)
         self.meter.run("updates", self.applied.arm)
         self.meter.run("gradient life", self.life.arm)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import os
 import sys
-from pathlib import Path
 
 NAME = "memory/rss_mib"
 _MIB = 2.0**20
@@ -16,8 +16,11 @@ def resident_mib() -> dict[str, float]:
     except ImportError:
         return {}
     try:
-        with Path("/proc/self/statm").open("rb") as file:
-            return {NAME: int(file.read(256).split()[1]) * resource.getpagesize() / _MIB}
+        file = os.open("/proc/self/statm", os.O_RDONLY)  # a file object costs ten times the reading
+        try:
+            return {NAME: int(os.read(file, 256).split()[1]) * resource.getpagesize() / _MIB}
+        finally:
+            os.close(file)
     except (OSError, IndexError, ValueError):
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         return {NAME: peak / _MIB if sys.platform == "darwin" else peak / 1024}

@@ -15,6 +15,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.parameter import is_lazy
 
 from tocsin.probes.hook import Hook, Meter
+from tocsin.probes.walking import modules
 
 MOST_MODULES = 32
 MOST_ENTRIES = 1 << 20
@@ -92,7 +93,7 @@ def uncompiled(model: nn.Module) -> list[tuple[str, nn.Module]]:
     """The named modules that no ``torch.compile`` stands on or above: a hook added there would not fire."""
     compiled: list[str] = []
     found: list[tuple[str, nn.Module]] = []
-    for name, module in model.named_modules():
+    for name, module in modules(model):
         if is_compiled(module) or any(name.startswith(f"{above}.") or not above for above in compiled):
             compiled.append(name)
         else:
@@ -102,7 +103,8 @@ def uncompiled(model: nn.Module) -> list[tuple[str, nn.Module]]:
 
 def is_compiled(module: nn.Module) -> bool:
     """Whether ``torch.compile`` or ``Module.compile`` stands on this module itself."""
-    return hasattr(module, "_orig_mod") or getattr(module, "_compiled_call_impl", None) is not None
+    wraps = "_orig_mod" in module._modules or "_orig_mod" in module.__dict__
+    return wraps or getattr(module, "_compiled_call_impl", None) is not None
 
 
 def lag(batch: Tensor, norm: _BatchNorm) -> Tensor:

@@ -11,7 +11,7 @@ from tocsin.probes import measures
 from tocsin.probes.tensors import Tensors, by_device
 
 Values = dict[str, Tensor | float]
-START_SHARE, START_MOST = 100, 4096
+START_SHARE, START_MOST = 400, 4096
 
 
 class ParameterState:
@@ -30,11 +30,11 @@ class ParameterState:
         names, held = list(self.tensors.measured), [p.detach() for p in self.tensors.measured.values()]
         for name, p in zip(names, held, strict=True):
             now, old = measures.bits(p), self._sums.get(name)
-            self._sums[name] = here = int(now) if now.device.type == "cpu" else now
+            self._sums[name] = here = now if isinstance(now, Tensor) and now.device.type != "cpu" else int(now)
             if isinstance(here, int) and isinstance(old, int):
                 values[f"param/changed/{name}"] = float(here != old)
-            elif isinstance(old, Tensor) and old.device == now.device:
-                values[f"param/changed/{name}"] = (now != old).float()
+            elif isinstance(old, Tensor) and isinstance(here, Tensor) and old.device == here.device:
+                values[f"param/changed/{name}"] = (here != old).float()
         totals = [torch.linalg.vector_norm(measures.norms(group)) for _, group in by_device(names, held)]
         if not totals:
             return values
@@ -58,7 +58,7 @@ class ParameterState:
         return {"ema/distance": torch.linalg.vector_norm(apart) / torch.linalg.vector_norm(size).clamp(min=1e-30)}
 
     def _ema_behind(self) -> Values:
-        """1 - <e - t0, t - t0> / |t - t0|^2 on at most 1 % of the entries (of small tensors, 16), in float64."""
+        """1 - <e - t0, t - t0> / |t - t0|^2 on at most 0.25 % of the entries (of small tensors, 16), in float64."""
         if self.ema is None:
             return {}
         averaged = dict(self.ema.named_parameters())

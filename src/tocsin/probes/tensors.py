@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 from torch.optim import Optimizer
 
+from tocsin.probes.walking import parameters
 from tocsin.run import Parameter
 
 MOST_TENSORS = 512
@@ -37,7 +38,7 @@ class Tensors:
 
     def scan(self) -> bool:
         """Look at the model again; whether anything changed since the last scan."""
-        named = [(name, p) for name, p in self.model.named_parameters() if not is_lazy(p)]
+        named = [(name, p) for name, p in parameters(self.model) if not is_lazy(p)]
         known = self.optimized()
         signature = tuple((name, id(p), p.requires_grad, id(p) in known, p.dtype, p.shape) for name, p in named)
         if signature == self._signature:

@@ -100,4 +100,4 @@ def test_live_the_cosine_is_that_of_the_gradients(tmp_path, sign):
             (first + second).backward()
             optimizer.step()
     cosines = read(tmp_path).get("loss/trunk_cos/first|second")
-    np.testing.assert_allclose(cosines.value, wanted, atol=1e-5)
+    np.testing.assert_allclose(cosines.value, wanted[::4], atol=1e-5)

@@ -165,8 +165,7 @@ def _batchwise(evaluation: Evaluation, metric: metrics.Metric) -> Mapping[str, f
 def _pooled(evaluation: Evaluation, measure: str) -> dict[str, float]:
     """The score of all samples together by every standard definition."""
     if evaluation.confusion is not None:
-        c = evaluation.confusion
-        return stats.class_scores(c.support, c.predicted, c.correct).get(measure, {})
+        return evaluation.confusion.scores.get(measure, {})
     if evaluation.labels_confusion is not None:
         tp, fp, fn, _ = np.asarray(evaluation.labels_confusion).reshape(-1, 4).T
         return stats.class_scores(tp + fn, tp + fp, tp).get(measure, {})

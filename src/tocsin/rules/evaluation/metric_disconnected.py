@@ -210,7 +210,7 @@ def _definitions(evaluation: Evaluation, measure: str) -> dict[str, float]:
     """The measure by every standard definition, from the recorded predictions; finite ones."""
     if measure in stuck_scores.SCORES and evaluation.confusion is not None:
         c = evaluation.confusion
-        found = stats.class_scores(c.support, c.predicted, c.correct).get(measure, {})
+        found = c.scores.get(measure, {})
     elif measure in stuck_scores.SCORES and evaluation.labels_confusion is not None and measure != "accuracy":
         tp, fp, fn, _ = np.asarray(evaluation.labels_confusion).T
         found = stats.class_scores(tp + fn, tp + fp, tp).get(measure, {})
