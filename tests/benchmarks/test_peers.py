@@ -3,14 +3,9 @@
 from __future__ import annotations
 
 import csv
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "benchmarks"))
-
 from detection.catalogue import FAULTS
 from detection.runs import Cell
 from peers import debugger_thresholds
