@@ -110,3 +110,17 @@ def test_silent_once_it_has_trained_and_on_what_it_survived():
 def test_an_evaluation_before_the_first_step_is_no_training():
     (finding,) = outcomes(MISSING, series={"val/loss": Series.of("val/loss", [6.9], step=[0])})
     assert isinstance(finding, Finding)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "TypeError: '<=' not supported between instances of 'float' and 'str'",
+        "TypeError: can't multiply sequence by non-int of type 'float'",
+    ],
+)
+def test_text_where_a_number_is_meant_points_at_the_settings(line):
+    told = f'Traceback (most recent call last):\n  File "/data/train.py", line 3, in <module>\n    go()\n{line}\n'
+    run = Run.of(events=(Event("exception", told),), exit="failed")
+    (found,) = tocsin.check(run, select=["RUN001"]).findings
+    assert "YAML 1.1 reads 1e-5 as text" in found.remedies[0].text

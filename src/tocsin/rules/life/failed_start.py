@@ -60,6 +60,10 @@ _ARGUMENTS = tuple(
         ),
     )
 )
+_TEXT_FOR_NUMBER = re.compile(
+    r"not supported between instances of '(?:(?:float|int)' and 'str|str' and '(?:float|int))'|"
+    r"can't multiply sequence by non-int|must be real number, not str|could not convert string to float"
+)
 _MEANT = re.compile(r"[Dd]id you mean:? [`'\"]?(--?[\w\-]+|[\w.]+)")
 
 
@@ -157,6 +161,10 @@ def _evidence(event: Event, failure: Failure, count: int) -> Iterator[Evidence]:
 
 
 def _remedy(failure: Failure) -> Remedy:
+    if _TEXT_FOR_NUMBER.search(failure.line):
+        return Remedy(
+            "Look for a setting that is text: YAML 1.1 reads 1e-5 as text, 1.0e-5 as a number (CFG001)", safe=True
+        )
     cure = _refused(failure.line) if failure.kind == "usage" else _CURES.get(failure.kind)
     if cure is None:
         place = f" at {failure.own.place}" if failure.own is not None else ""
