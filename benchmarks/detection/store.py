@@ -80,9 +80,17 @@ def found_in(record: Path) -> dict[str, Any]:
 
 def key(cell: Cell, observer: str) -> str:
     """Names the record of a cell, by the code that makes it."""
-    modules = _used({VARIANTS[cell.variant].change.__module__, TASKS[cell.task].__module__, "detection.observers"})
-    digest = hashlib.sha256(f"{cell} {observer} {torch.__version__} {_recording()}".encode())
-    for path in modules:
+    return _named(cell, f"{observer} {_recording()}", {"detection.observers"})
+
+
+def definition(cell: Cell) -> str:
+    """Names the run itself, whatever watches it."""
+    return _named(cell, "", set())
+
+
+def _named(cell: Cell, more: str, modules: set[str]) -> str:
+    digest = hashlib.sha256(f"{cell} {torch.__version__} {more}".encode())
+    for path in _used(modules | {VARIANTS[cell.variant].change.__module__, TASKS[cell.task].__module__}):
         digest.update(_of_file(path).encode())
     return digest.hexdigest()[:16]
 

@@ -90,7 +90,7 @@ def _version(peer: Peer) -> str:
 
 
 def _file(home: Path, cell: Cell) -> Path:
-    return home / f"{cell.task}-{cell.variant}-{cell.seed}.json"
+    return home / f"{cell.task}-{cell.variant}-{cell.seed}-{store.definition(cell)}.json"
 
 
 def known(names: Iterable[str]) -> list[Peer]:
