@@ -111,6 +111,9 @@ class NotChecked:
     run: str = ""
 
 
+SUPPOSED = "if it is a "
+
+
 @dataclass(frozen=True)
 class Score:
     """The last value of an evaluation loss or metric, beside what the best constant prediction would have had.
@@ -119,7 +122,8 @@ class Score:
         name: The series.
         value: Its last value.
         step: Step of that value.
-        of: The loss or metric, in words; "given" where the user gave the reference.
+        of: The loss or metric, in words; "given" where the user gave the reference; "if it is a ..." where nothing
+            says which loss it is.
         constant: Lowest and highest value that the best constant may have; None where a constant has none
             (a correlation).
         zero: What predicting zero costs, None where unknown.

@@ -11,13 +11,13 @@ import math
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from itertools import islice
+from itertools import chain, islice
 
 import numpy as np
 
 from tocsin import constant_values as constants
 from tocsin import loss_names, metrics, names
-from tocsin.findings import Score
+from tocsin.findings import SUPPOSED, Score
 from tocsin.loss_names import Loss
 from tocsin.reference_losses import Reference, gaussian, of_classes, of_values, one_value
 from tocsin.run import Evaluation, Ints, Run, Series
@@ -67,9 +67,24 @@ def references(run: Run) -> Iterator[Reference]:
             yield found
 
 
+def supposed(run: Run) -> Iterator[Reference]:
+    """What the loss of recorded classes would have were it a cross-entropy, where nothing says which loss it is.
+
+    To be shown, never to be judged by.
+    """
+    for name in run.series:
+        losses = "loss" in name.split("/") and names.split_of(name) not in ("", "train")
+        if losses and loss_names.loss_of(run, name) is None and reference(run, name) is None:
+            for last in evaluations_of(run, name)[-1:]:
+                found = None if last.kind == "regression" else of_classes(last, Loss("cross-entropy", {}))
+                if found is not None:
+                    of, source = f"{SUPPOSED}{found.of}", f"evaluation:{last.key}"
+                    yield replace(found, name=name, of=of, source=source, step=last.step)
+
+
 def scored(run: Run, most: int = 24) -> Iterator[Score]:
     """The last finite values of at most ``most`` evaluation losses and metrics beside their references."""
-    for found in islice(references(run), most):
+    for found in islice(chain(supposed(run), references(run)), most):
         points = run.series[found.name].finite
         if len(points):
             known = math.isfinite(found.low) and math.isfinite(found.high)

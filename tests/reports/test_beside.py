@@ -23,6 +23,10 @@ from tocsin.reports.terminal import render
         (Score("val/loss", 1.6, 9, "MSE", (1, 1), 1.25), "1.6 (best constant 1; zero costs 1.25, not beaten)"),
         (Score("val/loss", 0.2, 9, "cross-entropy", (0.651, 0.69)), "0.2 (best constant 0.651 to 0.69)"),
         (Score("val/loss", 0.2, 9, "given", (0.65, 0.65)), "0.2 (best constant 0.65, as given)"),
+        (
+            Score("val/loss", 3.0, 9, "if it is a cross-entropy", (2.3, 2.3), 2.31),
+            "3 (best constant 2.3 if it is a cross-entropy)",
+        ),
         (Score("val/mae", 0.2, 9, "MAE", (0.65, 0.65), None, 0.0123), "0.2 (best constant 0.65 +- 0.01)"),
         (Score("val/r2", -0.1, 9, "r2", (0.0, 0.0), sign=1), "-0.1 (best constant 0, not beaten)"),
         (Score("val/acc", 0.9, 9, "accuracy", (0.6, 0.6), sign=1), "0.9 (best constant 0.6)"),
@@ -35,9 +39,11 @@ def test_a_score_in_words(score, words):
 
 def test_a_check_shows_scores_and_a_report_alone_keeps_them():
     report = tocsin.check(healthy.build("classification", 0))
-    line = next(row for row in render(report).splitlines() if "val/main/accuracy" in row)
-    assert line.split()[:2] == ["scores", "val/main/accuracy"]
-    assert "(best constant 0.2" in line
+    lines = render(report).splitlines()
+    first = next(row for row in lines if row.startswith("scores"))
+    assert "val/loss" in first
+    assert first.endswith("if it is a cross-entropy)")
+    assert "(best constant 0.2" in next(row for row in lines if "val/main/accuracy" in row)
     assert render(Report.from_json(report.to_json())) == render(report)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from tocsin.findings import Score
+from tocsin.findings import SUPPOSED, Score
 from tocsin.reports.plain import figure
 
 _SAME = 0.01  # ends of a range nearer than this are shown as one
@@ -24,7 +24,7 @@ def constant(score: Score) -> str:
     one = high - low <= _SAME * max(abs(low), abs(high))
     words = figure(low) if one else f"{figure(round_(low))} to {figure(round_(high))}"
     words += f" +- {score.error:.1g}" if score.error else ""
-    words += ", as given" if score.of == "given" else ""
+    words += ", as given" if score.of == "given" else f" {score.of}" if score.of.startswith(SUPPOSED) else ""
     return words + (f"; zero costs {figure(score.zero)}" if above_zero(score) else "")
 
 
@@ -34,8 +34,8 @@ def round_(value: float) -> float:
 
 
 def beaten(score: Score) -> bool:
-    """Whether a score is better than the best constant's at its best."""
-    if score.constant is None:
+    """Whether a score is better than the best constant's at its best; never denied of a loss that is only supposed."""
+    if score.constant is None or score.of.startswith(SUPPOSED):
         return True
     low, high = score.constant
     return score.value < low if score.sign < 0 else score.value > high
@@ -43,4 +43,5 @@ def beaten(score: Score) -> bool:
 
 def above_zero(score: Score) -> bool:
     """Whether a loss is higher than that of predicting zero."""
-    return score.sign < 0 and score.zero is not None and score.value > score.zero
+    told = not score.of.startswith(SUPPOSED)
+    return told and score.sign < 0 and score.zero is not None and score.value > score.zero

@@ -270,6 +270,12 @@ class TestHealthyNeighbours:
         """Which tensor is in which group is not recorded, so gradients that arrive prove nothing."""
         assert found_in(run_of(BODY, series={"lr/1": Series.of("lr/1", [0.0], [1])})) == []
 
+    def test_a_schedule_that_ends_at_0_is_judged_up_to_there(self):
+        over = {"lr/0": Series.of("lr/0", [0.1, 0.0], [1, N])}
+        assert found_in(run_of(BODY + HEAD, series=over))
+        _, why = judge(OPT001, run_of((), series=over), {})
+        assert why is None
+
     def test_steps_count_from_the_end_of_a_warm_up_at_0(self):
         warm = {"lr/0": Series.of("lr/0", [0.0, 0.1], [1, 50])}
         assert found_in(run_of(BODY, series=warm, norm=0.0)) == []

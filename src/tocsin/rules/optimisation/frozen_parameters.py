@@ -217,6 +217,9 @@ def frozen_parameters(run: Run, *, steps: int = 20) -> Iterator[Finding | NotChe
     if ended is not None:
         run = replace(run.prefix(ended), exit=run.exit)
     moving_from = _lr_above_zero_from(run)
+    if moving_from is None and (stopped := _lr_at_zero_from(run)) > 1:  # the schedule is over: what came before counts
+        run = replace(run.prefix(stopped - 1), exit=run.exit)
+        moving_from = _lr_above_zero_from(run)
     if moving_from is None:
         yield NotChecked("every learning rate is 0")
         return
@@ -290,6 +293,14 @@ def _lr_above_zero_from(run: Run) -> int | None:
     if not idle.size:
         return 0
     return int(steps[idle[-1] + 1]) if idle[-1] + 1 < steps.size else None
+
+
+def _lr_at_zero_from(run: Run) -> int:
+    """First step of the latest stretch in which every learning rate is 0."""
+    groups = run.family("lr")
+    steps = np.unique(np.concatenate([s.step for s in groups.values()]))
+    moves = np.flatnonzero(np.max([_held(s, steps) for s in groups.values()], axis=0) > 0)
+    return int(steps[moves[-1] + 1]) if moves.size else 0
 
 
 def _held(series: Series, steps: Ints) -> Floats:
