@@ -30,7 +30,7 @@ from peers.causes import names_cause
 RESULTS = Path(__file__).resolve().parents[1] / "results"
 LOUD = ("critical", "warning")
 # torch-audit's hints on speed and style are not verdicts on the run: tensor core shapes, precision, weight decay.
-HINTS = ("TA2", "TA402")
+HINTS = ("TA2", "TA402", "TA403")
 
 
 def main(words: list[str] | None = None) -> int:

@@ -18,7 +18,15 @@ def inspect(training: Any) -> Found:
         outputs = output if isinstance(output, dict) else {"main": output}
         return training.total(training.terms(outputs, truth | {"x": batch["x"]}))
 
-    report = check_model(training.model, batch["x"], targets, loss_fn=loss, optimizer=training.optimizers[0])
+    report = check_model(
+        training.model,
+        batch["x"],
+        targets,
+        loss_fn=loss,
+        optimizer=training.optimizers[0],
+        forward_fn=lambda model, x, _: training.forward({"x": x}, model),  # under autocast where the run is
+        eval_forward_fn=lambda model, x: training.forward({"x": x}, model),
+    )
     return [
         {"severity": LEVELS[r.status.value], "text": f"{r.name}: {r.message}", "step": 0}
         for r in report.results
