@@ -18,6 +18,8 @@ def inspect(training: Any) -> Found:
         outputs = output if isinstance(output, dict) else {"main": output}
         return training.total(training.terms(outputs, truth | {"x": batch["x"]}))
 
+    for group in training.optimizers[0].param_groups:
+        group["lr"] = group.get("initial_lr", group["lr"])  # as it is before a schedule's warm-up is put on it
     report = check_model(
         training.model,
         batch["x"],
