@@ -237,7 +237,8 @@ class Training:
 
     def clear(self) -> None:
         """The gradients are used."""
-        self.model.zero_grad(set_to_none=True)
+        for optimizer in self.optimizers:
+            optimizer.zero_grad(set_to_none=True)
 
     def average(self) -> None:
         """The averaged weights follow."""
