@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from detection import store
 from detection.runs import Cell
 
 from peers.environments import HERE, Peer
@@ -39,7 +40,7 @@ def verdict(peer: Peer, cell: Cell, home: Path) -> dict[str, Any]:
 
 
 def _invariants(peer: Peer, home: Path) -> Path:
-    kept = home / "invariants.json"
+    kept = home / f"invariants-{'-'.join(store.definition(Cell(*reference)) for reference in REFERENCES)}.json"
     if not kept.is_file():
         traces = [str(_trace(peer, Cell(*reference), home)) for reference in REFERENCES]
         _tool(peer, "infer", ["-f", *traces, "-o", str(kept)], home)
