@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from tocsin import columns, recorder, thinning
 from tocsin.columns import Columns
 from tocsin.engine import Watchkeeper, check_run
 from tocsin.run import Evaluation, Moments, Run, Series
-from tocsin.thinning import Dyadic, cap_of, evaluations_shown, group_of, stride_of, thinned
+from tocsin.thinning import Dyadic, _Kept, cap_of, evaluations_shown, group_of, stride_of, thinned
 
 COLUMNS = ("step", "value", "epoch", "time")
 VALUES = st.sampled_from([0.0, 1.5, -2.0, math.nan, math.inf])
@@ -121,6 +122,19 @@ def test_items_are_thinned_by_the_least_stride_that_fits(items: list[tuple[str, 
             stride *= 2
         expected |= {*mine[::stride], *mine[-2:]}
     assert kept == sorted(expected, key=lambda i: i[2])
+
+
+def test_a_key_of_its_own_for_each_item_costs_no_square_of_their_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    fits, fit = [0], _Kept.fit
+
+    def counted(kept: _Kept[Any], most: int) -> None:
+        fits[0] += 1
+        fit(kept, most)
+
+    monkeypatch.setattr(_Kept, "fit", counted)
+    kept: Dyadic[int] = Dyadic(range(2000), key=lambda k: k, size=lambda _: 1000, most=2**20, latest=1)
+    assert list(kept) == list(range(2000))
+    assert fits[0] < 10 * 2000
 
 
 def test_evaluations_are_bounded_by_their_size() -> None:

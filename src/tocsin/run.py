@@ -381,10 +381,14 @@ class Run:
 
     def baselines(self, key: str) -> dict[str, list[Evaluation]]:
         """The recorded baselines of one ``split/task``, in order, by their name."""
-        found: dict[str, list[Evaluation]] = {}
+        return {name: list(found) for name, found in self._baselines.get(key, {}).items()}
+
+    @cached_property
+    def _baselines(self) -> dict[str, dict[str, list[Evaluation]]]:
+        found: dict[str, dict[str, list[Evaluation]]] = {}
         for evaluation in self.evaluations:
-            if evaluation.n and evaluation.baseline and evaluation.key == key:
-                found.setdefault(evaluation.baseline, []).append(evaluation)
+            if evaluation.n and evaluation.baseline:
+                found.setdefault(evaluation.key, {}).setdefault(evaluation.baseline, []).append(evaluation)
         return found
 
     def has(self, need: str) -> bool:

@@ -94,7 +94,7 @@ class Dyadic(Sequence[T], Generic[T]):
     ) -> None:
         self._key, self._size, self._most, self._latest = key, size, most, latest
         self._kept: dict[Hashable, _Kept[T]] = {}
-        self._n = 0
+        self._n, self._fitted = 0, 0
         self.extend(items)
 
     def extend(self, items: Iterable[T]) -> None:
@@ -107,14 +107,22 @@ class Dyadic(Sequence[T], Generic[T]):
         key = self._key(item)
         if key not in self._kept:
             self._kept[key] = _Kept(self._latest)
-            for kept in self._kept.values():
-                kept.fit(self._most // len(self._kept))
         kept = self._kept[key]
         kept.add(self._n, item, self._size(item))
         kept.fit(self._most // len(self._kept))
         self._n += 1
+        if len(self._kept) >= 2 * self._fitted:
+            self._fit()
+
+    def _fit(self) -> None:
+        """Every key to its share: not at each new key, which would take the square of their number."""
+        self._fitted = len(self._kept)
+        for kept in self._kept.values():
+            kept.fit(self._most // self._fitted)
 
     def _items(self) -> list[T]:
+        if self._fitted != len(self._kept):
+            self._fit()
         found = {at: item for kept in self._kept.values() for at, item in (*kept.spread, *kept.latest)}
         return [found[at] for at in sorted(found)]
 

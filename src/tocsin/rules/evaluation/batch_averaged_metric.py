@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
@@ -105,9 +106,10 @@ def batch_averaged_metric(
     ## References
     Forman and Scholz 2010, Apples-to-apples in cross-validation studies (F1 averaged over folds against pooled).
     """
-    judged = False
-    for key, kept in run.of_kind().items():
-        several = sum(other.partition("/")[0] == kept[0].split for other in run.of_kind()) > 1
+    judged, groups = False, run.of_kind()
+    tasks = Counter(kept[0].split for kept in groups.values())
+    for key, kept in groups.items():
+        several = tasks[kept[0].split] > 1
         for name in dict.fromkeys(name for e in kept for name in e.metrics):
             metric = metrics.read(name)
             if metric is None or metric.measure not in _MEASURES or not _of_task(metric, kept[0], several):

@@ -140,10 +140,13 @@ def _is(split: str, word: str) -> bool:
 
 def _pairs(run: Run) -> Iterator[tuple[list[Evaluation], list[Evaluation]]]:
     groups = list(run.of_kind().values())
+    tests: dict[str, list[list[Evaluation]]] = {}
+    for group in groups:
+        if _is(group[0].split, "test"):
+            tests.setdefault(group[0].task, []).append(group)
     for val in groups:
-        for test in groups:
-            if _is(val[0].split, "val") and _is(test[0].split, "test") and val[0].task == test[0].task:
-                yield val, test
+        if _is(val[0].split, "val"):
+            yield from ((val, test) for test in tests.get(val[0].task, ()))
 
 
 def _shared(val: list[Evaluation], test: list[Evaluation]) -> list[tuple[Evaluation, Evaluation]]:
