@@ -87,7 +87,7 @@ NAMES: tuple[Name, ...] = (
     Name(
         "grad/at_max_frac/<tensor>", "Share of the non-zero applied entries whose magnitude is exactly the largest one."
     ),
-    Name("grad/zero_frac/<tensor>", "Share of applied entries that are exactly 0."),
+    Name("grad/zero_frac/<tensor>", "Share of (sampled) applied entries that are exactly 0; 1 only where all are."),
     Name("param/changed/<tensor>", "1: the tensor's bytes changed since the previous sample; 0: they did not."),
     Name("param/nonfinite", "NaN or inf entries in the parameters."),
     Name("param/norm", "L2 norm of all trainable parameters."),
