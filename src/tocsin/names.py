@@ -56,7 +56,9 @@ NAMES: tuple[Name, ...] = (
         "1: the term has a gradient path to a trainable parameter; 0: it is a tensor without one. Not for floats.",
     ),
     Name(
-        "loss/trunk_norm/<term>", "L2 norm of this term's gradient at the trunk tensor (terms passed before backward)."
+        "loss/trunk_norm/<term>",
+        "L2 norm of this term's gradient at the trunk tensor: the last matrix that the most terms reach, in a large "
+        "model the last one of at most 0.4 % of its parameters, or such a vector (terms passed before backward).",
     ),
     Name(
         "loss/trunk_cos/<pair>",

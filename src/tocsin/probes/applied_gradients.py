@@ -18,7 +18,6 @@ from tocsin.probes.totals import total_count, total_norm
 Values = dict[str, Tensor | float]
 Entries = Tensor | NDArray[np.generic]
 UPDATE_SHARE, UPDATE_FEWEST, UPDATE_MOST = 300, 16, 4096
-SHARE_ENTRIES = 1024
 
 
 class AppliedGradients:
@@ -116,7 +115,7 @@ def update_ratios(old: Entries, now: Entries, sizes: list[int]) -> Sequence[Tens
 
 def _shares(names: list[str], grads: list[Tensor], norms: Tensor) -> Values:
     """Shares of zeros and of entries at the largest magnitude; of zeros 1 only where the norm is 0."""
-    found = [measures.zero_and_max_frac(grad, SHARE_ENTRIES) for grad in grads]
+    found = [measures.zero_and_max_frac(grad) for grad in grads]
     values: Values = {}
     sizes = norms.tolist() if norms.device.type == "cpu" else norms.unbind()
     for name, grad, (zero, at_max), size in zip(names, grads, found, sizes, strict=True):

@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-SHARE_ENTRIES = 4096
+SHARE_ENTRIES = 1024
 WEIGHED_ENTRIES = 4096
 PART_ENTRIES, MOST_PARTS = 2**16, 64
 _REAL = {torch.float16, torch.bfloat16, torch.float32, torch.float64}
@@ -100,14 +100,14 @@ def zero_frac(tensor: Tensor) -> Tensor | float:
     return 1 - (int(filled) if filled.device.type == "cpu" else filled) / max(1, entries.numel())
 
 
-def zero_and_max_frac(tensor: Tensor, most: int = SHARE_ENTRIES) -> tuple[Tensor | float, Tensor | float]:
+def zero_and_max_frac(tensor: Tensor) -> tuple[Tensor | float, Tensor | float]:
     """``zero_frac``, and the share of non-zero entries whose magnitude is exactly the largest.
 
-    The latter is 0 where all are 0 or one is NaN. Both on at most ``most`` entries.
+    The latter is 0 where all are 0 or one is NaN. Both on at most ``SHARE_ENTRIES`` entries.
     """
-    if (plain := sample_on_host(tensor, most)) is not None and plain.size:
+    if (plain := sample_on_host(tensor, SHARE_ENTRIES)) is not None and plain.size:
         return _zero_and_max_of(plain)
-    entries = strided(tensor, most)
+    entries = strided(tensor, SHARE_ENTRIES)
     if not entries.numel():  # a sparse gradient of an empty batch
         return math.nan, 0.0
     low, high = torch.aminmax(entries)
