@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 
 
 @dataclass(frozen=True)
@@ -228,6 +229,7 @@ _BETTER_LOW = frozenset(
 )
 
 
+@lru_cache(maxsize=4096)
 def direction(metric: str) -> int:
     """1 if higher is better, -1 if lower is better, 0 if the metric's last part does not say."""
     words = set(_WORD.findall(metric.rpartition("/")[2].lower()))

@@ -17,7 +17,7 @@ from tocsin.probes.totals import total_count, total_norm
 
 Values = dict[str, Tensor | float]
 Entries = Tensor | NDArray[np.generic]
-UPDATE_SHARE, UPDATE_FEWEST, UPDATE_MOST = 300, 16, 4096
+UPDATE_SHARE, UPDATE_FEWEST, UPDATE_MOST = 400, 16, 4096
 
 
 class AppliedGradients:
@@ -38,7 +38,7 @@ class AppliedGradients:
         self._totals.clear()
 
     def before_step(self, optimizer: Optimizer) -> None:
-        """Keep a strided sample, at most 0.33 % of the entries or 16, of each tensor about to be moved."""
+        """Keep a strided sample, at most 0.25 % of the entries or 16, of each tensor about to be moved."""
         self._before[id(optimizer)] = [(names, *gather(held)) for names, held in self._groups(optimizer)]
 
     def after_step(self, optimizer: Optimizer) -> None:
@@ -108,7 +108,7 @@ def update_ratios(old: Entries, now: Entries, sizes: list[int]) -> Sequence[Tens
     starts, apart, was = np.cumsum([0, *sizes[:-1]]), np.asarray(now), np.asarray(old)
     with np.errstate(all="ignore"):
         np.subtract(apart, was, out=apart)
-        moved, before = (np.add.reduceat(np.square(x, out=x), starts, dtype=np.float64) for x in (apart, was))
+        moved, before = (np.add.reduceat(np.square(x, out=x), starts) for x in (apart, was))
         found: list[float] = np.sqrt(moved / before).tolist()
     return found
 
