@@ -16,6 +16,8 @@ import os
 import sys
 import tempfile
 import time
+import tracemalloc
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -30,7 +32,7 @@ from tocsin.governor import SPARSEST
 from tocsin.probes.hook import Meter
 
 LAYERS = 12
-OURS = "tocsin"
+OURS = "tocsin: "
 
 
 def quiet(_: str) -> None: ...
@@ -92,13 +94,42 @@ def long_run(steps: int, evaluate_each: int = 1000) -> Iterator[dict[str, Any]]:
 # Beside the parameters
 
 
+class HostPeaks:
+    """The most that Python and NumPy held inside our ranges beyond what they held at the start, bytes by probe."""
+
+    def __init__(self) -> None:
+        self.by_probe: Counter[str] = Counter()
+
+    @contextmanager
+    def traced(self) -> Iterator[None]:
+        """While this holds, memory that is not torch's is followed."""
+        run = Meter.run
+
+        def following(meter: Meter, probe: str, action: Callable[..., Any], *args: Any, default: Any = None) -> Any:
+            if meter._inside:
+                return run(meter, probe, action, *args, default=default)
+            tracemalloc.reset_peak()
+            found = run(meter, probe, action, *args, default=default)
+            self.by_probe[probe] = max(self.by_probe[probe], tracemalloc.get_traced_memory()[1] - start)
+            return found
+
+        tracemalloc.start()
+        start = tracemalloc.get_traced_memory()[0]
+        Meter.run = following  # type: ignore[method-assign]
+        yield
+        Meter.run = run  # type: ignore[method-assign]
+        tracemalloc.stop()
+
+
 @contextmanager
 def marked() -> Iterator[None]:
     """While this holds, what the recorder does is a range of the profile."""
     run = Meter.run
 
     def marking(self: Meter, probe: str, action: Callable[..., Any], *args: Any, default: Any = None) -> Any:
-        with record_function(OURS):
+        if self._inside:
+            return run(self, probe, action, *args, default=default)
+        with record_function(OURS + probe):
             return run(self, probe, action, *args, default=default)
 
     Meter.run = marking  # type: ignore[method-assign]
@@ -112,11 +143,13 @@ def square_layers(parameters: int) -> nn.Sequential:
     return nn.Sequential(*(layer for _ in range(LAYERS) for layer in (nn.Linear(width, width), nn.ReLU())))
 
 
-def own_bytes(profiled: Any) -> tuple[int, int, int]:
-    """Peak and final sum of what was allocated and not freed again inside our ranges, and the peak of all."""
+def own_bytes(profiled: Any) -> tuple[Counter[str], int, int]:
+    """Peak by probe and final sum of what torch allocated and did not free inside our ranges, and the peak of all."""
     events = list(profiled.profiler.kineto_results.events())
-    ours = sorted((e.start_ns(), e.start_ns() + e.duration_ns()) for e in events if e.name() == OURS)
-    held = peak = whole = whole_peak = at = 0
+    ranges = [e for e in events if e.name().startswith(OURS)]
+    ours = sorted((e.start_ns(), e.start_ns() + e.duration_ns(), e.name().removeprefix(OURS)) for e in ranges)
+    peak: Counter[str] = Counter()
+    held = whole = whole_peak = at = 0
     for event in sorted((e for e in events if e.name() == "[memory]"), key=lambda e: e.start_ns()):
         when = event.start_ns()
         whole += event.nbytes()
@@ -125,12 +158,14 @@ def own_bytes(profiled: Any) -> tuple[int, int, int]:
             at += 1
         if at < len(ours) and ours[at][0] <= when:
             held += event.nbytes()
-            peak = max(peak, held)
+            peak[ours[at][2]] = max(peak[ours[at][2]], held)
     return peak, held, whole_peak
 
 
 def beside_parameters(parameters: int, *, terms: bool, watched: bool = True) -> dict[str, Any]:
-    """What three sampled steps allocate by themselves; the default settings sample the first steps all.
+    """What sampled steps allocate by themselves; the default settings sample the first steps all.
+
+    The peak is that of torch plus that of Python and NumPy in the probe where this is most.
 
     With two ``terms`` given as tensors before backward, their gradients at one tensor, the trunk, are taken in turn.
     """
@@ -156,12 +191,20 @@ def beside_parameters(parameters: int, *, terms: bool, watched: bool = True) -> 
         with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiled:
             for _ in range(3):
                 step(run)
-    peak, held, whole = own_bytes(profiled)
+        host = HostPeaks()
+        with host.traced():
+            for _ in range(3):
+                step(run)
+    peaks, held, whole = own_bytes(profiled)
+    of = max(host.by_probe, key=lambda probe: host.by_probe[probe] + peaks[probe], default="")
+    peak = host.by_probe[of] + peaks[of]
     return {
         "parameters": sum(p.numel() for p in model.parameters()),
         "terms": terms,
         "parameter_mib": size / 2**20,
         "peak_mib": peak / 2**20,
+        "peak_in": of,
+        "of_it_host_mib": host.by_probe[of] / 2**20,
         "peak_share": peak / size,
         "held_mib": held / 2**20,
         "held_share": held / size,
@@ -215,11 +258,11 @@ def main() -> int:
     torch.manual_seed(0)
     found: dict[str, list[dict[str, Any]]] = {"parameters": [], "disk": [], "steps": []}
 
-    print("On the model's device: what tocsin allocates by itself, and the peak of a whole step beside the bare one")
+    print("What tocsin allocates by itself, and the peak of a whole step beside the bare one")
     print(
         f"{'parameters':>12} {'MiB':>8} {'terms':>6} {'peak MiB':>9} {'share':>8} {'held MiB':>9} {'share':>8}", end=""
     )
-    print(f" {'step peak':>10} {'bare':>8}")
+    print(f" {'step peak':>10} {'bare':>8}  peak in")
     for parameters, terms in itertools.product(options.parameters, (False, True)):
         row = beside_parameters(parameters, terms=terms)
         row["bare_step_peak_mib"] = beside_parameters(parameters, terms=terms, watched=False)["step_peak_mib"]
@@ -227,7 +270,7 @@ def main() -> int:
         print(
             f"{row['parameters']:12,} {row['parameter_mib']:8.1f} {terms!s:>6} {row['peak_mib']:9.3f} "
             f"{row['peak_share']:8.2%} {row['held_mib']:9.3f} {row['held_share']:8.2%} "
-            f"{row['step_peak_mib']:10.2f} {row['bare_step_peak_mib']:8.2f}",
+            f"{row['step_peak_mib']:10.2f} {row['bare_step_peak_mib']:8.2f}  {row['peak_in']}",
             flush=True,
         )
     print(f"\n{'tensors':>8} {'bytes of a plain step':>22} {'sampled step':>13} {'long run, at most':>18}")

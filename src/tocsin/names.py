@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,9 @@ NAMES: tuple[Name, ...] = (
         "1: the term has a gradient path to a trainable parameter; 0: it is a tensor without one. Not for floats.",
     ),
     Name(
-        "loss/trunk_norm/<term>", "L2 norm of this term's gradient at the trunk tensor (terms passed before backward)."
+        "loss/trunk_norm/<term>",
+        "L2 norm of this term's gradient at the trunk tensor: the last matrix that the most terms reach, in a large "
+        "model the last one of at most 0.4 % of its parameters, or such a vector (terms passed before backward).",
     ),
     Name(
         "loss/trunk_cos/<pair>",
@@ -87,7 +90,7 @@ NAMES: tuple[Name, ...] = (
     Name(
         "grad/at_max_frac/<tensor>", "Share of the non-zero applied entries whose magnitude is exactly the largest one."
     ),
-    Name("grad/zero_frac/<tensor>", "Share of applied entries that are exactly 0."),
+    Name("grad/zero_frac/<tensor>", "Share of (sampled) applied entries that are exactly 0; 1 only where all are."),
     Name("param/changed/<tensor>", "1: the tensor's bytes changed since the previous sample; 0: they did not."),
     Name("param/nonfinite", "NaN or inf entries in the parameters."),
     Name("param/norm", "L2 norm of all trainable parameters."),
@@ -226,6 +229,7 @@ _BETTER_LOW = frozenset(
 )
 
 
+@lru_cache(maxsize=4096)
 def direction(metric: str) -> int:
     """1 if higher is better, -1 if lower is better, 0 if the metric's last part does not say."""
     words = set(_WORD.findall(metric.rpartition("/")[2].lower()))

@@ -351,9 +351,7 @@ class Recorder:
             if probes.scale.on:
                 probes.scale.update()
             self._end_of_step()
-        if not probes.armed and self._governor.grants(self.step + (not self._before), self._ledger.now()):
-            self._arm()
-            self._timed = True
+        self._timed = not probes.armed and self._arms(self.step + (not self._before))
         if probes.armed:
             apart = 1 if self._governor.every is None else TERMS_APART
             due = bool(self._before) and self.step >= self._terms_at + apart
@@ -430,12 +428,18 @@ class Recorder:
             self.step += 1
             self._ledger.begin(self.step, self._epoch())
         self._end_of_step()
-        if not probes.armed and self._governor.grants(self.step + 1, self._ledger.now()):
-            self._arm()
+        if not probes.armed:
+            self._arms(self.step + 1)
 
-    def _arm(self) -> None:
-        self._governor.opened()
-        self._instruments.arm(scanned=self._scanned)
+    def _arms(self, step: int) -> bool:
+        """Whether ``step`` is sampled: if so, its window is open now."""
+        granted = self._governor.grants(step, self._ledger.now())
+        if granted:
+            self._governor.opened()
+            self._instruments.arm(scanned=self._scanned)
+        else:
+            self._instruments.rest()
+        return granted
 
     def _note_lrs(self) -> None:
         several = len(self._instruments.optimizers) > 1

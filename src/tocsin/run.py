@@ -67,6 +67,8 @@ class Series:
 
     def until(self, step: int) -> Series:
         """The points at or before ``step``."""
+        if not len(self) or self.step[-1] <= step:  # at a look, nearly every series
+            return self
         return self[: int(np.searchsorted(self.step, step, side="right"))]
 
     def __getitem__(self, part: slice | Ints) -> Series:
@@ -76,6 +78,8 @@ class Series:
     def finite(self) -> Series:
         """The points with a finite value."""
         keep = np.isfinite(self.value)
+        if keep.all():
+            return self
         return Series(self.name, self.step[keep], self.value[keep], self.epoch[keep], self.time[keep])
 
 

@@ -17,7 +17,7 @@ from tocsin.probes.normalisation import NormalisationLag, uncompiled
 from tocsin.probes.walking import modules
 
 MOST_MODULES = 32
-MOST_ENTRIES = 2**18  # looked at of as many samples as that is; for dead units, of no fewer than LEAST_ROWS
+MOST_ENTRIES = 2**16  # looked at of as many samples as that is; for dead units, of no fewer than LEAST_ROWS
 FEW_PLACES = 128
 LEAST_ROWS = 16  # fewer, and a living unit is often silent in all of them
 EDGE = 0.01  # of the range: so near a bound counts as saturated
@@ -44,6 +44,7 @@ class Activations:
         self._values: dict[str, Tensor | float] = {}
         self._lags = NormalisationLag(model, meter)
         self._sizes: tuple[set[int], set[int]] | None = None
+        self._parts = 0
 
     @property
     def armed(self) -> bool:
@@ -54,8 +55,10 @@ class Activations:
         """Hook the activation modules for the next training forward."""
         self.disarm()
         self._values = {}
-        self._sizes = None
-        found = [(name, m) for name, m in uncompiled(self.model) if isinstance(m, ACTIVATIONS)]
+        walked = uncompiled(self.model)
+        if len(walked) != self._parts:
+            self._parts, self._sizes = len(walked), None
+        found = [(name, m) for name, m in walked if isinstance(m, ACTIVATIONS)]
         for name, module in found[:: max(1, -(-len(found) // MOST_MODULES))]:
             hook = Hook("activations", self.meter, self._taker(name, module))
             self._handles.append(module.register_forward_hook(hook))

@@ -112,7 +112,8 @@ def hashes(parts: Sequence[Tensor]) -> Tensor:
 def _of_rows(rows: Tensor) -> Tensor:
     entries = _summed(_words(rows))
     place = torch.arange(1, entries.shape[1] + 1, device=rows.device) * _ODD[0]
-    return _mixed(entries * _ODD[2] + place).sum(dim=1)
+    entries = entries.mul(_ODD[2]).add_(place)  # one copy less is held while they are mixed
+    return _mixed(entries).sum(dim=1)
 
 
 def _parted(rows: Tensor) -> Sequence[Tensor]:
@@ -153,6 +154,6 @@ def _rows(tensor: Tensor) -> Tensor:
 
 def _mixed(codes: Tensor) -> Tensor:
     """Each int64 with its bits spread over all places (two rounds of splitmix64, arithmetic shifts)."""
-    codes = (codes ^ (codes >> _SHIFT[0])) * _ODD[1]
-    codes = (codes ^ (codes >> _SHIFT[1])) * _ODD[2]
-    return codes ^ (codes >> _SHIFT[0])
+    for shift, odd in zip(_SHIFT, _ODD[1:], strict=True):
+        codes = (codes >> shift).bitwise_xor_(codes).mul_(odd)
+    return (codes >> _SHIFT[0]).bitwise_xor_(codes)

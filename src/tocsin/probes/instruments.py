@@ -11,12 +11,13 @@ from torch.optim import Optimizer
 from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 
 from tocsin.probes.activations import Activations
+from tocsin.probes.applied_gradients import AppliedGradients
 from tocsin.probes.gradient_life import GradientLife
-from tocsin.probes.gradients import AppliedGradients, RawGradients
 from tocsin.probes.hook import Hook, Meter
 from tocsin.probes.inputs import Inputs
 from tocsin.probes.pace import Pace
 from tocsin.probes.parameters import ParameterState
+from tocsin.probes.raw_gradients import RawGradients
 from tocsin.probes.reach import Reach
 from tocsin.probes.scale import LossScale
 from tocsin.probes.tensors import Tensors
@@ -114,10 +115,8 @@ class Instruments:
         self._calls += 1
 
     def collect(self) -> dict[str, float]:
-        """Close the window: everything it measured, on the host by one transfer a device."""
+        """Close the window: everything it measured, on the host by one transfer a device; ``arm`` or ``rest`` next."""
         self.armed = False
-        self.raw.disarm()
-        self._drop_pre_hook()
         values: Values = {}
         if self.raw.fired or self.backward == self._backward_at_arm:  # else traced backward passes hid the gradients
             values |= self.meter.run("raw gradients", self.raw.read, self._scale_at_arm, default={})
@@ -130,6 +129,11 @@ class Instruments:
         self.meter.run("reach", self.reach.note, host)
         self._watch_backward(host)
         return host
+
+    def rest(self) -> None:
+        """No window opens at once: remove the hooks of the one that was closed."""
+        self.raw.disarm()
+        self._drop_pre_hook()
 
     def parameter_values(self) -> dict[str, float]:
         """Whether the parameters moved since the previous sample, their norm and health; needs no hook."""
@@ -154,10 +158,9 @@ class Instruments:
     def detach(self) -> None:
         """Remove every hook."""
         self._post_hook.remove()
-        self._drop_pre_hook()
+        self.rest()
         if self._sentinel is not None:
             self._sentinel.remove()
-        self.raw.disarm()
         self.life.disarm()
         self.reach.disarm()
         self.activations.disarm()

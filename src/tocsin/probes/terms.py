@@ -16,12 +16,16 @@ from tocsin.probes.tensors import Tensors
 Values = dict[str, Tensor | float]
 MOST_NODES = 200_000
 MOST_PAIRED, COSINE_ENTRIES = 8, 65536
+LITTLE, TRUNK_SHARE, COSINE_SHARE = 2**22, 0.004, 0.002
 
 
 class TermGradients:
     """Walks the autograd graph of each term, and on demand differentiates it at the trunk.
 
-    The trunk is the last weight matrix, in the order of ``named_parameters``, that the most terms reach.
+    The trunk is the last weight matrix, in the order of ``named_parameters``, that the most terms reach. In a model of
+    more than ``LITTLE`` parameters it is one that holds at most ``TRUNK_SHARE`` of them, so that its gradient is small
+    beside the model. Where there is none, it is the last such vector: if anything normalises, only a ``weight``, since
+    a bias that a normalisation takes away again has no gradient. At the worst it is the last matrix, however large.
     Nothing of a graph is kept past the call.
     """
 
@@ -60,6 +64,7 @@ class TermGradients:
             return {}
         values: Values = {}
         kept: dict[str, Tensor] = {}
+        entries = self._entries(len(live))
         for name, term in live.items():
             seed = torch.full_like(term, scale)
             (grad,) = torch.autograd.grad(term, trunk, seed, retain_graph=True, allow_unused=True)
@@ -67,22 +72,48 @@ class TermGradients:
             values[f"loss/trunk_norm/{name}"] = size / scale
             if isinstance(size, Tensor) and len(kept) < MOST_PAIRED:
                 # Each by its own size: products of half-precision or tiny gradients would vanish.
-                kept[name] = measures.strided(grad, COSINE_ENTRIES).float() / size
+                kept[name] = measures.strided(grad, entries).float() / size
             del grad  # else two gradients of the trunk are held at once
         return values | _cosines(kept)
 
     def _find_trunk(self, terms: list[Tensor]) -> nn.Parameter | None:
         known = self.tensors.all.get(self.trunk or "")
-        if known is not None and _is_trunk(known):
+        if known is not None and known.requires_grad and not known._backward_hooks:
             return known
         reached = [reachable(term) for term in terms]
-        matrices = [(name, p) for name, p in self.tensors.all.items() if _is_trunk(p)]
-        shared = {name: sum(id(p) in r for r in reached) for name, p in matrices}
-        most = max(shared.values(), default=0)
+        shared = {name: sum(id(p) in r for r in reached) for name, p in self.tensors.all.items() if p.requires_grad}
+        most = max((n for name, n in shared.items() if _is_trunk(self.tensors.all[name])), default=0)
         if most < 2:
             return None
-        self.trunk = next(name for name, _ in reversed(matrices) if shared[name] == most)
+        found = [
+            (name, p) for name, p in self.tensors.all.items() if shared.get(name) == most and not p._backward_hooks
+        ]
+        self.trunk = choose(found, self._size(), normalised=any(map(normalises, terms)))
         return self.tensors.all[self.trunk]
+
+    def _size(self) -> int:
+        return sum(p.numel() for p in self.tensors.all.values())
+
+    def _entries(self, terms: int) -> int:
+        """How many entries of each term's gradient are held for the cosines."""
+        size = self._size()
+        few = max(256, int(size * COSINE_SHARE) // min(terms, MOST_PAIRED))
+        return COSINE_ENTRIES if size <= LITTLE else min(COSINE_ENTRIES, few)
+
+
+def choose(shared: list[tuple[str, nn.Parameter]], size: int, *, normalised: bool) -> str:
+    """Name of the trunk among the tensors that the most terms reach, in a model of ``size`` parameters.
+
+    Args:
+        shared: In order, with at least one matrix.
+        size: Parameters of the model.
+        normalised: Something in the graph normalises.
+    """
+    matrices = [(name, p) for name, p in shared if p.dim() > 1]
+    small = [(name, p) for name, p in shared if p.numel() <= size * TRUNK_SHARE]
+    vectors = [(name, p) for name, p in small if p.dim() == 1 and (not normalised or name.endswith("weight"))]
+    few = [(name, p) for name, p in small if p.dim() > 1] or vectors
+    return (matrices if size <= LITTLE else few or matrices)[-1][0]
 
 
 def _cosines(kept: Mapping[str, Tensor]) -> Values:
@@ -109,6 +140,11 @@ def hides(term: Tensor) -> bool:
     """Whether parameters may be out of sight: inside a re-entrant checkpoint, or beyond ``MOST_NODES``."""
     nodes = list(_nodes(term))
     return len(nodes) >= MOST_NODES or any("CheckpointFunction" in type(node).__name__ for node in nodes)
+
+
+def normalises(term: Tensor) -> bool:
+    """Whether the graph of ``term`` has a normalisation, by the names of its nodes."""
+    return any("Norm" in type(node).__name__ for node in _nodes(term))
 
 
 def is_foreign(term: Tensor) -> bool:

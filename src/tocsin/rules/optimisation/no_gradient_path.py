@@ -138,6 +138,8 @@ def no_gradient_path(run: Run, *, steps: int = 20) -> Iterator[Finding | NotChec
 def _without(run: Run, p: Parameter, counts: Series, steps: int) -> Without | None:
     """The tensor's current stretch without gradient, if it is long enough."""
     whole, norm = run.series["grad/norm"], run.get(f"grad/norm/{p.name}")
+    if counts.value.all() and (norm is None or norm.value.all()):  # the common case
+        return None
     there = np.isin(counts.step, whole.step[np.isfinite(whole.value) & (whole.value > 0)])
     counts = counts[np.flatnonzero(there)]
     if not len(counts):

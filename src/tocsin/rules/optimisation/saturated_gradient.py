@@ -12,7 +12,7 @@ from tocsin.findings import Evidence, Finding, NotChecked, Remedy, rule
 from tocsin.run import Floats, Ints, Parameter, Run, Series
 from tocsin.stats import wilson, z_of
 
-SAMPLED = 4096  # entries of a tensor that the probe looks at
+SAMPLED = 1024  # entries of a tensor that the probe looks at
 QUANTA = 16 * 2.0**-24  # 16 times the smallest subnormal of float16
 REMEDIES = (
     Remedy("If it is clip_grad_value_, use clip_grad_norm_: it keeps the direction"),
