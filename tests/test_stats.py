@@ -276,6 +276,17 @@ def test_paired_size_gives_the_variance_of_a_chance_correlation():
     assert stats.paired_size([1.0, 2.0], [2.0, 1.0]) == 2
 
 
+def test_spread_size_gives_the_sampling_error_of_a_variance():
+    rng = np.random.default_rng(14)
+    for shape in (1.0, 4.0, 1000.0):
+        samples = rng.gamma(shape, size=(400, 3000))
+        relative = np.var(samples, axis=1).std() / shape
+        assert np.mean([stats.spread_size(x) for x in samples]) == pytest.approx(2 / relative**2, rel=0.25)
+    assert stats.spread_size(np.eye(400)[7]) == pytest.approx(2, rel=0.02)
+    assert stats.spread_size([-1.0, 1.0] * 10) == 20
+    assert [stats.spread_size(x) for x in ([], [3.0, 3.0], [1.0, math.inf])] == [0, 0, 0]
+
+
 @given(seed=st.integers(0, 10_000), classes=st.integers(2, 6), n=st.integers(1, 60))
 @settings(max_examples=40, deadline=None)
 def test_class_scores_are_sklearns(seed, classes, n):

@@ -125,6 +125,19 @@ def paired_size(x: ArrayLike, y: ArrayLike) -> float:
     return _independent(n, each[0] * each[1])
 
 
+def spread_size(x: ArrayLike) -> float:
+    """Number of normal values whose variance is known as well: n min(1, 2 / (kurtosis - 1)); 0 for a constant or inf.
+
+    The relative variance of a sample variance is (kurtosis - 1) / n: one spike among zeros is worth 2 values.
+    """
+    values = np.asarray(x, np.float64)
+    if not values.size or not 0 < np.ptp(values) < math.inf:
+        return 0.0
+    d2 = ((values - values.mean()) / np.ptp(values)) ** 2
+    excess = float((d2**2).mean() / d2.mean() ** 2) - 1
+    return values.size * min(1.0, 2 / excess) if excess > 0 else float(values.size)
+
+
 def _independent(n: int, rho: float) -> float:
     rho = min(max(rho, 0.0), 0.999)
     return max(1.0, n * (1 - rho) / (1 + rho)) if n else 0.0

@@ -9,7 +9,7 @@ import numpy as np
 from corpus.healthy import EPOCHS, PER, STEPS, healthy, losses, skills
 from corpus.ingredients import assemble, at_epochs, classified, parameters, probes
 from corpus.score_parts import batched, heads, restarts, scored
-from tocsin.run import Run
+from tocsin.run import Evaluation, Moments, Run
 
 
 def _learned(rng, evaluations, **series) -> Run:
@@ -68,3 +68,16 @@ def dropout_in_training(rng):
     series = {**run.series, "train/loss": parts["train/loss"], "val/loss": at_epochs("val/loss", val, PER)}
     return Run.of("", series=series, **{k: getattr(run, k) for k in ("evaluations", "parameters", "exit", "source")},
                   config={**run.config, "model": {"dropout": 0.3}})  # fmt: skip
+
+
+@healthy
+def margins_of_an_image(rng):
+    """A sampled reconstruction: two pixels of four are dark in all samples but one."""
+    evaluations = []
+    for e, skill in enumerate(skills(), 1):
+        lit = rng.gamma(2.0, size=(2, 400))
+        dark = 0.06 * np.eye(400)[rng.integers(400, size=2)]
+        guess = [*(min(0.9, skill) * lit + 0.3 * rng.normal(size=(2, 400))), *(0.0025 * rng.gamma(1.0, size=(2, 400)))]
+        moments = tuple(Moments.of(t, p) for t, p in zip((*lit, *dark), guess, strict=True))
+        evaluations.append(Evaluation("val", "reconstruction", PER * e, "regression", 400, moments=moments))
+    return _learned(rng, evaluations)

@@ -150,3 +150,13 @@ def test_healthy_runs_are_silent(record_property):
     alarms = [seed for seed in range(60) if findings(healthy_run(seed))]
     record_property("figure", f"PRD007: {len(alarms)} of 60 healthy synthetic runs rang")
     assert len(alarms) <= 1
+
+
+def test_the_sd_of_a_target_that_is_zero_but_once_is_no_unit():
+    once, half = np.zeros(400), np.arange(400) % 2.0
+    once[50] = 0.06
+    guess = 0.002 + 1e-5 * np.random.default_rng(5).normal(size=400)
+    keeper = check_run(ended(Moments.of(once, guess)), [RULE])
+    assert not keeper.findings
+    assert "as often" in keeper.not_checked["PRD007"].reason
+    assert findings(ended(Moments.of(half, 0.3 + guess)))

@@ -37,7 +37,7 @@ def test_noise_is_named_with_what_a_refit_would_win():
     (found,) = findings(ended(predictions(0.2, 1.0)))
     assert found.message == (
         "val/height: the predictions' sd is 1 of the target's where their correlation of 0.2 supports 0.2 "
-        "(slope 0.2, 0.073 to 0.33); an affine refit would raise R2 from -0.60 to 0.04; "
+        "(slope 0.2, 0.063 to 0.34); an affine refit would raise R2 from -0.60 to 0.04; "
         "so in each of the 3 evaluations since step 1"
     )
     assert (found.severity, found.subject, found.step) == ("warning", "val/height", 1)
@@ -64,6 +64,17 @@ def test_healthy_neighbours_are_silent(pair):
 def test_it_needs_no_correlation_at_all():
     assert findings(ended(predictions(0.0, 0.9)))
     assert findings(ended(predictions(-0.3, 0.9)))
+
+
+def test_the_spread_of_a_target_that_is_zero_but_once_is_not_known():
+    rng = np.random.default_rng(4)
+    once = np.zeros(400)
+    once[50] = 0.06
+    keeper = check_run(ended((once, 0.0025 * rng.gamma(1.0, size=400))), [RULE])
+    assert not keeper.findings
+    assert "10 independent" in keeper.not_checked["PRD008"].reason
+    often = np.where(rng.random(400) < 0.3, rng.gamma(2.0, size=400), 0.0)
+    assert findings(ended((often, rng.permutation(often))))
 
 
 def test_only_settled_ones_and_only_the_output_that_does():

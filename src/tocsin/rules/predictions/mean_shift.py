@@ -37,7 +37,8 @@ def mean_shift(
     - b^2 > (s - r)^2 and abs(b) >= `shift`: it costs more than the scale does, and it matters;
     - the interval of b at level `level` / D (D outputs) excludes abs(b) <= `small`. Its standard error is
       sqrt((1 + s^2 - 2 r s) / n), n the number of independent errors p - t in the recorded sample (all where there is
-      none).
+      none). A target whose spread rests on fewer than 10 values (a pixel that is 0 but once: 2 n / (kurtosis - 1))
+      is not judged: its sd is no unit to measure b in.
 
     The level is not divided by the looks: they score the same samples, so they share one sampling error. Once proven,
     the finding stands until the first line fails in an evaluation, or the sign changes.
@@ -94,7 +95,7 @@ def mean_shift(
         if signs:
             yield _finding(key, stretch, {index: held(stretch[-1])[index, sign] for index, sign in signs})
     if not judged:
-        yield NotChecked(f"needs {SETTLED} with at least 10 independent errors on a target that varies")
+        yield NotChecked(f"needs {SETTLED} with at least 10 independent errors on a target that varies as often")
 
 
 def _shifts(evaluation: Evaluation, *, shift: float, small: float, level: float) -> dict[tuple[int, bool], Shift]:
@@ -109,8 +110,10 @@ def _shifts(evaluation: Evaluation, *, shift: float, small: float, level: float)
 
 
 def _interval(moments: Moments, confidence: float) -> tuple[float, float]:
-    """Interval of b; NaN below 10 independent errors."""
+    """Interval of b; NaN below 10 independent errors, or with a target whose spread rests on fewer values."""
     errors = moments.sample_prediction - moments.sample_target
+    if len(errors) and stats.spread_size(moments.sample_target) < 10:
+        return math.nan, math.nan
     n = stats.effective_size(errors) if len(errors) else float(moments.n)
     if not (n >= 10 and moments.var_target > 0):
         return math.nan, math.nan

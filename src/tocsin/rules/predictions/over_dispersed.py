@@ -44,7 +44,8 @@ def over_dispersed(
     them
 
     - the interval of r / s at level `level` / D (D outputs) lies below `slope`, that is s > 2 abs(r), with Bartlett's
-      number of independent pairs in place of n;
+      number of independent pairs in place of n, or fewer where the spread of the target rests on a few values (a
+      pixel that is 0 but once): 2 n / (kurtosis - 1);
     - it matters: (s - abs(r))^2 >= `gain`, the R2 that an affine refit wins.
 
     Once proven, the finding stands, and has stood since, while s > abs(r) and the gain holds: a spread that grows is
@@ -101,7 +102,8 @@ def _pairs(moments: Moments) -> float:
     """Independent pairs in the sample; 0 if too few."""
     if len(moments.sample_target) < _PAIRS:
         return 0.0
-    pairs = stats.paired_size(moments.sample_target, moments.sample_prediction)
+    target = moments.sample_target
+    pairs = min(stats.paired_size(target, moments.sample_prediction), stats.spread_size(target))
     return pairs if pairs >= _INDEPENDENT else 0.0
 
 
