@@ -64,3 +64,27 @@ class TestHealthyNeighbours:
 
     def test_too_few_samples(self):
         assert "20 samples" in check_run(run_of(1.0, n=8), [DAT002]).not_checked["DAT002"].reason
+
+    def test_a_gallery_beside_the_evaluation(self):
+        """More samples went through the model than were predicted: neighbours, prototypes."""
+        keeper = check_run(run_of([0.8] * 5, n=1200), [DAT002])
+        assert keeper.findings == []
+        assert "another score" in keeper.not_checked["DAT002"].reason
+
+    def test_a_training_score_without_gradients(self):
+        metrics = {f"{split}/acc": Series.of("", np.full(5, 0.9), step=STEP) for split in ("train", "val")}
+        assert found_in(replace(run_of(1.0, **metrics), evaluations=())) == []
+        assert found_in(run_of(1.0, n=150, **metrics)) == []
+
+    def test_a_training_score_that_needs_no_forward(self):
+        """All that went through the model is accounted for; or what is recorded is the loss of every step."""
+        metrics = {"train/acc": Series.of("", np.full(5, 0.9), step=STEP)}
+        assert found_in(run_of(1.0, n=200, **metrics))
+        loss = {"train/loss": Series.of("", np.linspace(2, 1, 200), step=np.arange(1, 201))}
+        assert found_in(run_of(1.0, n=150, **loss))
+
+    def test_no_predictions(self):
+        loss = {"val/loss": Series.of("", np.linspace(2, 1, 5), step=STEP)}
+        keeper = check_run(replace(run_of(1.0, **loss), evaluations=()), [DAT002])
+        assert keeper.findings == []
+        assert "run.evaluate" in keeper.not_checked["DAT002"].reason
