@@ -163,3 +163,26 @@ def scale_free(run: Run) -> bool | None:
     if not names:
         return None
     return all(any(word in name for word in _ADAM) for name in names)
+
+
+def bias_cancels(run: Run, p: Parameter, first: int, last: int) -> bool:
+    """Whether a bias gets gradients that add up to 0 between two steps while its module's weight has one.
+
+    The module is part of the graph then, and the loss does not depend on a shift of its output: a ranking loss or a
+    critic takes differences of it.
+    """
+    if not (p.module and p.name.rpartition(".")[2].startswith("bias") and _some(run, "grad/count", p, first, last)):
+        return False
+    beside = (q for q in run.parameters if q.module == p.module and q.name != p.name and q.requires_grad)
+    return any(
+        _some(run, "grad/norm", q, first, last) and _some(run, "grad/zero_frac", q, first, last, 1) for q in beside
+    )
+
+
+def _some(run: Run, stem: str, p: Parameter, first: int, last: int, other: float = 0.0) -> bool:
+    """Whether a sample of the tensor between two steps is finite and not ``other``."""
+    series = run.get(f"{stem}/{p.name}")
+    if series is None:
+        return False
+    here = series.value[(series.step >= first) & (series.step <= last)]
+    return bool((np.isfinite(here) & (here != other)).any())

@@ -373,3 +373,32 @@ def test_real_loops(tmp_path, fault, subject, said):
 @pytest.mark.parametrize("every", [1, 3])
 def test_real_loops_without_the_fault(tmp_path, fault, every):
     assert train(tmp_path / "run", fault, every=every) == []
+
+
+@pytest.mark.parametrize("every", [1, 3])
+def test_the_last_bias_under_a_loss_of_differences_is_a_note(tmp_path, every):
+    """A ranking gives it exactly 0; with a critic, what the generator's turn left is cleared and then adds up to 0."""
+    torch = pytest.importorskip("torch")
+    for turns in (1, 2):
+        torch.manual_seed(0)
+        net = torch.nn.Sequential(torch.nn.Linear(8, 16), torch.nn.ReLU(), torch.nn.Linear(16, 1))
+        optimizer = torch.optim.Adam(net.parameters(), 1e-3)
+        with tocsin.watch(net, optimizer, run_dir=tmp_path / str(turns), every=every, say=lambda _: None) as run:
+            for _ in range(64):
+                a, b = torch.randn(2, 32, 8)
+                loss = net(a).mean() - net(b + 1).mean()
+                optimizer.zero_grad()
+                loss.backward()
+                optimizer.step()
+                if turns == 2:
+                    net(a).mean().backward()
+                run.losses(total=loss)
+        found = [f for f in run.findings if f.code in ("OPT001", "OPT002")]
+        assert {(f.severity, f.message[:6]) for f in found} == {("note", "2.bias")}
+        assert all("add" in f.message and "up to" in f.message for f in found)
+
+
+def test_a_bias_behind_a_cut_path_is_no_cancelled_one(tmp_path):
+    (found,) = train(tmp_path / "run", "detached")
+    assert "received no gradient" in found.message
+    assert found.severity == "error"

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from tocsin.findings import Evidence, Finding, NotChecked, Remedy, Severity, rule
+from tocsin.movement import bias_cancels
 from tocsin.run import Floats, Ints, Parameter, Run, Series
 from tocsin.stats import trend
 
@@ -90,6 +91,11 @@ CAUSES = {
         "their gradient is gone when the optimizer steps",
         (Remedy("Call zero_grad before backward, never between backward and step"),),
     ),
+    "cancels": Cause(
+        "the gradients that arrive add up to exactly 0, while the weight of the same module has one: the loss depends "
+        "on differences of its output (a ranking, a critic)",
+        (Remedy("Drop the bias there: bias=False", safe=True),),
+    ),
     "negligible": Cause(
         "their gradient is below 1e-5 of the whole: the loss does not depend on them (a bias before a normalisation), "
         "or the gradient vanishes on its way to them",
@@ -120,7 +126,7 @@ CAUSES = {
 }
 FINISHED = ("no loss", "converged", "decayed")
 HARMLESS = (*FINISHED, "unused", "idle")
-SMALL_MATTERS = ("negligible", "unexplained", "unknown")  # harmless in a small part
+SMALL_MATTERS = ("cancels", "negligible", "unexplained", "unknown")  # harmless in a small part
 
 
 @rule(
@@ -143,15 +149,15 @@ def frozen_parameters(run: Run, *, steps: int = 20) -> Iterator[Finding | NotChe
     sampling error and no interval. When no step completed at all it fires after 2 `steps` skipped ones: a loss scale
     of 2^24 falls below 1 in 25.
 
-    The cause is told apart, one finding each: every step skipped; in no optimizer; no gradient, or exactly 0; masked
-    overflow (raw gradient NaN or inf in most samples, see AMP002); gradient cleared before the step; a gradient below
-    1e-5 of the whole; an update that rounds to nothing; an update that something takes back; not known, when no
-    gradient was sampled within the stretch (the parameters are also compared at every evaluation). Tensors are
-    grouped by module. It is an error when they hold >= 10 % of the trainable entries, else a warning, and a note
-    where the cause is harmless: a negligible gradient, or no cause found, in a small part; an embedding or expert that
-    no sample routed a gradient to. Tensors without gradient that hold less than half of the entries (an unused
-    pooler, a head whose turn has not come), and those of which no gradient was sampled, must stand still for
-    5 `steps`, or to the run's end.
+    The cause is told apart, one finding each: every step skipped; in no optimizer; no gradient, or exactly 0; gradients
+    of a bias that add up to exactly 0 while the weight of its module has one; masked overflow (raw gradient NaN or inf
+    in most samples, see AMP002); gradient cleared before the step; a gradient below 1e-5 of the whole; an update that
+    rounds to nothing; an update that something takes back; not known, when no gradient was sampled within the stretch
+    (the parameters are also compared at every evaluation). Tensors are grouped by module. It is an error when they hold
+    >= 10 % of the trainable entries, else a warning, and a note where the cause is harmless: a negligible gradient or
+    one that cancels, or no cause found, in a small part; an embedding or expert that no sample routed a gradient to.
+    Tensors without gradient that hold less than half of the entries (an unused pooler, a head whose turn has not come),
+    and those of which no gradient was sampled, must stand still for 5 `steps`, or to the run's end.
 
     Tensors that moved before and have finished are a note as well, when over the stretch (L: training loss, L0: the
     smallest of its first 3 values, fall: L0 - median of L over the later half of the stretch)
@@ -333,13 +339,14 @@ def _cause(run: Run, f: Frozen) -> str:
         return "left out"
     if f.moved and (finished := _finished(run, f)):
         return finished
+    cancels = bias_cancels(run, p, f.begin, f.last)
     if (counts.size and not counts.any()) or (norms.size and not norms.any()):
-        return "unused" if p.role and not _ran(run, f) else "no gradient"
+        return "unused" if p.role and not _ran(run, f) else "cancels" if cancels else "no gradient"
     if norms.size and np.mean(~np.isfinite(norms)) > 0.5:
         return "masked overflow"
     zeros = _within(run, "grad/zero_frac", f)  # absent where the optimizer found no gradient
     if (norms > 0).any() and (zeros == 1).all():
-        return "cleared"
+        return "cancels" if cancels else "cleared"
     whole = _between(run.get("grad/norm"), f)
     if norms.size and whole.size and norms.max() < NEGLIGIBLE * whole.max():
         return "negligible"

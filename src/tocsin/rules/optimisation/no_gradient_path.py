@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from tocsin import stats
 from tocsin.findings import Evidence, Finding, NotChecked, Remedy, Severity, rule
-from tocsin.movement import held
+from tocsin.movement import bias_cancels, held
 from tocsin.run import Ints, Parameter, Run, Series
 
 _SAMPLES, _LONG, _REST = 8, 5, 3
@@ -20,6 +20,7 @@ _CUT = (
     Remedy("If they are frozen on purpose, say so: parameter.requires_grad_(False)", safe=True),
 )
 _UNUSED = (Remedy("Leave them out of the model, or requires_grad_(False): same training, less memory", safe=True),)
+_CANCELS = (Remedy("Drop the bias there: bias=False", safe=True),)
 _LOST = (Remedy("Nothing, if this part was switched off on purpose", safe=True),)
 
 
@@ -40,6 +41,11 @@ KINDS = {
     "cut": ("their modules run in training, but no gradient comes back: the path to the loss is cut", _CUT),
     "unknown": ("whether their modules run was not seen", _CUT),
     "routed": ("embeddings or experts that no sample may have needed", _UNUSED),
+    "cancels": (
+        "what arrives adds up to 0, while the weight of the same module has a gradient: the loss depends on "
+        "differences of its output (a ranking, a critic)",
+        _CANCELS,
+    ),
     "lost": ("they had one before", _LOST),
     "unused": ("their modules never ran in a training forward", _UNUSED),
 }
@@ -73,7 +79,8 @@ def no_gradient_path(run: Run, *, steps: int = 20) -> Iterator[Finding | NotChec
     - cut: their module runs in training forwards, but nothing comes back. An error when they hold >= 10 % of the
       trainable entries, else a warning;
     - unknown: nobody saw whether the module runs (the model is compiled). A warning from 10 % on, else a note;
-    - unused: the module never ran; or it is an embedding or expert; or it had gradients before. A note.
+    - unused: the module never ran; or it is an embedding or expert; or it had gradients before. A note;
+    - cancels: a bias whose gradients add up to exactly 0 while the weight of its module has one. A note.
 
     ## Why is this bad?
     A branch behind `detach()`, `argmax` or `no_grad()` keeps its random weights. The optimizer skips tensors whose
@@ -156,7 +163,7 @@ def _without(run: Run, p: Parameter, counts: Series, steps: int) -> Without | No
     completed = float(np.diff(held(done, np.array([start - 1, last])))[0])
     if not completed >= steps or (had.size and completed <= _REST * _longest_rest(done, counts.step[had])):
         return None
-    kind = _kind(run, p, had.size > 0, start)
+    kind = _kind(run, p, had.size > 0, start, last)
     return Without(p, start if had.size else 0, last, samples, int(min(completed, 2**53)), not none[first:].all(), kind)
 
 
@@ -171,12 +178,14 @@ def _longest_rest(done: Series, at: Ints) -> float:
     return float(np.diff(held(done, np.concatenate([[0], at]))).max())
 
 
-def _kind(run: Run, p: Parameter, had: bool, start: int) -> str:
+def _kind(run: Run, p: Parameter, had: bool, start: int, last: int) -> str:
     """What this tensor is, as a key into ``KINDS``."""
     if p.role:
         return "routed"
     if had:
         return "lost"
+    if bias_cancels(run, p, start, last):
+        return "cancels"
     ran = run.get(f"module/ran/{p.module}") if p.module else None
     values = ran.value[ran.step >= start] if ran is not None else np.zeros(0)
     return "unknown" if not values.size else "cut" if (values == 1).any() else "unused"
