@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import copy
 import io
+import math
 import os
 import pickle
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +21,7 @@ from torch.optim.swa_utils import AveragedModel
 import tocsin
 from loops import batches, quiet, small_model, train
 from tocsin.engine import check_runs
+from tocsin.probes import steps
 from tocsin.run import Run
 
 
@@ -346,11 +349,140 @@ def test_the_model_can_be_copied_saved_averaged_and_pickled_while_watched(tmp_pa
 
 
 def test_a_detached_loop_is_as_it_was(tmp_path: Path) -> None:
-    net, _, _ = train(tmp_path / "r", steps=3)
+    net = small_model()
+    opt = torch.optim.Adam(net.parameters())
+    train(tmp_path / "r", steps=3, model=net, optimizer=opt)
     assert not net._forward_pre_hooks
+    assert not opt._optimizer_step_pre_hooks
     assert not any(m._forward_hooks for m in net.modules())
     assert not any(p._post_accumulate_grad_hooks for p in net.parameters())
-    assert not sys.modules["torch.optim.optimizer"]._global_optimizer_post_hooks
+    assert not steps._listeners
+
+
+@pytest.mark.parametrize("when", ["pre", "post"])
+def test_a_watch_may_end_while_another_thread_steps(tmp_path: Path, when: str) -> None:
+    """torch raises in that thread where the hooks of all optimizers change while it goes through them."""
+    inside, ended, raised = threading.Event(), threading.Event(), []
+
+    def slow(*_: object) -> None:
+        if threading.current_thread() is other:
+            inside.set()
+            ended.wait(10)
+
+    def train_alone() -> None:
+        opt = torch.optim.SGD([torch.zeros(1, requires_grad=True)])
+        try:
+            opt.step()
+        except RuntimeError as error:
+            raised.append(error)
+
+    put_on = getattr(sys.modules["torch.optim.optimizer"], f"register_optimizer_step_{when}_hook")
+    handle, other = put_on(slow), threading.Thread(target=train_alone)
+    net = small_model()
+    run = tocsin.watch(net, torch.optim.SGD(net.parameters()), run_dir=tmp_path / "r", say=quiet)
+    other.start()
+    inside.wait(10)
+    run.finish("finished")
+    ended.set()
+    other.join()
+    handle.remove()
+    assert not raised
+
+
+def test_the_memory_of_tensors_can_be_resized_as_before(tmp_path: Path) -> None:
+    net = small_model()
+    with tocsin.watch(net, torch.optim.SGD(net.parameters()), run_dir=tmp_path / "r", every=1, say=quiet) as run:
+        for x, y in batches(3):
+            loss = nn.functional.cross_entropy(net(x), y)
+            run.losses(total=loss)
+            loss.backward()
+    for p in net.parameters():
+        assert p.untyped_storage().resizable()
+        assert p.grad is not None
+        assert p.grad.untyped_storage().resizable()
+
+
+def test_double_precision_is_measured(tmp_path: Path) -> None:
+    said: list[str] = []
+    net = small_model().double()
+    opt = torch.optim.SGD(net.parameters(), 1e-2)
+    with tocsin.watch(net, opt, run_dir=tmp_path / "r", every=1, say=said.append) as run:
+        for k, (x, y) in enumerate(batches(3)):
+            x[0, 0] = math.nan
+            loss = nn.functional.cross_entropy(net(x.double()), y)
+            run.losses(total=loss)
+            opt.zero_grad()
+            loss.backward()
+            if k == 0:
+                opt.step()
+    assert not [line for line in said if "switched off" in line]
+    assert values(read(tmp_path / "r"), "input/nonfinite/train")[0] == 1
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_a_gradient_that_is_used_and_cleared_within_backward_came(tmp_path: Path, first: bool) -> None:
+    """The optimizer's step in a hook of each tensor, as the tutorial of torch has it to save memory."""
+    net = small_model(dropout=0.0)
+    inner = {p: torch.optim.SGD([p], 1e-2) for p in net[0].parameters()}
+    last = torch.optim.SGD(net[3:].parameters(), 1e-2)
+
+    def step(p: nn.Parameter) -> None:
+        inner[p].step()
+        inner[p].zero_grad()
+
+    def hook() -> None:
+        for p in inner:
+            p.register_post_accumulate_grad_hook(step)
+
+    if first:
+        hook()
+    with tocsin.watch(net, [last, *inner.values()], run_dir=tmp_path / "r", every=1, say=quiet) as run:
+        if not first:
+            hook()
+        for x, y in batches(40):
+            loss = nn.functional.cross_entropy(net(x), y)
+            run.losses(total=loss)
+            loss.backward()
+            last.step()
+            last.zero_grad()
+    assert "OPT002" not in {f.code for f in run.findings}
+    assert set(values(read(tmp_path / "r"), "grad/count/0.weight")) == {1.0}
+
+
+def test_tensors_of_other_optimizers_are_not_remembered(tmp_path: Path) -> None:
+    net = small_model()
+    with tocsin.watch(net, torch.optim.SGD(net[0].parameters()), run_dir=tmp_path / "r", say=quiet) as run:
+        kept = []
+        for _ in range(20):
+            kept.append(torch.zeros(2, requires_grad=True))
+            torch.optim.SGD([kept[-1], net[3].weight]).step()
+        assert run._instruments.tensors.stepped_elsewhere == {id(net[3].weight)}
+
+
+def test_a_trouble_is_told_in_one_line_whatever_its_text_does(tmp_path: Path) -> None:
+    class SilentError(Exception):
+        def __str__(self) -> str:
+            raise ValueError
+
+    class Silent:
+        def __array__(self, dtype: object = None, copy: object = None) -> None:
+            raise SilentError
+
+    said: list[str] = []
+    net = small_model()
+    with tocsin.watch(net, torch.optim.SGD(net.parameters()), run_dir=tmp_path / "r", say=said.append) as run:
+        run.evaluate("test", target=Silent(), prediction=torch.ones(5))
+        run.evaluate("val", target=torch.ones(5).to_sparse(), prediction=torch.ones(5))
+    troubles = [line for line in said if "switched off" in line]
+    assert len(troubles) == 2
+    assert all("\n" not in line and len(line) < 600 for line in troubles)
+
+
+def test_a_loss_may_have_any_name(tmp_path: Path) -> None:
+    net = small_model()
+    with tocsin.watch(net, torch.optim.SGD(net.parameters()), run_dir=tmp_path / "r", say=quiet) as run:
+        run.losses(self=1.0)
+    assert values(read(tmp_path / "r"), "train/loss/self")[0] == 1
 
 
 @pytest.mark.parametrize("first", ["watch", "compile"])

@@ -45,6 +45,7 @@ from tocsin.surroundings import environment, plain_config, run_name
 from tocsin.thinning import thinned
 
 TERMS_APART = 4  # steps, with `every`: differentiating each term once more may cost more than all else
+MOST_SAID = 500  # characters of a trouble: torch's own may list a hundred back ends
 
 _watched: WeakSet[nn.Module] = WeakSet()
 
@@ -155,7 +156,7 @@ class Recorder:
 
     # What the user calls
 
-    def losses(self, **terms: Any) -> None:
+    def losses(self, /, **terms: Any) -> None:
         """One training step's losses: ``total`` and any named terms, scalar tensors or floats.
 
         Raises:
@@ -540,7 +541,7 @@ class Recorder:
         self._charged = spent
 
     def _broke(self, probe: str, error: Exception) -> None:
-        text = f"{probe} switched off: {type(error).__name__}: {error}"
+        text = f"{probe} switched off: {_in_words(error)}".splitlines()[0][:MOST_SAID]
         if self.folder is not None:
             self._ledger.event("warning", text, {"probe": probe})
         self.say(f"tocsin: {text}")

@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
-from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 
 from tocsin.probes.activations import Activations
 from tocsin.probes.applied_gradients import AppliedGradients
@@ -20,6 +18,7 @@ from tocsin.probes.parameters import ParameterState
 from tocsin.probes.raw_gradients import RawGradients
 from tocsin.probes.reach import Reach
 from tocsin.probes.scale import LossScale
+from tocsin.probes.steps import Listening
 from tocsin.probes.tensors import Tensors
 from tocsin.probes.terms import TermGradients
 from tocsin.probes.transfer import to_host
@@ -78,10 +77,8 @@ class Instruments:
         self._sentinel: Any = None
         self._sentinel_on = ("", 0)
         self._watch_backward()
-        # Traced, it would break the graph at each measure and be compiled again at each count.
-        after_step: Any = torch.compiler.disable(self._after_step)  # type: ignore[no-untyped-call]  # untyped in torch
-        self._post_hook = register_optimizer_step_post_hook(after_step)
-        self._pre_hook: Any = None
+        self._post_hook = Listening(self._after_step)
+        self._pre_hooks: list[Any] = []
 
     def completed(self) -> int:
         """Completed optimizer steps. A fused optimizer's hook also fires for a step that the scaler skipped."""
@@ -102,8 +99,8 @@ class Instruments:
         self.meter.run("raw gradients", self.raw.arm)
         self.meter.run("updates", self.applied.arm)
         self.meter.run("gradient life", self.life.arm)
-        if self._pre_hook is None:
-            self._pre_hook = register_optimizer_step_pre_hook(Hook("updates", self.meter, self._before_step))
+        if not self._pre_hooks:
+            self.meter.run("updates", self._put_pre_hooks)
         if self.inputs.eager:  # else the model may be compiled yet, and hooks on its parts would cost a graph
             self.meter.run("activations", self.activations.arm)
             self.meter.run("reach", self.reach.arm)
@@ -133,7 +130,7 @@ class Instruments:
     def rest(self) -> None:
         """No window opens at once: remove the hooks of the one that was closed."""
         self.raw.disarm()
-        self._drop_pre_hook()
+        self._drop_pre_hooks()
 
     def parameter_values(self) -> dict[str, float]:
         """Whether the parameters moved since the previous sample, their norm and health; needs no hook."""
@@ -166,10 +163,16 @@ class Instruments:
         self.activations.disarm()
         self.inputs.detach()
 
-    def _drop_pre_hook(self) -> None:
-        if self._pre_hook is not None:
-            self._pre_hook.remove()
-            self._pre_hook = None
+    def _put_pre_hooks(self) -> None:
+        """On its own optimizers, not on all of the process: another thread may be going through those."""
+        hook = Hook("updates", self.meter, self._before_step)
+        for optimizer in self.optimizers:
+            self._pre_hooks.append(optimizer.register_step_pre_hook(hook))
+
+    def _drop_pre_hooks(self) -> None:
+        for hook in self._pre_hooks:
+            hook.remove()
+        self._pre_hooks.clear()
 
     def _watch_backward(self, seen: Mapping[str, float] | None = None) -> None:
         """Count backward passes on one tensor: one that received gradients in the last window, once known."""
@@ -189,11 +192,11 @@ class Instruments:
         self._sentinel = tensor.register_post_accumulate_grad_hook(_Counter(self))
 
     def _before_step(self, optimizer: Optimizer, *_: Any) -> None:
-        if self.armed and any(optimizer is o for o in self.optimizers):
+        if self.armed:
             self.applied.before_step(optimizer)
             self.life.inside = True
 
-    def _after_step(self, optimizer: Optimizer, *_: Any) -> None:
+    def _after_step(self, optimizer: Optimizer) -> None:
         """Runs after every optimizer step of the process: no timing around the common case."""
         self.life.stepped(optimizer)
         for k, mine in enumerate(self.optimizers):

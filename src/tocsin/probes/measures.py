@@ -7,9 +7,11 @@ large tensor: what torch can do only on a copy is done in parts.
 
 from __future__ import annotations
 
+import ctypes
 import math
 from collections.abc import Sequence
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,7 +23,12 @@ WEIGHED_ENTRIES = 4096
 PART_ENTRIES, MOST_PARTS = 2**16, 64
 _REAL = {torch.float16, torch.bfloat16, torch.float32, torch.float64}
 _WIDE = {torch.float32, torch.float64}
-_NUMPY = {torch.float32, torch.float64, torch.int64, torch.int32}
+_NUMPY: dict[torch.dtype, type[np.generic]] = {
+    torch.float32: np.float32,
+    torch.float64: np.float64,
+    torch.int64: np.int64,
+    torch.int32: np.int32,
+}
 _PLAIN = (Tensor, nn.Parameter)
 _INTEGER_VIEW = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 
@@ -87,7 +94,8 @@ def nonfinite(tensor: Tensor) -> Tensor:
     if not real.numel():
         return torch.zeros((), device=real.device, dtype=torch.int64)
     # x - x is 0 or NaN, and the "norm" of order 0 counts what is not 0 without a copy
-    counts = [torch.linalg.vector_norm(p - p, ord=0, dtype=torch.float32) for p in parts(real)]
+    wide = torch.promote_types(real.dtype, torch.float32)
+    counts = [torch.linalg.vector_norm(p - p, ord=0, dtype=wide) for p in parts(real)]
     return torch.stack(counts).double().sum().long()
 
 
@@ -131,9 +139,21 @@ def _zero_and_max_of(entries: NDArray[np.generic]) -> tuple[float, float]:
 
 
 def on_host(tensor: Tensor) -> NDArray[np.generic] | None:
-    """The same memory, flat, where NumPy can read it: on small tensors its calls cost a quarter of torch's."""
-    plain = tensor.dtype in _NUMPY and type(tensor) in _PLAIN and tensor.is_cpu and tensor.layout == torch.strided
-    return tensor.detach().numpy().reshape(-1) if plain and tensor.is_contiguous() else None
+    """The same memory, flat, where NumPy can read it: on small tensors its calls cost a quarter of torch's.
+
+    Not by ``tensor.numpy()``: that forbids torch for good to resize the memory, which is the user's.
+    """
+    plain = type(tensor) in _PLAIN and tensor.is_cpu and tensor.layout == torch.strided and not tensor.is_neg()
+    kind = _NUMPY.get(tensor.dtype) if plain and tensor.is_contiguous() else None
+    if kind is None:
+        return None
+    n = tensor.numel()
+    return np.frombuffer(_bytes_at(tensor, n), kind, n) if n else np.empty(0, kind)
+
+
+def _bytes_at(tensor: Tensor, n: int) -> Any:
+    kind = ctypes.c_char * (n * tensor.element_size())
+    return kind.from_address(tensor.data_ptr())
 
 
 def sample_on_host(tensor: Tensor, most: int) -> NDArray[np.generic] | None:

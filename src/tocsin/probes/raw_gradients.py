@@ -32,16 +32,18 @@ class RawGradients:
         self._hooked = -1
         self._names: dict[int, str] = {}
         self._noted: list[Tensor] = []
-        self._seen: dict[str, tuple[int, Tensor | float, Tensor | float]] = {}
+        self._times: dict[str, int] = {}
+        self._seen: dict[str, tuple[Tensor | float, Tensor | float]] = {}
 
     @property
     def fired(self) -> bool:
         """Whether a hook has seen a gradient in this window."""
-        return bool(self._seen or self._noted)
+        return bool(self._times or self._noted)
 
     def arm(self) -> None:
         """Hook every measured tensor, or go on with the hooks; frozen ones would raise and are left out."""
         self._seen.clear()
+        self._times.clear()
         self._noted.clear()
         if self._handles and self._hooked == self.tensors.version:
             return
@@ -63,31 +65,25 @@ class RawGradients:
     def read(self, scale: float) -> Values:
         """Values of the window; norms are divided by the loss ``scale``."""
         self._measure()  # what a pass that raised, or has not ended, has left
-        if not self._seen:
-            return {f"grad/count/{name}": 0.0 for name in self.tensors.measured}
-        values: Values = {}
-        for name in self.tensors.measured:
-            count, size, _ = self._seen.get(name, (0, None, 0.0))
-            values[f"grad/count/{name}"] = float(count)
-            if size is not None:
-                values[f"grad/norm/{name}"] = size / scale
-        values["grad/norm"] = total_norm([size for _, size, _ in self._seen.values()]) / scale
-        values["grad/nonfinite"] = total_count([bad for _, _, bad in self._seen.values()])
+        values: Values = {f"grad/count/{name}": float(self._times.get(name, 0)) for name in self.tensors.measured}
+        if not self._seen:  # no gradient, or all were used and cleared within the pass
+            return values
+        values |= {f"grad/norm/{name}": size / scale for name, (size, _) in self._seen.items()}
+        values["grad/norm"] = total_norm([size for size, _ in self._seen.values()]) / scale
+        values["grad/nonfinite"] = total_count([bad for _, bad in self._seen.values()])
         return values
 
     def _measure(self) -> None:
-        """Sizes of the gradients noted since the last call."""
-        times: dict[str, int] = {}
+        """Sizes of the gradients noted since the last call; those that a hook has used and cleared only count."""
         grads: dict[str, Tensor] = {}
         for p in self._noted:
+            name = self._names[id(p)]
+            self._times[name] = self._times.get(name, 0) + 1
             if p.grad is not None:
-                name = self._names[id(p)]
                 grads[name] = p.grad
-                times[name] = times.get(name, 0) + 1
         self._noted.clear()
         for names, group in by_device(grads.keys(), grads.values()):
-            for name, size, bad in zip(names, *sizes_and_nonfinite(group), strict=True):
-                self._seen[name] = (self._seen.get(name, (0,))[0] + times[name], size, bad)
+            self._seen |= zip(names, zip(*sizes_and_nonfinite(group), strict=True), strict=True)
 
 
 def sizes_and_nonfinite(grads: Sequence[Tensor]) -> tuple[Sequence[Tensor | float], Sequence[Tensor | float]]:

@@ -28,6 +28,7 @@ class Tensors:
         self.model = model
         self.optimizers = optimizers
         self.stepped_elsewhere: set[int] = set()
+        self._ids: set[int] = set()
         self._embeddings = {id(m.weight) for m in model.modules() if isinstance(m, nn.Embedding | nn.EmbeddingBag)}
         self._routed = {id(p) for experts in _routed(model) for p in experts.parameters()}
         self.all: dict[str, nn.Parameter] = {}
@@ -46,6 +47,8 @@ class Tensors:
         self._signature = signature
         self.version += 1
         self.all = dict(named)
+        self._ids = {id(p) for p in self.all.values()}
+        self.stepped_elsewhere &= self._ids
         trainable = [(name, p) for name, p in named if p.requires_grad and _has_entries(p)]
         stride = max(1, -(-len(trainable) // MOST_TENSORS))
         self.measured = dict(trainable[::stride])
@@ -57,8 +60,9 @@ class Tensors:
         return mine | self.stepped_elsewhere
 
     def others(self, optimizer: Optimizer) -> None:
-        """Note the tensors of an optimizer that was not given to ``watch``."""
-        self.stepped_elsewhere |= {id(p) for group in optimizer.param_groups for p in group["params"]}
+        """Note the model's tensors of an optimizer that was not given to ``watch``; others may be gone any time."""
+        held = {id(p) for group in optimizer.param_groups for p in group["params"]}
+        self.stepped_elsewhere |= held & self._ids
 
     def table(self) -> list[Parameter]:
         """One row a tensor, for the record."""
