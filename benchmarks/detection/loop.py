@@ -73,7 +73,7 @@ class Silent:
 
     def end_epoch(self) -> None: ...
 
-    def close(self, exit: Exit, error: BaseException | None = None) -> None: ...  # noqa: A002
+    def close(self, exit: Exit, error: BaseException | None = None) -> None: ...  # noqa: A002 (the word of the record)
 
 
 def train(training: Training, observer: Observer) -> dict[str, float]:

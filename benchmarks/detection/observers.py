@@ -63,7 +63,7 @@ class Watch(Silent):
     def end_epoch(self) -> None:
         self.run.end_epoch()
 
-    def close(self, exit: Exit, error: BaseException | None = None) -> None:  # noqa: A002
+    def close(self, exit: Exit, error: BaseException | None = None) -> None:  # noqa: A002 (the word of the record)
         self.run.finish(exit, error)
 
 

@@ -292,7 +292,7 @@ class Training:
         """The predictions that the user looks at: logits of classes, values in the target's units."""
         return outputs
 
-    def baselines(self, batch: Batch) -> dict[str, Tensor]:  # noqa: ARG002
+    def baselines(self, batch: Batch) -> dict[str, Tensor]:  # noqa: ARG002 (an override of it)
         """Predictions of a baseline by head, where a run records one."""
         return {}
 

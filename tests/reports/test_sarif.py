@@ -116,14 +116,14 @@ def test_text_makes_no_link_and_no_placeholder():
 @pytest.mark.parametrize(
     ("path", "given", "place"),
     [
-        ("/work/here/runs/a.csv", "/work/here/runs", Place("runs/a.csv")),
+        ("/data/here/runs/a.csv", "/data/here/runs", Place("runs/a.csv")),
         ("/home/jane/logs/x/a.csv", "/home/jane/logs", Place("logs/x/a.csv", inside=False)),
         ("/home/jane/a.csv", "/home/jane/a.csv", Place("a.csv", inside=False)),
         ("/elsewhere/a.csv", "/given", Place("a.csv", inside=False)),
     ],
 )
 def test_places_are_relative(path, given, place):
-    assert place_of(PurePosixPath(path), PurePosixPath("/work/here"), PurePosixPath(given)) == place
+    assert place_of(PurePosixPath(path), PurePosixPath("/data/here"), PurePosixPath(given)) == place
 
 
 def test_a_run_without_a_place_has_none():

@@ -25,7 +25,7 @@ class Reseeded(Training):
     def configure(self, settings: Settings) -> Settings:
         return replace(super().configure(settings), dropout=0.2)
 
-    def order(self, epoch: int) -> Tensor:  # noqa: ARG002
+    def order(self, epoch: int) -> Tensor:  # noqa: ARG002 (an override of it)
         return torch.randperm(len(self.splits["train"]["x"]))
 
     def evaluate(self, split: str, observer: Observer) -> dict[str, float]:

@@ -25,7 +25,7 @@ def main_head(training: Training) -> str:
 class Unshuffled(Training):
     """The rows come as they are stored, which is sorted by the target."""
 
-    def order(self, epoch: int) -> Tensor:  # noqa: ARG002
+    def order(self, epoch: int) -> Tensor:  # noqa: ARG002 (an override of it)
         return torch.argsort(self.splits["train"][main_head(self)], stable=True)
 
 

@@ -152,7 +152,7 @@ class FullBatch(Training):
         s = super().configure(settings)
         return replace(s, batch=1000, epochs=60, lr=5 * s.lr)
 
-    def order(self, epoch: int) -> Tensor:  # noqa: ARG002
+    def order(self, epoch: int) -> Tensor:  # noqa: ARG002 (an override of it)
         return torch.arange(len(self.splits["train"]["x"]))
 
 

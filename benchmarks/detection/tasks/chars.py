@@ -24,7 +24,7 @@ def text() -> tuple[Tensor, int]:
 class Recurrent(nn.GRU):
     """A GRU that answers with its outputs alone."""
 
-    def forward(self, x: Tensor) -> Tensor:  # type: ignore[override]
+    def forward(self, x: Tensor) -> Tensor:  # type: ignore[override]  # one head: a tensor, no dictionary
         """Outputs [B, T, H]."""
         outputs: Tensor = super().forward(x)[0]
         return outputs
