@@ -305,6 +305,26 @@ def test_skipped_amp_steps_are_counted_fused_and_unfused(tmp_path: Path, fused: 
     assert max(values(back, "grad/norm")) < 10, "unscaled"
 
 
+def test_a_loss_scale_that_falls_to_zero_switches_no_probe_off(tmp_path: Path) -> None:
+    net = small_model(dropout=0.0)
+    opt = torch.optim.Adam(net.parameters(), 1e-3)
+    scaler = torch.amp.GradScaler("cpu", init_scale=2.0**-147)
+    said: list[str] = []
+    with tocsin.watch(net, opt, run_dir=tmp_path / "r", scaler=scaler, every=1, say=said.append) as run:
+        for x, y in batches(8):
+            opt.zero_grad()
+            loss = nn.functional.cross_entropy(net(x), y)
+            run.losses(total=loss)
+            scaler.scale(loss * float("inf")).backward()
+            scaler.step(opt)
+            scaler.update()
+    back = read(tmp_path / "r")
+    assert values(back, "amp/scale")[-1] == 0
+    assert values(back, "count/skipped")[-1] == 3
+    assert "grad/nonfinite" in back.series
+    assert not [text for text in said if "off" in text]
+
+
 # Never change, break or follow the run
 
 

@@ -62,6 +62,29 @@ def learn(
     return losses, run
 
 
+def test_prototypes_put_through_the_model_before_a_long_evaluation(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Linear(8, 24), nn.ReLU(), nn.Linear(24, 3))
+    opt = torch.optim.SGD(net.parameters(), 0.05)
+    x, y = data()
+    with tocsin.watch(net, opt, run_dir=tmp_path / "r", say=quiet) as run:
+        for _ in range(4):
+            for rows in torch.randperm(400).split(40):
+                loss = nn.functional.cross_entropy(net(x[rows]), y[rows])
+                run.losses(total=loss)
+                opt.zero_grad()
+                loss.backward()
+                opt.step()
+            with torch.no_grad():
+                net(x[:30])
+                out = torch.cat([net(part) for part in x[400:].split(8)])
+                run.evaluate("val", target=y[400:], prediction=out)
+            run.end_epoch()
+    assert "DAT002" not in rung(run)
+    (back,) = read(tmp_path / "r")
+    assert set(back.series["input/rows"].value) == {len(x) - 370}
+
+
 def rung(run: tocsin.Recorder) -> dict[str, str | None]:
     return {f.code: f.severity for f in run.report.roots if f.code[:3] == "DAT" or f.code == "EVL007"}
 

@@ -135,6 +135,7 @@ NAMES: tuple[Name, ...] = (
         "correlation); about 0 for batches drawn at random.",
     ),
     Name("input/compared", "Samples of an evaluation forward that were held against the training samples."),
+    Name("input/rows", "Samples that went through the model between two steps, in an evaluation."),
     Name("input/repeat_frac", "Share of an evaluation forward's samples whose exact content another one of it has."),
     Name(
         "rng/fingerprint/<mode>",

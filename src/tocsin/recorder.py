@@ -499,6 +499,8 @@ class Recorder:
             self._note_parameters()
             self._ledger.put(self._instruments.parameter_values())
             self._sampled_at = self.step
+        if self._instruments.inputs.rows:
+            self._ledger.row["input/rows"] = self._instruments.inputs.rows
         for closed in self._open.close(self.step, epoch, self._ledger.now()):
             self._ledger.evaluation(closed)
             if not closed.baseline and self._evaluated_at != self.step:

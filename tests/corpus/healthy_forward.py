@@ -28,6 +28,7 @@ def forward(rng, run: Run) -> Run:
         "input/likeness": (FIRST, 0.01 * rng.standard_normal(FIRST.size)),
         "input/overlap_frac": (ENDS, np.zeros(EPOCHS)),
         "input/compared": (ENDS, np.full(EPOCHS, 256)),
+        "input/rows": (ENDS, np.full(EPOCHS, 256)),
         "input/repeat_frac": (ENDS, np.zeros(EPOCHS)),
     }
     for mode, steps in (("train", FIRST), ("eval", ENDS)):

@@ -105,3 +105,11 @@ def test_windows_that_follow_one_another_keep_their_hooks(probed: tuple[nn.Modul
     raw.arm()
     model(torch.randn(16, 4)).square().mean().backward()
     assert "grad/count/0.weight" not in sizes(raw)
+
+
+def test_a_loss_scale_of_zero_leaves_the_norms_unknown(probed: tuple[nn.Module, RawGradients]) -> None:
+    model, raw = probed
+    model(torch.randn(16, 4)).sum().backward()
+    found = sizes(raw, scale=0.0)
+    assert found["grad/count/0.weight"] == 1
+    assert not any(name.startswith("grad/norm") for name in found)

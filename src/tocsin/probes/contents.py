@@ -47,6 +47,11 @@ class Contents:
         """Whether the present round of this mode is one that is looked at."""
         return self._rounds[mode] <= DENSE_ROUNDS or not self._rounds[mode] & (self._rounds[mode] - 1)
 
+    @property
+    def compared(self) -> bool:
+        """Whether samples of the present evaluation are held against training ones."""
+        return self._count > 0 and self.due("eval")
+
     def wanting(self, mode: str) -> bool:
         """Whether the next forward of this mode counts."""
         return self._left[mode] > 0 and (self._count < MOST_TRAINED if mode == "train" else self._count > 0)

@@ -31,6 +31,7 @@ class Inputs:
     Attributes:
         forwards: Forwards seen by mode since the last ``restart``.
         trained: Training forwards so far.
+        rows: Samples that went through the model in this evaluation, by the first dimension of the first tensor.
         eager: A forward ran outside ``torch.compile``.
         after_evaluation: Called in the first training forward after an evaluation, before the model's parts run.
     """
@@ -41,6 +42,7 @@ class Inputs:
         self.pace = pace
         self.forwards = {"train": 0, "eval": 0}
         self.trained = 0
+        self.rows = 0
         self.eager = False
         self.contents = Contents()
         self.likeness = Likeness()
@@ -62,12 +64,19 @@ class Inputs:
         self.contents.restart(mode)
         if mode == "train":
             self.likeness.restart()
+        else:
+            self.rows = 0
 
     def enough(self, mode: str) -> bool:
         """Whether the next forward is of no interest."""
         if mode == "train" and self.evaluated:
             return False
         return self.forwards[mode] >= FORWARDS and not self.contents.wanting(mode)
+
+    def count(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """One more forward of an evaluation, whether it is measured or not."""
+        first = next(_tensors([args, kwargs]), None)
+        self.rows += len(first) if first is not None and first.dim() else 0
 
     def _see(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         mode = "train" if torch.is_grad_enabled() else "eval"
@@ -135,7 +144,10 @@ class _InputHook(Hook):
         if self.inputs.pace.waiting and mode == "train":
             self.meter.run("pace", self.inputs.pace.forward)
         mine = module is self.inputs.model
-        self.inputs.trained += mine and mode == "train"
+        if mine and mode == "train":
+            self.inputs.trained += 1
+        elif mine and self.inputs.contents.compared:
+            self.meter.run(self.probe, self.inputs.count, args, kwargs)
         enough = self.inputs.enough(mode) or not mine
         if (enough and self.inputs.eager) or transformed():
             return

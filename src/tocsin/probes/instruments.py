@@ -148,7 +148,9 @@ class Instruments:
         """Gradient paths of the terms, and their trunk gradients when the graph is ``live`` (before backward)."""
         values: Values = self.meter.run("gradient paths", self.terms.paths, terms, default={})
         if live:
-            values |= self.meter.run("term gradients", self.terms.trunk_norms, terms, self.scale.value, default={})
+            values |= self.meter.run(
+                "term gradients", self.terms.trunk_norms, terms, self.scale.value or 1.0, default={}
+            )
         found: dict[str, float] = self.meter.run("transfer", to_host, values, default={})
         return found
 

@@ -63,13 +63,14 @@ class RawGradients:
         self._handles.clear()
 
     def read(self, scale: float) -> Values:
-        """Values of the window; norms are divided by the loss ``scale``."""
+        """Values of the window; norms are divided by the loss ``scale``, and unknown where that fell to 0."""
         self._measure()  # what a pass that raised, or has not ended, has left
         values: Values = {f"grad/count/{name}": float(self._times.get(name, 0)) for name in self.tensors.measured}
         if not self._seen:  # no gradient, or all were used and cleared within the pass
             return values
-        values |= {f"grad/norm/{name}": size / scale for name, (size, _) in self._seen.items()}
-        values["grad/norm"] = total_norm([size for size, _ in self._seen.values()]) / scale
+        if scale:
+            values |= {f"grad/norm/{name}": size / scale for name, (size, _) in self._seen.items()}
+            values["grad/norm"] = total_norm([size for size, _ in self._seen.values()]) / scale
         values["grad/nonfinite"] = total_count([bad for _, bad in self._seen.values()])
         return values
 

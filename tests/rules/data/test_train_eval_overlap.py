@@ -71,17 +71,19 @@ class TestHealthyNeighbours:
         assert keeper.findings == []
         assert "another score" in keeper.not_checked["DAT002"].reason
 
+    def test_prototypes_before_a_long_evaluation(self):
+        """Only the first forwards are compared, fewer samples than were predicted; 25 of them were training ones."""
+        assert found_in(run_of([0.8] * 5, n=150, **{"input/rows": Series.of("", [225] * 5, step=STEP)})) == []
+        assert found_in(run_of([0.8] * 5, n=150, **{"input/rows": Series.of("", [200] * 5, step=STEP)}))
+
+    def test_a_few_predictions_of_each_sample(self):
+        assert found_in(run_of([0.8] * 5, n=50, **{"input/rows": Series.of("", [50] * 5, step=STEP)}))
+        assert found_in(run_of([0.8] * 5, n=50, **{"input/rows": Series.of("", [60] * 5, step=STEP)})) == []
+
     def test_a_training_score_without_gradients(self):
         metrics = {f"{split}/acc": Series.of("", np.full(5, 0.9), step=STEP) for split in ("train", "val")}
         assert found_in(replace(run_of(1.0, **metrics), evaluations=())) == []
-        assert found_in(run_of(1.0, n=150, **metrics)) == []
-
-    def test_a_training_score_that_needs_no_forward(self):
-        """All that went through the model is accounted for; or what is recorded is the loss of every step."""
-        metrics = {"train/acc": Series.of("", np.full(5, 0.9), step=STEP)}
-        assert found_in(run_of(1.0, n=200, **metrics))
-        loss = {"train/loss": Series.of("", np.linspace(2, 1, 200), step=np.arange(1, 201))}
-        assert found_in(run_of(1.0, n=150, **loss))
+        assert found_in(run_of(1.0, n=150, **{"input/rows": Series.of("", [400] * 5, step=STEP)})) == []
 
     def test_no_predictions(self):
         loss = {"val/loss": Series.of("", np.linspace(2, 1, 5), step=STEP)}

@@ -55,9 +55,8 @@ def train_eval_overlap(
 
     What went through the model must be the evaluation's own: loops also put training samples through it without
     gradients, for a training score (`estimate_loss`), the gallery of a nearest-neighbour score, or class prototypes.
-    So the predictions of the evaluation must be recorded (`run.evaluate`), at least as many as samples were compared;
-    and where they are more (only the first 8 forwards are), no training score may stand beside them, a metric
-    whose name begins with "train" and that is recorded at evaluations only.
+    So the predictions of the evaluation must be recorded (`run.evaluate`), one for each sample that went through the
+    model since the last step, or the same number of them for each (pixels, tokens).
 
     Not looked at: evaluations of a split whose name begins with "train" (nor others at the same step); evaluations in
     which samples of a batch repeat each other more than `repeats` times as often as training ones (few possible
@@ -95,10 +94,10 @@ def train_eval_overlap(
     - `repeats` (0.2): repeats within a batch of the evaluation, in units of the overlap.
 
     ## Known limits
-    Where an evaluation has more than 8 batches, training samples that were put through the model just before, with no
-    score of them recorded, are taken for its own. Blind to near-duplicates, and to training samples that are augmented
-    before the model sees them. A small overlap in a large data set is found only when the hashed batches happen to
-    hold it. No content leaves the process; nothing but the share is recorded.
+    Training samples are taken for those of an evaluation that calls the model on them in place of its own. Blind to
+    near-duplicates, and to training samples that are augmented before the model sees them. A small overlap in a large
+    data set is found only when the hashed batches happen to hold it. No content leaves the process; nothing but the
+    share is recorded.
 
     ## References
     Barz and Denzler 2020, "Do we train on test data?", section 3. Wilson 1927.
@@ -115,11 +114,11 @@ def train_eval_overlap(
     if not judged:
         yield NotChecked(f"no evaluation of {LEAST} samples of another split than train was compared")
         return
-    judged = judged if _one_batch(run) else _own(run, judged, steps)
+    judged = judged if _one_batch(run) else _own(run, judged)
     if not judged:
         yield NotChecked(
-            "needs the predictions of the evaluation (run.evaluate), for each sample that went through the model, and "
-            "no training score beside them: the samples may be those of another score"
+            "needs the predictions of the evaluation (run.evaluate), for each sample that went through the model and "
+            "no other: the samples may be those of another score"
         )
         return
     bad = [one for one in judged if one.bounds()[0] > share and one.repeats <= repeats * one.hits / one.n]
@@ -137,28 +136,29 @@ def _evaluated(run: Run) -> set[int]:
     return steps
 
 
-def _own(run: Run, seen: list[Compared], steps: set[int]) -> list[Compared]:
+def _own(run: Run, seen: list[Compared]) -> list[Compared]:
     """The evaluations whose recorded predictions account for all that went through the model."""
     recorded: dict[int, dict[str, int]] = {}
     for e in run.own_evaluations:
         splits = recorded.setdefault(e.step, {})
         splits[e.split] = max(e.n, splits.get(e.split, 0))
-    scored = _training_scores(run, steps)
+    rows = _rows(run)
     found = []
     for one in seen:
         predicted = sum(recorded.get(one.step, {}).values())
-        if one.n == predicted or (one.n < predicted and one.step not in scored):
+        through = rows.get(one.step, one.n)
+        if through <= predicted and predicted % through == 0:
             found.append(one)
     return found
 
 
-def _training_scores(run: Run, steps: set[int]) -> set[int]:
-    """Steps of evaluations at which a number of the training split is recorded that is not one of every step."""
-    found: set[int] = set()
-    for name, series in run.series.items():
-        at = {int(step) for step in series.step}
-        if name.lower().startswith("train") and at <= steps:
-            found |= at
+def _rows(run: Run) -> dict[int, float]:
+    """Samples that went through the model in the evaluations of a step."""
+    found: dict[int, float] = {}
+    series = run.get("input/rows")
+    for step, value in zip(series.step, series.value, strict=True) if series is not None else ():
+        if 1 <= value < 2**31:
+            found[int(step)] = max(float(value), found.get(int(step), 0.0))
     return found
 
 
