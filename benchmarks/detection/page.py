@@ -41,10 +41,10 @@ def _peers(peers: Mapping[str, Any] | None) -> str:
     if peers is None:
         return ""
     seeds = ", ".join(str(seed) for seed in peers["seeds"])
-    rows = [
-        (r["tool"], r["runs"], _short(r["detected"]), _short(r["cause"]), _short(r["alarmed"]), r["failed"] or "")
-        for r in peers["rows"]
-    ]
+    found = peers["rows"]
+    counted = ("detected", "cause", "alarmed")
+    rows = [(r["tool"], r["runs"], *(_short(r[k]) for k in counted), r["overhead"], r["failed"]) for r in found]
+    errors = [f"- {r['tool']} failed in {k} runs: `{error}`" for r in found for error, k in r["errors"].items()]
     text = f"""## Beside its peers
 
 Other tools on the same held-out runs (seed {seeds}), each installed from the package index into an environment of its
@@ -54,7 +54,8 @@ words that count as naming a cause were fixed before they ran; hints on speed do
 Debugger's rules run in closed containers: its published thresholds are re-stated by us, on our own records.
 
 """
-    return text + _table(("tool", "runs", "detected", "cause named", "healthy runs alarmed", "failed"), rows)
+    columns = ("tool", "runs", "detected", "cause named", "healthy runs alarmed", "cost of a step", "failed")
+    return text + _table(columns, rows) + "".join(f"\n{line}" for line in errors) + "\n"
 
 
 def _faults(rows: Sequence[Mapping[str, Any]]) -> str:

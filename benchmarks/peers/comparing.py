@@ -6,7 +6,7 @@ Log tools are given each run's curves (losses, score, learning rate, gradient no
 run inside the same training again; one-batch tools are given model, first batch and optimizer before it. A finding of
 warning or above counts as detection; the cause counts as named where any such finding's text matches words agreed on
 beforehand (``causes.py``), for tocsin where its leading finding has an expected code. TrainCheck needs most of a
-minute for 12 steps: one task only.
+minute for 12 steps: one task only. Overhead is CPU time of a step over that of a bare one (``overhead.py``).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from detection.command import as_result
 from detection.runs import Cell
 from detection.scoring import Rate, Share
 
-from peers import verdicts
+from peers import overheads, verdicts
 from peers.causes import names_cause
 
 RESULTS = Path(__file__).resolve().parents[1] / "results"
@@ -46,11 +46,12 @@ def main(words: list[str] | None = None) -> int:
     runs = RESULTS / "detection"
     ours = {cell: store.result(cell, runs) for cell in cells}
     steps = {cell: one["steps"] for cell, one in ours.items()}
-    rows = [_our_row(list(ours.values()))]
-    rows.append(row("SageMaker Debugger*", verdicts.of_thresholds(cells, runs), steps))
+    rows = [_our_row(list(ours.values())) | {"overhead": overheads.ours(RESULTS / "overhead.json")}]
+    restated = row("SageMaker Debugger*", verdicts.of_thresholds(cells, runs), steps)
+    rows.append(restated | {"overhead": "not measured: closed containers"})
     for peer in verdicts.known(asked.peers):
         said = verdicts.of_peer(peer, cells, runs, RESULTS / "peers", asked.workers)
-        rows.append(row(f"{peer.name} {peer.version}", said, steps))
+        rows.append(row(f"{peer.name} {peer.version}", said, steps) | {"overhead": overheads.of_peer(peer, said)})
         print(f"{peer.name}: {len(said)} runs", flush=True)
     print(text(rows))
     print("\n* published thresholds, re-stated by us on our own records; the originals run in closed containers")
@@ -103,8 +104,10 @@ def _our_row(ours: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 def text(rows: Sequence[Mapping[str, Any]]) -> str:
     """The table."""
-    lines = [f"{'tool':24} {'detected':34} {'cause named':34} {'healthy runs alarmed':34} {'false alarms'}"]
+    lines = [f"{'tool':24} {'detected':34} {'cause named':34} {'healthy runs alarmed':34} {'false alarms':60} overhead"]
     for r in rows:
-        lines.append(f"{r['tool']:24} {r['detected']:34} {r['cause']:34} {r['alarmed']:34} {r['rate']}")
+        lines.append(
+            f"{r['tool']:24} {r['detected']:34} {r['cause']:34} {r['alarmed']:34} {r['rate']:60} {r['overhead']}"
+        )
         lines += [f"{'':24} failed in {r['failed']} runs: {error} (x{k})" for error, k in r["errors"].items()]
     return "\n".join(lines)

@@ -58,10 +58,14 @@ PEERS = {
 }
 
 
+def pip(peer: Peer) -> list[str]:
+    """The command that installs into its environment."""
+    return [str(peer.python), "-m", "pip", "--disable-pip-version-check", "-q", "install"]
+
+
 def build(peer: Peer) -> str:
     """Make the environment where it is missing; what went wrong, or ""."""
     if not peer.python.exists():
         subprocess.run([sys.executable, "-m", "venv", str(HOME / peer.name)], check=True)
-    pip = [str(peer.python), "-m", "pip", "--disable-pip-version-check", "-q", "install"]
-    done = subprocess.run([*pip, f"{peer.name}=={peer.version}", *peer.needs], capture_output=True, text=True)
+    done = subprocess.run([*pip(peer), f"{peer.name}=={peer.version}", *peer.needs], capture_output=True, text=True)
     return "" if done.returncode == 0 else done.stderr.strip()[-500:]

@@ -23,17 +23,18 @@ from peers.environments import HERE, Peer
 REFERENCES = (("digits-mlp", "plain", 0), ("digits-mlp", "plain", 1))
 TASK = "digits-mlp"
 TIMEOUT_S = 1200
+STEPS = 12  # as in tools/traincheck_script.py
 
 
 def verdict(peer: Peer, cell: Cell, home: Path) -> dict[str, Any]:
     """What TrainCheck says of one cell, or how it failed."""
     try:
         invariants = _invariants(peer, home)
-        trace = _trace(peer, cell, home)
+        traced = trace(peer, cell, home)
         out = home / f"checked-{_slug(cell)}"
         shutil.rmtree(out, ignore_errors=True)
-        _tool(peer, "check", ["-f", str(trace), "-i", str(invariants), "-o", str(out), "--no-html-report"], home)
-        shutil.rmtree(trace)
+        _tool(peer, "check", ["-f", str(traced), "-i", str(invariants), "-o", str(out), "--no-html-report"], home)
+        shutil.rmtree(traced)
         return {"findings": [_finding(line) for line in _violated(out)]}
     except (subprocess.SubprocessError, OSError, ValueError) as error:
         return {"findings": [], "error": f"{type(error).__name__}: {error}"[-300:]}
@@ -42,12 +43,13 @@ def verdict(peer: Peer, cell: Cell, home: Path) -> dict[str, Any]:
 def _invariants(peer: Peer, home: Path) -> Path:
     kept = home / f"invariants-{'-'.join(store.definition(Cell(*reference)) for reference in REFERENCES)}.json"
     if not kept.is_file():
-        traces = [str(_trace(peer, Cell(*reference), home)) for reference in REFERENCES]
+        traces = [str(trace(peer, Cell(*reference), home)) for reference in REFERENCES]
         _tool(peer, "infer", ["-f", *traces, "-o", str(kept)], home)
     return kept
 
 
-def _trace(peer: Peer, cell: Cell, home: Path) -> Path:
+def trace(peer: Peer, cell: Cell, home: Path) -> Path:
+    """The folder of a trace of the cell's first steps."""
     out = home / f"trace-{_slug(cell)}"
     shutil.rmtree(out, ignore_errors=True)
     script = home / "script.py"  # it writes its instrumented copy beside the script
@@ -62,20 +64,21 @@ def _trace(peer: Peer, cell: Cell, home: Path) -> Path:
     return out
 
 
-def _tool(peer: Peer, verb: str, words: Sequence[str], home: Path, cell: str = "") -> None:
-    bin_ = peer.python.parent
+def environment(peer: Peer, cell: str) -> dict[str, str]:
+    """What the script and the tool read from the environment."""
     root = HERE.parents[1]
-    environment = {
-        **os.environ,
-        "PATH": f"{bin_}{os.pathsep}{os.environ['PATH']}",
+    return {
+        "PATH": f"{peer.python.parent}{os.pathsep}{os.environ['PATH']}",
         "TOCSIN_CELL": cell,
         "TOCSIN_PATHS": os.pathsep.join([str(root / "benchmarks"), str(root / "src")]),
         "OMP_NUM_THREADS": "1",
     }
-    done = subprocess.run(
-        [str(bin_ / f"traincheck-{verb}"), *words],
-        cwd=home, env=environment, capture_output=True, text=True, timeout=TIMEOUT_S, check=False,
-    )  # fmt: skip
+
+
+def _tool(peer: Peer, verb: str, words: Sequence[str], home: Path, cell: str = "") -> None:
+    command = [str(peer.python.parent / f"traincheck-{verb}"), *words]
+    given = {**os.environ, **environment(peer, cell)}
+    done = subprocess.run(command, cwd=home, env=given, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
     if done.returncode:
         raise ValueError(f"traincheck-{verb} ended with {done.returncode}: {done.stderr.strip()[-200:]}")
 

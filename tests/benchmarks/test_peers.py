@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import csv
+import json
 
 import numpy as np
 import pytest
 from detection.catalogue import FAULTS
 from detection.runs import Cell
-from peers import debugger_thresholds
+from peers import debugger_thresholds, overheads
 from peers.causes import WORDS, names_cause
 from peers.comparing import row
 from peers.environments import PEERS
@@ -80,3 +81,15 @@ def test_hints_on_speed_are_no_verdicts():
 
 def test_every_peer_has_a_script():
     assert [p.name for p in PEERS.values() if not p.script.is_file()] == []
+
+
+def test_what_it_costs_is_said_for_each_kind_of_tool(tmp_path, monkeypatch):
+    monkeypatch.setattr(overheads, "_ratios", lambda _: {"cnn": 1.25, "transformer": 1.1})
+    seen = {Cell("wine", "plain", k): {"cpu_s": k / 10} for k in (1, 2, 9)}
+    said = {name: overheads.of_peer(PEERS[name], seen) for name in ("torch-audit", "guardtower", "runmedic")}
+    assert said["torch-audit"] == "1.250 (cnn), 1.100 (transformer)"
+    assert (said["guardtower"], said["runmedic"]) == ("0.2 s, once", "none: reads the log")
+    arms = [{"model": m, "arm": "watch, default budget", "mean_ratio": 1.004} for m in ("mlp", "cnn")]
+    (tmp_path / "overhead.json").write_text(json.dumps({"arms": arms}))
+    assert overheads.ours(tmp_path / "overhead.json") == "1.004 (cnn)"
+    assert overheads.ours(tmp_path / "missing.json") == ""
