@@ -15,6 +15,9 @@ from tocsin.findings import Evidence, Finding, NotChecked, Remedy, Report, rule
 from tocsin.run import Confusion, Evaluation, Event, Moments, Parameter, Run, Series
 
 if TYPE_CHECKING:
+    from tocsin.prechecks.flight import preflight
+    from tocsin.prechecks.reading import reading
+    from tocsin.prechecks.setup import Setup, SetupError
     from tocsin.probes.constants import BestConstant, best_constant
     from tocsin.recorder import Recorder, StopTraining, watch
 
@@ -34,12 +37,16 @@ __all__ = [
     "Report",
     "Run",
     "Series",
+    "Setup",
+    "SetupError",
     "StopTraining",
     "UnknownRule",
     "__version__",
     "best_constant",
     "check",
+    "preflight",
     "read",
+    "reading",
     "rule",
     "watch",
 ]
@@ -47,8 +54,12 @@ __all__ = [
 _NEEDS_TORCH = {
     "BestConstant": "probes.constants",
     "Recorder": "recorder",
+    "Setup": "prechecks.setup",
+    "SetupError": "prechecks.setup",
     "StopTraining": "recorder",
     "best_constant": "probes.constants",
+    "preflight": "prechecks.flight",
+    "reading": "prechecks.reading",
     "watch": "recorder",
 }
 

@@ -16,6 +16,7 @@ from typing import Any, Literal
 from tocsin.run import Evaluation, Run
 
 Severity = Literal["error", "warning", "note"]
+Scope = Literal["run", "runs", "setup"]
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
 SCHEMA = "tocsin.report/1"
 
@@ -155,6 +156,7 @@ class Report:
         unread: What the readers could not read.
         known: Findings left out of ``findings`` because the baseline names them.
         scores: Evaluation losses and metrics whose best constant is known, at the end of each run.
+        costs: What each part of a preflight took, seconds.
     """
 
     runs: tuple[str, ...] = ()
@@ -164,6 +166,7 @@ class Report:
     unread: tuple[str, ...] = ()
     known: tuple[Finding, ...] = ()
     scores: tuple[Score, ...] = ()
+    costs: tuple[tuple[str, float], ...] = ()
 
     @property
     def roots(self) -> tuple[Finding, ...]:
@@ -232,6 +235,7 @@ class Report:
             unread=tuple(data["unread"]),
             known=tuple(finding_from_json(f) for f in data["known"]),
             scores=tuple(_score_from_json(s) for s in data.get("scores", ())),
+            costs=tuple((str(what), float(seconds)) for what, seconds in data.get("costs", ())),
         )
 
     def __str__(self) -> str:
@@ -325,7 +329,7 @@ class Rule:
     needs: tuple[str, ...]
     severity: Severity
     explains: tuple[str, ...]
-    scope: Literal["run", "runs"]
+    scope: Scope
     when: Literal["look", "end"]
     live: bool
     since: str
@@ -364,7 +368,7 @@ def rule(
     needs: Iterable[str],
     severity: Severity = "warning",
     explains: Iterable[str] = (),
-    scope: Literal["run", "runs"] = "run",
+    scope: Scope = "run",
     when: Literal["look", "end"] = "look",
     live: bool = False,
     since: str = "0.1",
@@ -377,7 +381,8 @@ def rule(
             ``train/loss/*``, ``evaluations`` or ``evaluations:<kind>``, ``config``, ``parameters``, ``events``.
         severity: Default severity of its findings.
         explains: Codes of the symptoms that it accounts for.
-        scope: "runs": the rule takes a list of runs.
+        scope: "runs": the rule takes a list of runs; "setup": it is a check before a run, whose ``needs`` are parts of
+            the ``Setup``.
         when: "end": judged once, on the whole run, exempt from the prefix law.
         live: Needs quantities that only ``tocsin.watch`` records.
         since: First version.

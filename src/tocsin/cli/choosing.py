@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def installed() -> Iterator[None]:
+def installed(what: str = "training needs") -> Iterator[None]:
     """Say how to install what an import inside misses.
 
     Raises:
@@ -24,7 +24,7 @@ def installed() -> Iterator[None]:
     try:
         yield
     except ModuleNotFoundError as error:
-        raise UserError(f"training needs {error.name}: pip install 'tocsin[studies]'") from error
+        raise UserError(f"{what} {error.name}: pip install 'tocsin[studies]'") from error
 
 
 def chosen(name: str, preset: str, fault: str | None) -> Study:

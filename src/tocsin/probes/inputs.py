@@ -75,7 +75,7 @@ class Inputs:
 
     def count(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """One more forward of an evaluation, whether it is measured or not."""
-        first = next(_tensors([args, kwargs]), None)
+        first = next(tensors_in([args, kwargs]), None)
         self.rows += len(first) if first is not None and first.dim() else 0
 
     def _see(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
@@ -85,7 +85,7 @@ class Inputs:
             self.evaluated = mode == "eval"
             if self.contents.due("eval"):
                 self._turn(mode)
-        tensors = list(_tensors([args, kwargs]))
+        tensors = list(tensors_in([args, kwargs]))
         values = self._values(mode, tensors) if self.forwards[mode] <= FORWARDS else {}
         values |= self._meter.run("input contents", self.contents.see, mode, tensors, self.model.training, default={})
         if values:
@@ -156,12 +156,12 @@ class _InputHook(Hook):
             self.meter.run(self.probe, self.action, args, kwargs)
 
 
-def _tensors(value: Any, depth: int = 0) -> Iterator[Tensor]:
+def tensors_in(value: Any, depth: int = 0) -> Iterator[Tensor]:
     if isinstance(value, Tensor) and value.layout == torch.strided and value.device.type != "meta":
         yield value
     elif depth < 4 and isinstance(value, dict):
         for item in value.values():
-            yield from _tensors(item, depth + 1)
+            yield from tensors_in(item, depth + 1)
     elif depth < 4 and isinstance(value, list | tuple):
         for item in value:
-            yield from _tensors(item, depth + 1)
+            yield from tensors_in(item, depth + 1)

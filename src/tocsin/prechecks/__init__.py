@@ -1,0 +1,1 @@
+"""Checks made before a run: one a file in ``checks``, and a rehearsal that the rules judge."""

@@ -1,0 +1,134 @@
+"""The bench that a training lies on while it is checked: a few batches of it, and its model, put back each time."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import cached_property
+from itertools import islice
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from tocsin.prechecks.reading import unwrapped
+from tocsin.prechecks.samples import Samples, gather, predicted
+from tocsin.prechecks.setup import Batch, Setup, SetupError
+from tocsin.surroundings import plain_config
+
+BATCHES = 8
+
+
+class Bench:
+    """A training whose model and optimizers may be used up, with its first batches.
+
+    Attributes:
+        setup: The training.
+        train: Its first ``BATCHES`` training batches, copies.
+        val: Its first ``BATCHES`` batches of the evaluation, copies; none where it has none.
+    """
+
+    def __init__(self, setup: Setup) -> None:
+        self.setup = setup
+        self.model = setup.model
+        self.train = _first(setup.train, "train")
+        self.val = _first(setup.val, "val") if setup.val is not None else []
+        self._samples: dict[str, Samples | None] = {}
+
+    @cached_property
+    def config(self) -> Mapping[str, Any]:
+        """The configuration as plain data."""
+        return plain_config(unwrapped(self.setup.config))
+
+    @cached_property
+    def trainable(self) -> dict[str, nn.Parameter]:
+        """Trainable tensors by name, the model's, then those that only an optimizer holds."""
+        found = {name: p for name, p in self.model.named_parameters() if p.requires_grad}
+        seen = {id(p) for p in self.model.parameters()}
+        for k, optimizer in enumerate(self.setup.optimizers):
+            for j, group in enumerate(optimizer.param_groups):
+                for i, p in enumerate(group["params"]):
+                    if id(p) not in seen and p.requires_grad:
+                        found[f"optimizer {k} group {j} tensor {i}"] = p
+        return found
+
+    @cached_property
+    def optimized(self) -> set[int]:
+        """Identities of the tensors that an optimizer holds."""
+        return {id(p) for o in self.setup.optimizers for group in o.param_groups for p in group["params"]}
+
+    def terms(self, batch: Batch) -> dict[str, Tensor]:
+        """The loss terms of a batch, ``total`` among them, with their graph.
+
+        Raises:
+            SetupError: ``losses`` gave something else, or raised.
+        """
+        try:
+            found = self.setup.losses(self.model, batch)
+        except Exception as error:
+            raise SetupError(f"preflight: losses(model, batch) raised {type(error).__name__}: {error}") from error
+        named = dict(found) if isinstance(found, Mapping) else {"total": found}
+        total = named.get("total")
+        if not isinstance(total, Tensor) or total.numel() != 1:
+            got = "no total" if total is None else type(total).__name__
+            raise SetupError(
+                f"preflight: losses(model, batch) must give a scalar tensor, or named terms with the total under "
+                f"'total'; got {got}"
+            )
+        return {name: term for name, term in named.items() if isinstance(term, Tensor) and term.numel() == 1}
+
+    def predictions(self, batch: Batch) -> dict[str, tuple[Tensor, Tensor]]:
+        """Target and prediction of a batch by task, without gradients.
+
+        Raises:
+            SetupError: ``predict`` gave something else, or raised.
+        """
+        return predicted(self.setup, batch)
+
+    def samples(self, split: str = "train") -> Samples | None:
+        """The first samples of a loader as tables; None where there is none, or where batches differ in shape."""
+        if split not in self._samples:
+            batches = getattr(self.setup, split)
+            self._samples[split] = None if batches is None else gather(self.setup, batches)
+        return self._samples[split]
+
+    @contextmanager
+    def restored(self) -> Iterator[None]:
+        """Use the model and its optimizers up; afterwards they are as before, gradients gone."""
+        optimizers = self.setup.optimizers
+        weights = copy.deepcopy(self.model.state_dict())
+        states = copy.deepcopy([o.state_dict() for o in optimizers])
+        extra = {id(p): p.detach().clone() for p in self.trainable.values()}
+        modes = {module: module.training for module in self.model.modules()}
+        scaler = copy.deepcopy(self.setup.scaler.state_dict()) if self.setup.scaler is not None else None
+        random = torch.get_rng_state()
+        try:
+            yield
+        finally:
+            self.model.load_state_dict(weights)
+            with torch.no_grad():
+                for p in self.trainable.values():
+                    p.copy_(extra[id(p)])
+                    p.grad = None
+            for optimizer, state in zip(optimizers, states, strict=True):
+                optimizer.load_state_dict(state)
+            for module, training in modes.items():
+                module.training = training
+            if scaler is not None:
+                self.setup.scaler.load_state_dict(scaler)
+            torch.set_rng_state(random)
+
+    def has(self, need: str) -> bool:
+        """Whether this part of the setup was given."""
+        return self.setup.has(need)
+
+
+def _first(batches: Any, name: str) -> list[Batch]:
+    try:
+        found = [copy.deepcopy(batch) for batch in islice(iter(batches), BATCHES)]
+    except Exception as error:
+        raise SetupError(f"preflight: iterating {name} raised {type(error).__name__}: {error}") from error
+    if not found:
+        raise SetupError(f"preflight: {name} gave no batch")
+    return found

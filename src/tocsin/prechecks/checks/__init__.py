@@ -1,0 +1,1 @@
+"""One check a file, found by walking this folder: a generator ``Bench -> Finding | NotChecked`` under ``@rule``."""

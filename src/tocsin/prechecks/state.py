@@ -1,0 +1,72 @@
+"""Nothing of the caller's changes: random states are put back, loaders' generators too, models are copied."""
+
+from __future__ import annotations
+
+import copy
+import random
+import warnings
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+
+from tocsin.prechecks.setup import Setup, SetupError
+
+
+def copied(setup: Setup) -> Setup:
+    """The same training with a model, optimizers, scheduler and scaler of its own, tied to each other as before.
+
+    Raises:
+        SetupError: They cannot be copied.
+    """
+    try:
+        with warnings.catch_warnings(action="ignore"):
+            model, optimizers, scheduler, scaler = copy.deepcopy(
+                (setup.model, setup.optimizers, setup.scheduler, setup.scaler)
+            )
+    except Exception as error:
+        raise SetupError(
+            "preflight works on copies, and this model, optimizer, scheduler or scaler cannot be copied "
+            f"({type(error).__name__}: {error}); give it a function that builds them: tocsin preflight module:function"
+        ) from error
+    mine = {id(p) for o in optimizers for group in o.param_groups for p in group["params"]}
+    if not mine & {id(p) for p in model.parameters()} and any(
+        id(p) in {id(q) for q in setup.model.parameters()}
+        for o in setup.optimizers
+        for group in o.param_groups
+        for p in group["params"]
+    ):
+        raise SetupError(
+            "preflight: the copied optimizer has lost the copied model; give preflight a function that builds both"
+        )
+    one = optimizers[0] if len(optimizers) == 1 and not isinstance(setup.optimizer, list | tuple) else optimizers
+    return replace(setup, model=model, optimizer=one, scheduler=scheduler, scaler=scaler)
+
+
+@contextmanager
+def kept_random(loaders: Iterable[Any]) -> Iterator[None]:
+    """Put the random states of Python, numpy, torch and of these loaders' own generators back afterwards."""
+    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
+    before = random.getstate(), np.random.get_state(), torch.get_rng_state()  # noqa: NPY002 (the user's may be this one)
+    own = [(g, g.get_state()) for loader in loaders for g in _generators(loader)]
+    try:
+        yield
+    finally:
+        random.setstate(before[0])
+        np.random.set_state(before[1])  # noqa: NPY002 (as above)
+        torch.set_rng_state(before[2])
+        if cuda:
+            torch.cuda.set_rng_state_all(cuda)
+        for generator, state in own:
+            generator.set_state(state)
+
+
+def _generators(loader: Any) -> Iterator[torch.Generator]:
+    """The generators that a ``DataLoader`` and its samplers draw from."""
+    parts = [loader, getattr(loader, "sampler", None), getattr(loader, "batch_sampler", None)]
+    parts.append(getattr(parts[2], "sampler", None))
+    found = {id(g): g for part in parts if isinstance(g := getattr(part, "generator", None), torch.Generator)}
+    yield from found.values()
