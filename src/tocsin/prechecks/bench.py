@@ -37,6 +37,11 @@ class Bench:
         self._samples: dict[str, Samples | None] = {}
 
     @cached_property
+    def again(self) -> list[Batch]:
+        """The first ``BATCHES`` training batches of another pass, copies: in their order, augmented anew."""
+        return _first(self.setup.train, "train")
+
+    @cached_property
     def config(self) -> Mapping[str, Any]:
         """The configuration as plain data."""
         return plain_config(unwrapped(self.setup.config))

@@ -18,6 +18,7 @@ from tocsin.probes.inputs import tensors_in
 
 MOST = 4096
 SECONDS = 5.0
+MOST_BYTES = 2**28
 
 
 @dataclass(frozen=True)
@@ -58,11 +59,13 @@ class _Gathered:
     targets: dict[str, list[Tensor]] = field(default_factory=dict)
     sizes: list[int] = field(default_factory=list)
     parts: dict[str, list[NDArray[Any]]] = field(default_factory=dict)
+    bytes: int = 0
 
 
 def gather(setup: Setup, batches: Any, *, most: int = MOST, seconds: float = SECONDS) -> Samples | None:
-    """Samples of these batches until ``most`` or the time is over; None where batches differ in their tensors' shapes.
+    """The first samples of these batches; None where batches differ in their tensors' shapes.
 
+    It ends after ``most`` samples, ``MOST_BYTES`` of inputs, or so many ``seconds``.
     Targets cost a forward pass, inputs none: the model is stopped before it begins.
 
     Raises:
@@ -70,7 +73,7 @@ def gather(setup: Setup, batches: Any, *, most: int = MOST, seconds: float = SEC
     """
     found, started, whole = _Gathered(), time.perf_counter(), True
     for batch in batches:
-        if sum(found.sizes) >= most or time.perf_counter() - started > seconds:
+        if sum(found.sizes) >= most or found.bytes >= MOST_BYTES or time.perf_counter() - started > seconds:
             whole = False
             break
         if not _take(found, setup, batch):
@@ -88,6 +91,7 @@ def _take(found: _Gathered, setup: Setup, batch: Batch) -> bool:
         return False
     found.inputs.append(kept)
     found.sizes.append(n)
+    found.bytes += sum(t.nbytes for t in kept)
     for task, (target, _) in predicted(setup, batch).items():
         if target.dim() and len(target) == n:
             found.targets.setdefault(task, []).append(target.detach().cpu())

@@ -45,6 +45,7 @@ class Setup:
         raw: ``raw(batch)`` gives the samples before preprocessing, [N, ...].
         group: ``group(batch)`` gives what each sample belongs to (patient, site, recording), [N] integers.
         nuisance: ``nuisance(batch)`` gives inputs that must not tell the answer (angle, time, site), [N, D] floats.
+        views: ``views(batch)`` gives the same samples twice: as training sees them and as evaluation sees them.
         metrics: Metric functions ``metric(target, prediction)`` by name.
     """
 
@@ -65,6 +66,7 @@ class Setup:
     raw: Callable[[Batch], Any] | None = None
     group: Callable[[Batch], Any] | None = None
     nuisance: Callable[[Batch], Any] | None = None
+    views: Callable[[Batch], tuple[Any, Any]] | None = None
     metrics: Mapping[str, Metric] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -95,7 +97,7 @@ def _expected(setup: Setup) -> Iterator[tuple[str, bool, str]]:
     again = "batches that can be iterated again, such as a DataLoader or a list"
     yield "train", _again(setup.train), again
     yield "val", setup.val is None or _again(setup.val), again
-    for name in ("predict", "step", "raw", "group", "nuisance"):
+    for name in ("predict", "step", "raw", "group", "nuisance", "views"):
         yield name, getattr(setup, name) is None or callable(getattr(setup, name)), "a function"
 
 

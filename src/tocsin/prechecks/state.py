@@ -1,4 +1,4 @@
-"""Nothing of the caller's changes: random states are put back, loaders' generators too, models are copied."""
+"""Nothing of the caller's changes: random states are put back, loaders' and data sets' too, models are copied."""
 
 from __future__ import annotations
 
@@ -46,12 +46,16 @@ def copied(setup: Setup) -> Setup:
     return replace(setup, model=model, optimizer=one, scheduler=scheduler, scaler=scaler)
 
 
+_GENERATORS = (np.random.Generator, np.random.RandomState, torch.Generator, random.Random)
+_MOST_ENTRIES = 32
+
+
 @contextmanager
 def kept_random(loaders: Iterable[Any]) -> Iterator[None]:
     """Put the random states of Python, numpy, torch and of these loaders' own generators back afterwards."""
     cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
     before = random.getstate(), np.random.get_state(), torch.get_rng_state()  # noqa: NPY002 (the user's may be this one)
-    own = [(g, g.get_state()) for loader in loaders for g in _generators(loader)]
+    own = [(g, state_of(g)) for loader in loaders for g in (*_generators(loader), *held_generators(loader).values())]
     try:
         yield
     finally:
@@ -61,7 +65,50 @@ def kept_random(loaders: Iterable[Any]) -> Iterator[None]:
         if cuda:
             torch.cuda.set_rng_state_all(cuda)
         for generator, state in own:
-            generator.set_state(state)
+            put_back(generator, state)
+
+
+def held_generators(owner: Any, depth: int = 4) -> dict[str, Any]:
+    """Random generators among the attributes of a loader's dataset and its transforms, by dotted name."""
+    found: dict[str, Any] = {}
+    seen: set[int] = set()
+
+    def look(thing: Any, name: str, left: int) -> None:
+        if isinstance(thing, _GENERATORS):
+            found[name] = thing
+        elif left and id(thing) not in seen:
+            seen.add(id(thing))
+            for key, value in _parts(thing):
+                look(value, f"{name}.{key}" if name else key, left - 1)
+
+    look(getattr(owner, "dataset", owner), "", depth)
+    return found
+
+
+def _parts(thing: Any) -> list[tuple[str, Any]]:
+    """Attributes of an object, or the entries of a short list: transforms come in lists."""
+    if isinstance(thing, list | tuple) and len(thing) <= _MOST_ENTRIES:
+        return [(str(k), value) for k, value in enumerate(thing)]
+    if isinstance(thing, torch.Tensor | np.ndarray | type):
+        return []
+    return list(getattr(thing, "__dict__", {}).items())
+
+
+def state_of(generator: Any) -> Any:
+    """The state of a generator of Python, numpy or torch."""
+    if isinstance(generator, np.random.Generator):
+        return generator.bit_generator.state
+    return generator.getstate() if isinstance(generator, random.Random) else generator.get_state()
+
+
+def put_back(generator: Any, state: Any) -> None:
+    """The inverse of ``state_of``."""
+    if isinstance(generator, np.random.Generator):
+        generator.bit_generator.state = state
+    elif isinstance(generator, random.Random):
+        generator.setstate(state)
+    else:
+        generator.set_state(state)
 
 
 def _generators(loader: Any) -> Iterator[torch.Generator]:
