@@ -69,19 +69,28 @@ class Bench:
         Raises:
             SetupError: ``losses`` gave something else, or raised.
         """
+        given = self.values(batch)
+        return {name: term for name, term in given.items() if isinstance(term, Tensor) and term.numel() == 1}
+
+    def values(self, batch: Batch, of: str = "losses") -> dict[str, Any]:
+        """All that ``losses`` (or ``val_losses``) gives for a batch by name, floats too; ``total`` is a scalar tensor.
+
+        Raises:
+            SetupError: It gave something else, or raised.
+        """
         try:
-            found = self.setup.losses(self.model, batch)
+            found = getattr(self.setup, of)(self.model, batch)
         except Exception as error:
-            raise SetupError(f"preflight: losses(model, batch) raised {type(error).__name__}: {error}") from error
+            raise SetupError(f"preflight: {of}(model, batch) raised {type(error).__name__}: {error}") from error
         named = dict(found) if isinstance(found, Mapping) else {"total": found}
         total = named.get("total")
         if not isinstance(total, Tensor) or total.numel() != 1:
             got = "no total" if total is None else type(total).__name__
             raise SetupError(
-                f"preflight: losses(model, batch) must give a scalar tensor, or named terms with the total under "
+                f"preflight: {of}(model, batch) must give a scalar tensor, or named terms with the total under "
                 f"'total'; got {got}"
             )
-        return {name: term for name, term in named.items() if isinstance(term, Tensor) and term.numel() == 1}
+        return named
 
     def predictions(self, batch: Batch) -> dict[str, tuple[Tensor, Tensor]]:
         """Target and prediction of a batch by task, without gradients.

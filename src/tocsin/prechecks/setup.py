@@ -47,6 +47,7 @@ class Setup:
         nuisance: ``nuisance(batch)`` gives inputs that must not tell the answer (angle, time, site), [N, D] floats.
         views: ``views(batch)`` gives the same samples twice: as training sees them and as evaluation sees them.
         metrics: Metric functions ``metric(target, prediction)`` by name.
+        val_losses: The loss as the evaluation computes it, called like ``losses``; without it: ``losses``.
     """
 
     model: nn.Module
@@ -68,6 +69,7 @@ class Setup:
     nuisance: Callable[[Batch], Any] | None = None
     views: Callable[[Batch], tuple[Any, Any]] | None = None
     metrics: Mapping[str, Metric] = field(default_factory=dict)
+    val_losses: Losses | None = None
 
     def __post_init__(self) -> None:
         for name, good, wanted in _expected(self):
@@ -97,7 +99,7 @@ def _expected(setup: Setup) -> Iterator[tuple[str, bool, str]]:
     again = "batches that can be iterated again, such as a DataLoader or a list"
     yield "train", _again(setup.train), again
     yield "val", setup.val is None or _again(setup.val), again
-    for name in ("predict", "step", "raw", "group", "nuisance", "views"):
+    for name in ("predict", "step", "raw", "group", "nuisance", "views", "val_losses"):
         yield name, getattr(setup, name) is None or callable(getattr(setup, name)), "a function"
 
 
