@@ -30,7 +30,8 @@ class Samples:
         targets: Targets by task, each [n, ...]; none without ``predict``.
         batch: Number of the batch of each sample, [n].
         raw: The samples before preprocessing, [n, features] float64, None without ``raw``.
-        group: What each belongs to, [n], None without ``group``.
+        group: What each belongs to, numbered from 0, [n], None without ``group``.
+        group_names: What ``group`` gave for each of those numbers, to compare loaders.
         nuisance: Inputs that must not tell, [n, D] float64, None without ``nuisance``.
         whole: The loader ended: these are all of its samples.
     """
@@ -40,6 +41,7 @@ class Samples:
     batch: NDArray[np.int64]
     raw: NDArray[np.float64] | None = None
     group: NDArray[np.int64] | None = None
+    group_names: NDArray[Any] | None = None
     nuisance: NDArray[np.float64] | None = None
     whole: bool = False
 
@@ -141,13 +143,14 @@ def _joined(found: _Gathered, whole: bool) -> Samples:
     targets = {task: torch.cat(parts) for task, parts in found.targets.items() if sum(map(len, parts)) == n}
     parts = {name: np.concatenate(arrays) for name, arrays in found.parts.items()}
     flat = {k: parts[k].reshape(n, -1).astype(np.float64) for k in ("raw", "nuisance") if k in parts}
-    group = np.unique(parts["group"], return_inverse=True)[1].reshape(-1) if "group" in parts else None
+    names, group = np.unique(parts["group"], return_inverse=True) if "group" in parts else (None, None)
     return Samples(
         inputs=[torch.cat([one[k] for one in found.inputs]) for k in columns],
         targets=targets,
         batch=np.repeat(np.arange(len(found.sizes)), found.sizes),
         raw=flat.get("raw"),
-        group=group,
+        group=None if group is None else group.reshape(-1),
+        group_names=names,
         nuisance=flat.get("nuisance"),
         whole=whole,
     )
