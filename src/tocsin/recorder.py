@@ -24,6 +24,7 @@ from types import TracebackType
 from typing import Any, Self
 from weakref import WeakSet
 
+import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 from torch.optim import Optimizer
@@ -78,7 +79,8 @@ def watch(
         optimizer: One, or several (their records are keyed ``opt/0``, ``opt/1``, ...).
         run_dir: Folder of the record; default ``runs/<adjective-noun-number>``, after the configuration's ``study``
             where it names one. An unfinished run there gets a new attempt, a finished one is left alone and a
-            sibling is made.
+            sibling is made. Under ``torch.distributed`` all ranks must name it alike, and each writes its part;
+            unnamed, the first rank alone records.
         config: Mapping, dataclass, pydantic model or namespace; recorded with its types.
         scaler: The ``GradScaler``, if there is one.
         ema: Averaged copy of the model (``AveragedModel`` or a module with the same parameter names).
@@ -103,8 +105,11 @@ def watch(
         raise ValueError(f"every is a number of steps, 1 or more; got {every!r}")
     if stop_on is not None and stop_on not in SEVERITIES:
         raise ValueError(f"stop_on is one of {', '.join(SEVERITIES)}; got {stop_on!r}")
-    run = Recorder(_to_stderr if say is None else say, _ignored(ignore), stop_on)
+    rank = _rank()
+    run = Recorder(say or (_nowhere if rank else _to_stderr), _ignored(ignore), stop_on)
     if not enabled or os.environ.get("TOCSIN_DISABLED", "") not in ("", "0"):
+        return run
+    if rank and run_dir is None:  # rank 0 draws a name, and nothing is sent between ranks
         return run
     if model in _watched:
         run.say("tocsin: this model is already being watched; the second watch records nothing")
@@ -119,6 +124,16 @@ def _ignored(words: Iterable[str]) -> frozenset[str]:
     """Codes of the rules that these words name."""
     kept = {rule.code for rule in select_rules((), words)}
     return frozenset(rule.code for rule in select_rules() if rule.code not in kept)
+
+
+def _rank() -> int | None:
+    """Rank of this process in the group that trains, None outside of one; each writes its own part of the record."""
+    grouped = torch.distributed.is_available() and torch.distributed.is_initialized()
+    return torch.distributed.get_rank() if grouped else None
+
+
+def _nowhere(text: str) -> None:
+    """What a rank would say beside the first, which says the same or nearly so."""
 
 
 def _to_stderr(text: str) -> None:
@@ -205,6 +220,26 @@ class Recorder:
             self._meter.run("metrics", self._take_metrics, values)
             self._charge()
 
+    def numbers(self, values: Mapping[str, Any]) -> None:
+        """Numbers of the current step by their names in the record, which join no evaluation and stay on their device.
+
+        For adapters of frameworks: ``{"train/loss/kl": kl}`` of a term that came detached.
+        """
+        if self._live():
+            self._meter.run("numbers", self._take_numbers, values)
+            self._charge()
+
+    def inputs(self, batch: Any) -> None:
+        """What goes into the model next, where the loop calls only its parts and never the model itself."""
+        if self._live():
+            self._instruments.inputs.given(batch)
+            self._charge()
+
+    @property
+    def forwards(self) -> int:
+        """Training forwards of the model so far in this process."""
+        return self._instruments.inputs.trained if self._live() else 0
+
     def end_epoch(self) -> None:
         """The epoch is over."""
         if self._live():
@@ -280,7 +315,7 @@ class Recorder:
             },
         )
         where = Path(run_dir) if run_dir is not None else Path("runs") / run_name(str(config.get("study", "")))
-        writer = record.open_record(where, config=config, environment=facts, after=start_step)
+        writer = record.open_record(where, config=config, environment=facts, after=start_step, rank=_rank())
         self.folder = writer.folder
         self._ledger = Ledger(writer, Columns(self.folder.name, config, facts), self.say)
         if start_step:
@@ -479,15 +514,21 @@ class Recorder:
     # Evaluations
 
     def _take_metrics(self, values: Mapping[str, Any]) -> None:
+        host = to_host(self._scalars(values))
+        self._open.metrics(host)
+        self._ledger.put(host)
+
+    def _take_numbers(self, values: Mapping[str, Any]) -> None:
+        self._ledger.put(self._scalars(values))
+
+    def _scalars(self, values: Mapping[str, Any]) -> Row:
         found: Row = {}
         for name, value in values.items():
             try:
                 found[str(name)] = _scalar(value)
             except Exception as error:  # whatever a value's own float() raises, the other numbers are kept
                 self._meter.report(f"metrics {name}", error)
-        host = to_host(found)
-        self._open.metrics(host)
-        self._ledger.put(host)
+        return found
 
     def _close_evaluations(self) -> None:
         self._meter.run("evaluations", self._take_evaluations)

@@ -51,12 +51,17 @@ class Inputs:
         self.evaluated = False  # an evaluation's forward came, and no training forward since
         self._meter = meter
         self._sizes: tuple[set[int], set[int]] | None = None
-        self._handle = model.register_forward_pre_hook(_InputHook("inputs", meter, self._see, self), with_kwargs=True)
+        self._hook = _InputHook("inputs", meter, self._see, self)
+        self._handle = model.register_forward_pre_hook(self._hook, with_kwargs=True)
 
     def detach(self) -> None:
         """Remove the hook."""
         self._handle.remove()
         self.lags.disarm()
+
+    def given(self, batch: Any) -> None:
+        """A batch that goes through parts of the model, which is never called itself."""
+        self._hook(self.model, (batch,), {})
 
     def restart(self, mode: str) -> None:
         """A new epoch (``train``) or a new evaluation (``eval``) begins."""

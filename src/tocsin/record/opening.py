@@ -51,11 +51,12 @@ def open_record(
     environment: Mapping[str, Any],
     start: float | None = None,
     after: int | None = None,
+    rank: int | None = None,
 ) -> Writer:
     """Begin to record in ``folder`` (made with its parents) and return the writer.
 
     An unfinished run there gets a new attempt; one that finished, or whose writer is another living process, is left
-    alone and a sibling ``<folder>-2``, ``-3``... is used (``writer.renamed_from``). The rank comes from ``RANK``.
+    alone and a sibling ``<folder>-2``, ``-3``... is used (``writer.renamed_from``).
     A disk that refuses does not raise: the writer is then ``dead`` and ``trouble`` says why.
 
     Args:
@@ -66,13 +67,14 @@ def open_record(
         start: Start of this attempt, seconds since 1970, default now.
         after: Step of the checkpoint that this attempt resumes from, 0 from scratch: what earlier attempts said about
             later steps is replaced once this one records such a step. Default: from the first step that it records.
+        rank: Which part of the record is written, default ``RANK`` of the environment, or 0.
 
     Raises:
         RecordError: The folder holds something else, or a record of another version.
     """
     wanted = Path(folder).absolute()  # the training script may change its working directory
     began = time.time() if start is None else float(start)
-    rank = _rank()
+    rank = _rank() if rank is None else rank
     place = None
     try:
         place = _place(wanted, rank)

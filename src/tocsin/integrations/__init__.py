@@ -1,0 +1,1 @@
+"""Thin adapters over the one recorder, a file for each framework."""

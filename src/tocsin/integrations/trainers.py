@@ -1,0 +1,45 @@
+"""What a Lightning ``Trainer`` is made of: its scaler, its loggers, what of it no recorder understands."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import nn
+
+from tocsin.integrations.forwarding import MLflow, Sink, TensorBoard, WandB
+from tocsin.integrations.unsupported import unsupported
+
+
+def why_not(trainer: Any) -> str:
+    """What forbids to record this fit, in words; "" where nothing does."""
+    strategy = type(trainer.strategy).__name__
+    if "XLA" in strategy:
+        return f"{strategy} is not supported"
+    if what := unsupported(trainer.model, trainer.optimizers):
+        return f"not supported: {what}"
+    return "fast_dev_run leaves no traces" if trainer.fast_dev_run else ""
+
+
+def scaler_of(trainer: Any) -> Any:
+    """The ``GradScaler`` of mixed precision, None without one."""
+    return getattr(trainer.precision_plugin, "scaler", None)
+
+
+def compiled(module: nn.Module) -> bool:
+    """Whether hooks on its parts would cost graphs."""
+    parts = any(type(m).__name__ == "OptimizedModule" for m in module.modules())
+    return parts or getattr(module, "_compiler_ctx", None) is not None
+
+
+def sinks_of(trainer: Any) -> list[Sink]:
+    """Where findings go beside our own record: the loggers that the user gave."""
+    found: list[Sink] = []
+    for logger in trainer.loggers if trainer.is_global_zero else []:
+        kinds = {kind.__name__ for kind in type(logger).__mro__}
+        if "TensorBoardLogger" in kinds:
+            found.append(TensorBoard(logger.experiment))
+        elif "WandbLogger" in kinds:
+            found.append(WandB(logger.experiment))
+        elif "MLFlowLogger" in kinds:
+            found.append(MLflow(logger.experiment, logger.run_id))
+    return found

@@ -1,0 +1,402 @@
+"""Lightning's trainer, with ``TocsinCallback`` and without: what is recorded, that nothing else changes."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+import tocsin
+from loops import batches, quiet, small_model
+from tocsin.run import Run
+
+lightning = pytest.importorskip("lightning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::lightning.pytorch.utilities.warnings.PossibleUserWarning"),
+    pytest.mark.filterwarnings("ignore:.*:DeprecationWarning:lightning"),
+    pytest.mark.filterwarnings("ignore:.*:FutureWarning"),
+    pytest.mark.filterwarnings("ignore:Be aware that when using `ckpt_path`:UserWarning"),
+]
+
+from lightning.pytorch import LightningModule, Trainer  # noqa: E402
+from lightning.pytorch.callbacks import ModelCheckpoint  # noqa: E402
+from lightning.pytorch.plugins.precision import MixedPrecision  # noqa: E402
+from torch.utils.data import DataLoader, TensorDataset  # noqa: E402
+
+from tocsin.integrations.auto import lightning_callbacks  # noqa: E402
+from tocsin.integrations.lightning import TocsinCallback, run_of  # noqa: E402
+
+
+def loader(n: int = 320, seed: int = 1, size: int = 32, *, shuffle: bool = True) -> DataLoader:
+    x, y = (torch.cat(part) for part in zip(*batches(n // 32, seed), strict=True))
+    generator = torch.Generator().manual_seed(3)
+    return DataLoader(TensorDataset(x, y), batch_size=size, shuffle=shuffle, generator=generator)
+
+
+class Net(LightningModule):
+    """``forward`` is there but ``training_step`` calls the part, as many do."""
+
+    def __init__(self, lr: float = 1e-2, calls: str = "part") -> None:
+        super().__init__()
+        self.save_hyperparameters()
+        self.net = small_model(dropout=0.0)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.net(x)
+
+    def scores(self, x: torch.Tensor) -> torch.Tensor:
+        return self(x) if self.hparams.calls == "self" else self.net(x)
+
+    def losses(self, batch: Any) -> dict[str, torch.Tensor]:
+        x, y = batch
+        out = self.scores(x)
+        ce, size = nn.functional.cross_entropy(out, y), out.square().mean()
+        return {"loss": ce + 0.01 * size, "ce_loss": ce, "size_loss": size.detach(), "scores": out.detach()}
+
+    def training_step(self, batch: Any, batch_idx: int) -> Any:
+        found = self.losses(batch)
+        self.log("train_acc", (found["scores"].argmax(1) == batch[1]).float().mean(), on_step=False, on_epoch=True)
+        return found
+
+    def validation_step(self, batch: Any, batch_idx: int) -> None:
+        x, y = batch
+        out = self.scores(x)
+        self.log("val_loss", nn.functional.cross_entropy(out, y), batch_size=len(y))
+        self.log("acc", (out.argmax(1) == y).float().mean(), batch_size=len(y))
+        run_of(self.trainer).evaluate("val", target=y, prediction=out)
+
+    def configure_optimizers(self) -> Any:
+        return torch.optim.Adam(self.parameters(), self.hparams.lr)
+
+
+def fit(
+    folder: Path,
+    *,
+    model: LightningModule | None = None,
+    watched: bool = True,
+    val: bool = True,
+    ckpt: str | None = None,
+    data: DataLoader | None = None,
+    more: list[Any] | None = None,
+    callback: dict[str, Any] | None = None,
+    **options: Any,
+) -> tuple[LightningModule, Trainer, TocsinCallback]:
+    torch.manual_seed(5)
+    net = model if model is not None else Net()
+    tocsin_callback = TocsinCallback(**{"every": 1, "say": quiet, **(callback or {})})
+    quietly = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False, "accelerator": "cpu"}
+    quietly |= {"enable_checkpointing": any(isinstance(c, ModelCheckpoint) for c in more or [])}
+    callbacks = [*([tocsin_callback] if watched else []), *(more or [])]
+    trainer = Trainer(default_root_dir=folder, callbacks=callbacks, **({"max_epochs": 3} | quietly | options))
+    torch.manual_seed(6)
+    trainer.fit(net, data or loader(), loader(128, seed=9, shuffle=False) if val else None, ckpt_path=ckpt)
+    return net, trainer, tocsin_callback
+
+
+def record(folder: Path, name: str = "tocsin") -> Run:
+    return tocsin.read(folder / name)[0]
+
+
+def values(run: Run, name: str) -> list[float]:
+    assert name in run.series, f"{name} not in {sorted(run.series)}"
+    return run.series[name].value.tolist()
+
+
+def codes(run: Run) -> set[str]:
+    """Codes of errors and warnings; that a short run stopped early is a note."""
+    return {f.code for f in tocsin.check(run).findings if f.severity != "note"}
+
+
+@pytest.mark.parametrize("calls", ["self", "part"])
+def test_a_healthy_fit_is_recorded_and_silent(tmp_path: Path, calls: str) -> None:
+    _, trainer, callback = fit(tmp_path, model=Net(calls=calls), max_epochs=8)
+    run = record(tmp_path)
+    assert run.exit == "finished"
+    assert not codes(run)
+    assert {f.code for f in callback.run.findings} == {f.code for f in tocsin.check(run).findings}
+    assert len(values(run, "train/loss")) == trainer.global_step == 80
+    assert values(run, "count/optimizer")[-1] == values(run, "count/backward")[-1] == values(run, "count/forward")[-1]
+    assert len(values(run, "val/loss")) == len(values(run, "train/acc")) == 8
+    assert run.config == {"lr": 1e-2, "calls": calls}
+    assert values(run, "lr/0") == [1e-2]
+    assert all(p.in_optimizer for p in run.parameters)
+    assert not vars(trainer.lightning_module).get("training_step")
+
+
+def test_losses_are_taken_before_backward_with_their_paths_and_detached_ones_as_numbers(tmp_path: Path) -> None:
+    fit(tmp_path)
+    run = record(tmp_path)
+    total, ce, size = (values(run, f"train/loss{term}") for term in ("", "/ce", "/size"))
+    assert total == pytest.approx([a + 0.01 * b for a, b in zip(ce, size, strict=True)], rel=1e-5)
+    assert set(values(run, "loss/path/ce")) == {1.0}
+    assert "loss/path/size" not in run.series
+
+
+def test_validation_is_recorded_by_our_names_and_predictions_joined(tmp_path: Path) -> None:
+    fit(tmp_path)
+    run = record(tmp_path)
+    assert [(e.step, e.n) for e in run.evaluations] == [(10, 128), (20, 128), (30, 128)]
+    confusion = run.evaluations[-1].confusion
+    assert confusion is not None
+    right = confusion.count[confusion.target == confusion.prediction].sum()
+    assert values(run, "val/acc")[-1] == pytest.approx(right / 128)
+    assert len(run.series["input/fingerprint/eval"]) == 12
+
+
+@pytest.mark.parametrize("calls", ["self", "part"])
+@pytest.mark.parametrize("accumulate", [1, 4])
+def test_weights_and_random_state_are_bit_identical(tmp_path: Path, calls: str, accumulate: int) -> None:
+    ends = []
+    for watched in (True, False):
+        net, _, _ = fit(tmp_path, model=Net(calls=calls), watched=watched, accumulate_grad_batches=accumulate)
+        ends.append((copy.deepcopy(net.state_dict()), torch.get_rng_state()))
+    assert all(torch.equal(a, b) for a, b in zip(ends[0][0].values(), ends[1][0].values(), strict=True))
+    assert torch.equal(ends[0][1], ends[1][1])
+
+
+def test_accumulation_divides_no_loss(tmp_path: Path) -> None:
+    fit(tmp_path / "a", max_epochs=1)
+    fit(tmp_path / "b", max_epochs=1, accumulate_grad_batches=5)
+    one, five = record(tmp_path / "a"), record(tmp_path / "b")
+    assert values(five, "train/loss")[0] == values(one, "train/loss")[0]
+    assert len(values(five, "train/loss")) == 10
+    assert values(five, "count/optimizer")[-1] == 2
+    assert values(five, "count/backward")[-1] == 10
+    assert not codes(five)
+
+
+class Plain(Net):
+    """Returns its loss alone; a wrapper of the strategy may hide even that."""
+
+    def training_step(self, batch: Any, batch_idx: int) -> Any:
+        return self.losses(batch)["loss"]
+
+
+def test_without_what_the_step_returned_the_loss_is_undone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: dict[bool, list[float]] = {}
+    for hidden in (False, True):
+        if hidden:
+            monkeypatch.setattr("tocsin.integrations.steps.Tapped.take", lambda _: None)
+        precision = MixedPrecision("16-mixed", "cpu", torch.amp.GradScaler("cpu", init_scale=2.0**10))
+        fit(tmp_path / str(hidden), model=Plain(), accumulate_grad_batches=5, plugins=[precision])
+        seen[hidden] = values(record(tmp_path / str(hidden)), "train/loss")
+    assert seen[True] == pytest.approx(seen[False], rel=1e-5)
+
+
+class Overflowing(Plain):
+    """One gradient of inf."""
+
+    def on_after_backward(self) -> None:
+        if self.trainer.fit_loop.total_batch_idx == 4:
+            self.net[0].weight.grad[0, 0] = float("inf")
+
+
+def test_skipped_amp_steps_are_counted(tmp_path: Path) -> None:
+    precision = MixedPrecision("16-mixed", "cpu", torch.amp.GradScaler("cpu", init_scale=2.0**10))
+    fit(tmp_path, model=Overflowing(), plugins=[precision], max_epochs=1, val=False)
+    run = record(tmp_path)
+    assert values(run, "count/skipped")[-1] == 1
+    assert values(run, "count/optimizer")[-1] == 9
+    assert set(values(run, "amp/scale")) == {1024, 512}
+    assert max(values(run, "train/loss")) < 10
+    assert max(v for v in values(run, "grad/norm") if v != float("inf") and v == v) < 10
+
+
+def test_bfloat16_is_silent(tmp_path: Path) -> None:
+    fit(tmp_path, precision="bf16-mixed", max_epochs=8)
+    assert not codes(record(tmp_path))
+
+
+class Duel(Net):
+    """Two optimizers that the module steps itself."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.automatic_optimization = False
+        self.other = nn.Linear(8, 1)
+
+    def training_step(self, batch: Any, batch_idx: int) -> None:
+        first, second = self.optimizers()
+        x, _ = batch
+        for optimizer, loss in (
+            (first, self.losses(batch)["loss"]),
+            (second, (self.other(x)[:, 0] - x[:, 0]).square().mean()),
+        ):
+            optimizer.zero_grad()
+            self.manual_backward(loss)
+            optimizer.step()
+
+    def configure_optimizers(self) -> Any:
+        return [torch.optim.Adam(self.net.parameters(), 1e-2), torch.optim.SGD(self.other.parameters(), 0.05)]
+
+
+def test_manual_optimisation_with_two_optimizers(tmp_path: Path) -> None:
+    fit(tmp_path, model=Duel(), max_epochs=8)
+    run = record(tmp_path)
+    assert values(run, "lr/opt/1/0") == [0.05]
+    assert len(values(run, "train/loss/backward0")) == len(values(run, "train/loss/backward1")) == 80
+    assert "train/loss" not in run.series, "the losses of several optimizers have no sum"
+    assert values(run, "count/optimizer")[-1] == 160
+    assert values(run, "loss/path/backward1") == [1.0] * 80
+    assert not codes(run)
+
+
+class Poisoned(Net):
+    """NaN from batch 7 on."""
+
+    def losses(self, batch: Any) -> dict[str, torch.Tensor]:
+        found = super().losses(batch)
+        if self.trainer.fit_loop.total_batch_idx >= 6:
+            found["loss"] = found["loss"] * float("nan")
+        return found
+
+
+def test_a_nan_is_found_while_it_trains(tmp_path: Path) -> None:
+    said: list[str] = []
+    _, _, callback = fit(tmp_path, model=Poisoned(), callback={"say": said.append})
+    assert "AMP003" in {f.code for f in callback.run.findings}
+    assert any("AMP003" in line for line in said)
+    assert values(record(tmp_path), "train/loss")[6] != values(record(tmp_path), "train/loss")[6]
+
+
+def test_stop_on_stops_instead_of_raising(tmp_path: Path) -> None:
+    _, trainer, _ = fit(tmp_path, model=Poisoned(), callback={"stop_on": "error"}, max_epochs=20)
+    assert trainer.global_step < 40
+    run = record(tmp_path)
+    assert run.exit == "interrupted"
+    assert any("StopTraining" in e.text for e in run.events)
+
+
+def test_a_resumed_fit_goes_on_counting(tmp_path: Path) -> None:
+    saver = ModelCheckpoint(dirpath=tmp_path, filename="last", save_top_k=1)
+    fit(tmp_path, more=[saver], max_epochs=1, callback={"run_dir": tmp_path / "a"})
+    fit(tmp_path, ckpt=str(tmp_path / "last.ckpt"), callback={"run_dir": tmp_path / "b"})
+    steps = record(tmp_path, "b").series["train/loss"].step.tolist()
+    assert steps == list(range(11, 31))
+
+
+def test_a_checkpoint_of_before_the_callback_counts_batches(tmp_path: Path) -> None:
+    saver = ModelCheckpoint(dirpath=tmp_path, filename="last", save_top_k=1)
+    fit(tmp_path, more=[saver], max_epochs=1, watched=False)
+    fit(tmp_path, ckpt=str(tmp_path / "last.ckpt"), max_epochs=2)
+    assert record(tmp_path).series["train/loss"].step.tolist() == list(range(11, 21))
+
+
+class Raises(Net):
+    """Breaks at batch 5."""
+
+    def training_step(self, batch: Any, batch_idx: int) -> Any:
+        if self.trainer.fit_loop.total_batch_idx == 4:
+            raise ZeroDivisionError("planted")
+        return super().training_step(batch, batch_idx)
+
+
+def test_an_exception_leaves_a_record(tmp_path: Path) -> None:
+    net = Raises()
+    with pytest.raises(ZeroDivisionError):
+        fit(tmp_path, model=net)
+    run = record(tmp_path)
+    assert run.exit == "failed"
+    assert len(values(run, "train/loss")) == 4
+    assert any("ZeroDivisionError" in e.text for e in run.events)
+    assert "training_step" not in vars(net)
+
+
+def test_overfit_batches_is_no_fault(tmp_path: Path) -> None:
+    fit(tmp_path, overfit_batches=2, max_epochs=20, data=loader(shuffle=False))
+    run = record(tmp_path)
+    assert len(values(run, "train/loss")) == 40
+    assert not codes(run)
+
+
+def test_sanity_checks_dry_runs_and_tests_leave_nothing(tmp_path: Path) -> None:
+    said: list[str] = []
+    fit(tmp_path, fast_dev_run=True, callback={"say": said.append})
+    assert not list(tmp_path.rglob("run.json"))
+    assert said == ["tocsin: fast_dev_run leaves no traces; nothing is recorded"]
+    _, trainer, _ = fit(tmp_path, max_epochs=1, num_sanity_val_steps=2)
+    before = sorted(tmp_path.rglob("*"))
+    net = trainer.lightning_module
+    net.test_step = net.validation_step
+    trainer.test(net, loader(64), verbose=False)
+    trainer.validate(net, loader(64), verbose=False)
+    assert sorted(tmp_path.rglob("*")) == before
+    assert len(values(record(tmp_path), "val/loss")) == 1
+    assert len(record(tmp_path).evaluations) == 1
+
+
+def test_a_second_fit_is_a_run_of_its_own(tmp_path: Path) -> None:
+    net, trainer, _ = fit(tmp_path, max_epochs=1)
+    trainer.fit_loop.max_epochs = 2
+    trainer.fit(net, loader())
+    assert record(tmp_path, "tocsin-2").exit == "finished"
+
+
+class Closures(Plain):
+    """LBFGS goes through the same batch several times."""
+
+    def configure_optimizers(self) -> Any:
+        return torch.optim.LBFGS(self.parameters(), self.hparams.lr, max_iter=4)
+
+
+def test_lbfgs_is_one_step_a_batch(tmp_path: Path) -> None:
+    fit(tmp_path, model=Closures(lr=0.1), max_epochs=4)
+    run = record(tmp_path)
+    assert len(values(run, "train/loss")) == values(run, "count/optimizer")[-1] == 40
+    assert not codes(run)
+
+
+def test_a_module_can_be_copied_and_pickled_while_it_trains(tmp_path: Path) -> None:
+    copies: list[LightningModule] = []
+
+    class Copying(Plain):
+        def on_train_batch_end(self, *_: Any) -> None:
+            self._trainer, kept = None, self._trainer
+            copies.append(copy.deepcopy(self))
+            self._trainer = kept
+
+    net, _, _ = fit(tmp_path, model=Copying(), max_epochs=1)
+    assert copies[0].training_step.__self__ is copies[0]
+    assert not isinstance(copies[0].training_step, type(net))
+
+
+def test_the_step_that_is_taken_reaches_no_pickle(tmp_path: Path) -> None:
+    from tocsin.integrations.steps import Tapped
+
+    net = Net()
+    tap = Tapped(net)
+    back = pickle.loads(pickle.dumps(net))  # noqa: S301
+    assert back.training_step.__self__ is back
+    tap.remove()
+    assert "training_step" not in vars(net)
+
+
+def test_the_entry_point_is_for_those_who_ask(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("TOCSIN_AUTO", raising=False)
+    assert lightning_callbacks() == []
+    monkeypatch.setenv("TOCSIN_AUTO", "1")
+    (callback,) = lightning_callbacks()
+    assert isinstance(callback, TocsinCallback)
+    said: list[str] = []
+    fit(tmp_path, max_epochs=1, more=[callback], callback={"say": said.append})
+    assert not (tmp_path / "tocsin-2").exists()
+
+
+def test_what_is_not_supported_is_named(tmp_path: Path) -> None:
+    class Foreign:
+        """No optimizer of torch."""
+
+    said: list[str] = []
+    callback = TocsinCallback(say=said.append)
+    net = Net()
+    trainer = Trainer(default_root_dir=tmp_path, logger=False, accelerator="cpu", enable_checkpointing=False)
+    trainer.strategy._lightning_module = trainer.strategy._model = net
+    trainer.strategy._optimizers = [Foreign()]
+    callback.on_train_start(trainer, net)
+    assert said == ["tocsin: not supported: the optimizer Foreign, which is none of torch.optim; nothing is recorded"]
+    assert not list(tmp_path.rglob("run.json"))
