@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from tocsin.readers.errors import ReadError
@@ -45,6 +46,13 @@ def _read(file: File) -> Iterator[Log]:
             _read_row(log, row, splits)
     _read_best(log, state)
     yield log
+
+
+def named(row: Mapping[str, Any]) -> dict[str, float]:
+    """The numbers of one row of the history by their canonical names, as a live callback hears it."""
+    log = Log("hf-trainer", Path())
+    _read_row(log, dict(row), _splits([dict(row)]))
+    return {name: float(series.value[-1]) for name, series in log.run().series.items()}
 
 
 def _read_plan(log: Log, state: Mapping[str, Any]) -> None:
