@@ -158,8 +158,8 @@ def test_messages():
     )
     assert flown(*FAULTY["clipped while scaled"][0])["OPT007"][0].message == (
         "gradients are clipped to a norm of 1 before the loss scale of 65536 is divided out, so the optimizer gets at "
-        "most 1.53e-05: on the first batch 1.53e-05 of a true gradient of norm 0.345 (4.4e-05 of it), and other amounts "
-        "whenever the scale changes"
+        "most 1.53e-05: on the first batch 1.53e-05 of a true gradient of norm 0.345 (4.4e-05 of it), and other "
+        "amounts whenever the scale changes"
     )
 
 
