@@ -41,6 +41,7 @@ from tocsin.probes.memory import resident_mib
 from tocsin.probes.predictions import OpenEvaluations
 from tocsin.probes.randomness import fingerprint
 from tocsin.probes.transfer import to_host
+from tocsin.probes.wrappers import inner_module, inner_optimizer
 from tocsin.run import Exit, Kind, looks_at_count, looks_at_evaluation
 from tocsin.surroundings import environment, plain_config, run_name
 from tocsin.thinning import thinned
@@ -76,7 +77,8 @@ def watch(
 
     Args:
         model: The module that is trained, before ``torch.compile`` where that is used.
-        optimizer: One, or several (their records are keyed ``opt/0``, ``opt/1``, ...).
+        optimizer: One, or several (their records are keyed ``opt/0``, ``opt/1``, ...). Both may be wrapped by Fabric,
+            Accelerate or ``DistributedDataParallel``.
         run_dir: Folder of the record; default ``runs/<adjective-noun-number>``, after the configuration's ``study``
             where it names one. An unfinished run there gets a new attempt, a finished one is left alone and a
             sibling is made. Under ``torch.distributed`` all ranks must name it alike, and each writes its part;
@@ -111,10 +113,11 @@ def watch(
         return run
     if rank and run_dir is None:  # rank 0 draws a name, and nothing is sent between ranks
         return run
+    model = inner_module(model)
     if model in _watched:
         run.say("tocsin: this model is already being watched; the second watch records nothing")
         return run
-    optimizers = [optimizer] if isinstance(optimizer, Optimizer) else list(optimizer)
+    optimizers = [inner_optimizer(o) for o in ([optimizer] if isinstance(optimizer, Optimizer) else optimizer)]
     run._governor = Governor(budget, every, start_step)
     run._start(model, optimizers, run_dir, plain_config(config), scaler, ema, scheduler, start_step)
     return run

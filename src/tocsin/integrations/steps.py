@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import update_wrapper
-from typing import Any
+from typing import Any, cast
 
 from torch import Tensor, nn
 
@@ -22,7 +22,7 @@ class Tapped:
 
     def __init__(self, module: nn.Module) -> None:
         self._module, self._own = module, vars(module).get("training_step")
-        self._step: Any = module.training_step
+        self._step = cast("Callable[..., Any]", module.training_step)
         self._returned: Any = None
         update_wrapper(self, self._step)  # Lightning reads the signature
         module.training_step = self  # type: ignore[assignment]  # kept among its plain attributes
@@ -79,7 +79,8 @@ def unscaled(loss: Tensor, scaler: Any) -> Tensor:
     """The loss without the factor of the ``GradScaler``; the division waits on no device."""
     if scaler is None or not scaler.is_enabled():
         return loss
-    return loss / scaler.scale(loss.detach().new_ones(()))
+    factor: Tensor = scaler.scale(loss.detach().new_ones(()))
+    return loss / factor
 
 
 def numbers(metrics: Mapping[str, Any], split: str, before: Mapping[str, Any]) -> dict[str, Any]:
