@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -50,7 +51,7 @@ def answer(bench: Bench, batch: Batch, change: Change | None = None) -> Answer |
         bench.model.register_forward_pre_hook(before, with_kwargs=True), bench.model.register_forward_hook(after)
     ):
         try:
-            bench.setup.losses(bench.model, batch)
+            bench.setup.losses(bench.model, copy.deepcopy(batch))
         except _Answered:
             return seen[0]
         except Exception as error:

@@ -79,7 +79,7 @@ class Bench:
             SetupError: It gave something else, or raised.
         """
         try:
-            found = getattr(self.setup, of)(self.model, batch)
+            found = getattr(self.setup, of)(self.model, copy.deepcopy(batch))
         except Exception as error:
             raise SetupError(f"preflight: {of}(model, batch) raised {type(error).__name__}: {error}") from error
         named = dict(found) if isinstance(found, Mapping) else {"total": found}

@@ -16,6 +16,7 @@ from tocsin.engine import RAISED, UnknownRule, all_rules, check_run, ordered, se
 from tocsin.findings import Finding, NotChecked, Report, Rule
 from tocsin.prechecks import planned, rehearsal
 from tocsin.prechecks.bench import Bench
+from tocsin.prechecks.guard import untouched
 from tocsin.prechecks.setup import Setup, SetupError, as_setup
 from tocsin.prechecks.state import copied, kept_random
 from tocsin.run import Run
@@ -63,7 +64,9 @@ def preflight(
     """
     given = as_setup(parts if setup is None else setup)
     with kept_random([given.train, given.val]):
-        return checked(copied(given), select=select, ignore=ignore, options=options)
+        mine = copied(given)
+        with untouched(given):
+            return checked(mine, select=select, ignore=ignore, options=options)
 
 
 def checked(

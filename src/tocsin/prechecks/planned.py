@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
 from tocsin.prechecks.bench import Bench
+from tocsin.prechecks.setup import SetupError
 from tocsin.run import Run, Series
 
 MOST_STEPS = 200_000
@@ -50,10 +52,19 @@ def scheduled(bench: Bench) -> Run | None:
         for k in range(steps):
             rates.append([float(g["lr"]) for o in bench.setup.optimizers for g in o.param_groups])
             if (k + 1) % every == 0:
-                scheduler.step()
+                _advance(scheduler, k + 1)
     step = np.arange(1, steps + 1)
     epoch = np.ceil(step / per_epoch) if per_epoch else None
     series: Mapping[str, Series] = {
         f"lr/{k}": Series.of(f"lr/{k}", column, step=step, epoch=epoch) for k, column in enumerate(np.transpose(rates))
     }
     return Run("preflight", dict(series), config=bench.config, exit="finished")
+
+
+def _advance(scheduler: Any, step: int) -> None:
+    try:
+        scheduler.step()
+    except Exception as error:  # as it will in the training
+        raise SetupError(
+            f"preflight: the scheduler raised {type(error).__name__} after planned step {step}: {error}"
+        ) from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -57,7 +58,8 @@ def _train(bench: Bench, run: Recorder) -> None:
 
 def _endless(batches: Any, run: Recorder) -> Iterator[Batch]:
     while True:
-        yield from batches
+        for batch in batches:
+            yield copy.deepcopy(batch)  # a step may write into it
         run.end_epoch()
 
 
@@ -71,6 +73,8 @@ def _step(bench: Bench, run: Recorder, batch: Batch, *, last: bool) -> None:
     terms, scaler = bench.terms(batch), setup.scaler
     run.losses(**terms)
     total = terms["total"] / setup.accumulate
+    if not total.requires_grad:  # nothing to step on; OPT002 says so
+        return
     (total if scaler is None else scaler.scale(total)).backward()
     if not last:
         return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -114,7 +115,7 @@ def predicted(setup: Setup, batch: Batch) -> dict[str, tuple[Tensor, Tensor]]:
         return {}
     try:
         with torch.no_grad():
-            found = setup.predict(setup.model, batch)
+            found = setup.predict(setup.model, copy.deepcopy(batch))
     except Exception as error:
         raise SetupError(f"preflight: predict(model, batch) raised {type(error).__name__}: {error}") from error
     named = found if isinstance(found, Mapping) else {"main": found}
@@ -170,7 +171,7 @@ def model_inputs(setup: Setup, batch: Batch) -> list[Tensor]:
 
     with _hooked(setup.model, show):
         try:
-            setup.losses(setup.model, batch)
+            setup.losses(setup.model, copy.deepcopy(batch))
         except _Enough:
             pass
         except Exception as error:
