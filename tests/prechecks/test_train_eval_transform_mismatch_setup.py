@@ -61,7 +61,8 @@ def test_an_evaluation_without_the_scaling_rings():
     assert found.severity == "warning"
     assert found.message == (
         "the inputs of the evaluation have mean 4.9 and sd 6.03, of training mean 0.304 and sd 0.375: the sds differ "
-        "by a factor 16.1 (99.9 % interval 15.9 to 16.2); 898 of 898 samples lie far beyond [0, 1], all that training has"
+        "by a factor 16.1 (99.9 % interval 15.9 to 16.2); 898 of 898 samples lie far beyond [0, 1], all that "
+        "training has"
     )
 
 

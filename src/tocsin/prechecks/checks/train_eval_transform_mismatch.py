@@ -33,10 +33,10 @@ def train_eval_transform_mismatch(
     *Moments* of the first 4096 samples of ``train`` and ``val``, as the model gets them: of all entries of the first
     floating or 8-bit input, and of each column of a table or channel, the outermost 1 % moved in. Means m and sds s,
     with standard errors over samples (the entries of one sample are not independent). Rings where the 99.9 % interval,
-    shared by the features, lies beyond: |m - m'| / max(s, s') > `shift`; s / s' > `ratio` either way; or where the lower
-    end of the 95 % Wilson interval of the share of evaluation samples with an entry more than `ranges` training ranges
-    outside the training range exceeds 5 %. A note where fewer than half of the features differ and the whole does not:
-    a split by time or site differs so, too.
+    shared by the features, lies beyond: |m - m'| / max(s, s') > `shift`; s / s' > `ratio` either way; or where the
+    lower end of the 95 % Wilson interval of the share of evaluation samples with an entry more than `ranges` training
+    ranges outside the training range exceeds 5 %. A note where fewer than half of the features differ and the
+    whole does not: a split by time or site differs so, too.
 
     *8-bit wrap*, an error: one split has at most 32 levels, all within 16 of 0 or 255 (or 0 and 1, by 1/255); taken
     back (255 is -1), they have the mean and the sd of the other split, which has more than 256 levels: z-scores cast to
