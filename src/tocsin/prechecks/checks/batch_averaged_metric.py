@@ -8,11 +8,11 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from tocsin import stats
 from tocsin.findings import Evidence, Finding, NotChecked, Remedy, rule
 from tocsin.prechecks.bench import Bench
 from tocsin.prechecks.loss_looks import FEWEST, Floats
 from tocsin.prechecks.metric_probes import Probe, probes_of
+from tocsin.prechecks.over_batches import batch_interval
 
 _FEWEST_DRAWS, _SECONDS = 5, 1.0
 
@@ -60,8 +60,7 @@ def _judged(probe: Probe, difference: float, wrong: float, repeats: int, confide
     gap: Floats = averaged - pooled
     if not (np.isfinite(gap).all() and math.isfinite(span) and span > 0):
         return None
-    half = stats.t_of(confidence, gap.size - 1) * float(gap.std(ddof=1)) / math.sqrt(gap.size)
-    low, high = float(gap.mean()) - half, float(gap.mean()) + half
+    low, high = batch_interval(gap, confidence)
     if abs(float(gap.mean())) < difference * span or low <= 0 <= high:
         return None
     return Finding(

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from tocsin import stats
 from tocsin.findings import Evidence, Finding, NotChecked, Remedy, rule
 from tocsin.prechecks.bench import Bench
+from tocsin.prechecks.over_batches import batch_interval
 from tocsin.prechecks.term_names import is_regulariser
 from tocsin.prechecks.term_pulls import FEWEST, Floats, Pulls, term_pulls
 from tocsin.prechecks.term_sums import term_table
@@ -28,7 +28,7 @@ def dominated_objective(
     ## What it does
     For each of the first batches, with g_k the gradient of term k over the matrices that the most terms reach and w_k
     its weight in the total, the share of term d is s = |w_d| |g_d| / sum_k |w_k| |g_k|. Rings where the `confidence`
-    interval of ln((1 - s) / s) over at least 3 batches (Student, widened for autocorrelation) says s > `share`.
+    interval of ln((1 - s) / s) over at least 3 batches (Student) says s > `share`.
 
     w_k is d total / d l_k where the total is computed from the term itself, else it comes from an exact sum
     total = c + sum_k w_k l_k; where neither tells, all are 1 and the message says so. Terms of weight 0, terms whose
@@ -69,7 +69,7 @@ def _judged(
     confidence: float,
 ) -> Iterator[Finding]:
     left = np.log(sized[:, others].sum(axis=1) / sized[:, d])
-    interval = stats.mean_interval(left, confidence)
+    interval = batch_interval(left, confidence)
     low, high = (float(1 / (1 + np.exp(v))) for v in reversed(interval))
     if not low > share:
         return

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from tocsin import stats
 from tocsin.findings import Evidence, Finding, NotChecked, Remedy, rule
 from tocsin.prechecks.bench import Bench
+from tocsin.prechecks.over_batches import batch_interval
 from tocsin.prechecks.term_names import is_opponent
 from tocsin.prechecks.term_pulls import FEWEST, term_pulls
 from tocsin.prechecks.term_sums import term_table
@@ -24,7 +24,7 @@ def gradient_conflict(
     ## What it does
     For each of the first batches, the cosine of the gradients of two terms over the matrices that the most terms reach,
     each with the sign of its weight in the total where that can be told. A note where the upper end of
-    the `confidence` interval of the mean over at least 3 batches (Student, widened for autocorrelation) is below
+    the `confidence` interval of the mean over at least 3 batches (Student) is below
     `opposed`. Never more than a note: at random weights two tasks often meet in one direction of the trunk, and the
     conflict goes within some steps.
 
@@ -51,7 +51,7 @@ def gradient_conflict(
         a, b = pulls.names[i], pulls.names[j]
         sign = 1.0 if weights is None else float(np.sign(weights.get(a, 0.0) * weights.get(b, 0.0)))
         cosine = sign * pulls.shared[:, i, j] / (norms[:, i] * norms[:, j])
-        low, high = stats.mean_interval(cosine, confidence)
+        low, high = batch_interval(cosine, confidence)
         if high < opposed:
             low, mean = max(low, -1.0), float(cosine.mean())
             yield Finding(

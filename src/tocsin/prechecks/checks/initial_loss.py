@@ -9,11 +9,11 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 import torch
 
-from tocsin import stats
 from tocsin.findings import Evidence, Finding, NotChecked, Remedy, Severity, rule
 from tocsin.prechecks.bench import Bench
 from tocsin.prechecks.constant_loss import Constant, Floats, known_constant, searched_constant
 from tocsin.prechecks.loss_looks import FEWEST, Looks, Match, Rows, counts, is_constant, looks_of, matches
+from tocsin.prechecks.over_batches import batch_interval
 
 _STARTED = re.compile(r"pretrain|checkpoint|ckpt|resume|finetun|fine_tun|init_from|weights_path|load_from")
 _EXACT = 1e-3
@@ -32,7 +32,7 @@ def initial_loss(
     answer on the same batches. Which loss it is, is found by recomputing cross-entropy, binary cross-entropy, MSE and
     MAE from targets and predictions (to 1e-4 in each of at least 3 batches); then C is in closed form. Otherwise C is
     searched under the total itself, with the model's output replaced by one answer for all samples. With the
-    `confidence` interval of the mean over batches (Student, widened for autocorrelation), rings where
+    `confidence` interval of the mean over batches (Student), rings where
 
     - **far above**: the lower end for L is above what standard initialisations give. Classes: 2 ln K and ln K + 2
       nats (logits of variance 2, the most that He's initialisation gives on inputs of unit scale, add 1 nat at most).
@@ -82,7 +82,7 @@ def initial_loss(
             constant = known_constant(match, rows, times)
             if constant is not None:
                 yield from _compared(bench, match.term, first[match.term], constant, odds, below, confidence)
-    if not judged:
+    if not judged and np.isfinite(first["total"]).all():
         with bench.restored():
             found = searched_constant(bench, times)
         if isinstance(found, str):
@@ -144,7 +144,7 @@ def _compared(
 ) -> Iterator[Finding]:
     if not (np.isfinite(first).all() and np.isfinite(constant.cost).all() and constant.cost.mean() > 0):
         return
-    low, high = stats.mean_interval(first, confidence)
+    low, high = batch_interval(first, confidence)
     mean, best = float(first.mean()), float(constant.cost.mean())
     said = f"the first {term} is {mean:.4g} [{low:.4g}, {high:.4g}] over {len(first)} batches, "
     evidence = (
@@ -155,7 +155,7 @@ def _compared(
         said += f", ln K = {math.log(constant.classes):.4g})" if constant.classes else ")"
         said += f"; a standard initialisation stays below {constant.usual:.4g}"
         yield Finding(said, subject=term, evidence=evidence, remedies=(_SCALE,))
-    elif stats.mean_interval(first - constant.cost, confidence)[1] < 0 and mean < below * best:
+    elif batch_interval(first - constant.cost, confidence)[1] < 0 and mean < below * best:
         why = _trained_before(bench)
         severity: Severity = "note" if why or not constant.classes else "warning"
         said += f"below that of the best constant answer ({best:.4g}) before any training: "

@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tocsin import stats
 from tocsin.findings import Evidence, Finding, NotChecked, Remedy, rule
 from tocsin.prechecks.bench import Bench
 from tocsin.prechecks.loss_looks import FEWEST, Floats, looks_of
+from tocsin.prechecks.over_batches import batch_interval
 from tocsin.prechecks.setup import Batch, SetupError
 from tocsin.prechecks.term_sums import is_number
 
@@ -93,7 +93,7 @@ def _judged(
     bench: Bench, name: str, train: Floats, val: Floats, factor: float, scatter: float, confidence: float
 ) -> Finding | None:
     ratio = val / train
-    low, high = (math.exp(v) for v in stats.mean_interval(np.log(ratio), confidence))
+    low, high = (math.exp(v) for v in batch_interval(np.log(ratio), confidence))
     if not (low > factor or high < 1 / factor):
         return None
     said = _named(bench, ratio)
