@@ -17,7 +17,12 @@ from pathlib import Path
 from unittest.mock import patch
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGES = ("README.md", "docs/guides/check-a-run-you-have.md", "docs/guides/check-in-ci.md")
+PAGES = (
+    "README.md",
+    "docs/guides/check-a-run-you-have.md",
+    "docs/guides/check-in-ci.md",
+    "docs/guides/transformers.md",
+)
 BLOCK = re.compile(r"^```console\n\$ tocsin (.*)\n((?:.*\n)*?)```$", re.MULTILINE)
 MORE = "…"
 
