@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+import importlib
 import pickle
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +27,14 @@ pytestmark = [
 
 from lightning.pytorch import LightningModule, Trainer  # noqa: E402
 from lightning.pytorch.callbacks import ModelCheckpoint  # noqa: E402
+from lightning.pytorch.loggers import CSVLogger  # noqa: E402
 from lightning.pytorch.plugins.precision import MixedPrecision  # noqa: E402
 from torch.utils.data import DataLoader, TensorDataset  # noqa: E402
 
 from tocsin.integrations.auto import lightning_callbacks  # noqa: E402
 from tocsin.integrations.lightning import TocsinCallback, run_of  # noqa: E402
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def loader(n: int = 320, seed: int = 1, size: int = 32, *, shuffle: bool = True) -> DataLoader:
@@ -376,14 +381,59 @@ def test_the_step_that_is_taken_reaches_no_pickle(tmp_path: Path) -> None:
     assert "training_step" not in vars(net)
 
 
+def test_a_callback_can_be_sent_to_another_process(tmp_path: Path) -> None:
+    _, _, callback = fit(tmp_path, max_epochs=1)
+    assert callback.run.step == 10
+    there = pickle.loads(pickle.dumps(callback))  # noqa: S301
+    assert there.run.folder is None
+    there.run.evaluate("val", target=[1], prediction=[1])
+
+
+class Text:
+    """A TensorBoard writer."""
+
+    def __init__(self) -> None:
+        self.texts: dict[str, str] = {}
+
+    def add_text(self, tag: str, text: str, **_: Any) -> None:
+        self.texts[tag] = text
+
+    def flush(self) -> None:
+        pass
+
+
+class TensorBoardLogger(CSVLogger):
+    """What the real one looks like from outside."""
+
+    written = Text()
+
+    @property
+    def experiment(self) -> Any:
+        return self.written
+
+    def log_metrics(self, *_: Any, **__: Any) -> None:
+        pass
+
+    log_hyperparams = save = log_metrics
+
+
+def test_findings_go_to_the_users_logger_and_the_record_beside_its_files(tmp_path: Path) -> None:
+    logger = TensorBoardLogger(tmp_path / "logs")
+    fit(tmp_path, model=Poisoned(), logger=logger)
+    assert set(logger.written.texts) == {"tocsin/AMP003", "tocsin/verdict"}
+    assert record(tmp_path / "logs" / "lightning_logs" / "version_0").exit == "finished"
+
+
 def test_the_entry_point_is_for_those_who_ask(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("TOCSIN_AUTO", raising=False)
     assert lightning_callbacks() == []
     monkeypatch.setenv("TOCSIN_AUTO", "1")
-    (callback,) = lightning_callbacks()
+    declared = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["entry-points"]
+    home, _, name = declared["lightning.pytorch.callbacks_factory"]["tocsin"].partition(":")
+    (callback,) = getattr(importlib.import_module(home), name)()
     assert isinstance(callback, TocsinCallback)
-    said: list[str] = []
-    fit(tmp_path, max_epochs=1, more=[callback], callback={"say": said.append})
+    fit(tmp_path, max_epochs=1)  # where this version is installed, Lightning adds its own one
+    assert callback.state_key != TocsinCallback().state_key, "both may be there"
     assert not (tmp_path / "tocsin-2").exists()
 
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from torch import nn
-
 from tocsin.integrations.forwarding import MLflow, Sink, TensorBoard, WandB
 from tocsin.integrations.unsupported import unsupported
 
@@ -25,10 +23,9 @@ def scaler_of(trainer: Any) -> Any:
     return getattr(trainer.precision_plugin, "scaler", None)
 
 
-def compiled(module: nn.Module) -> bool:
-    """Whether hooks on its parts would cost graphs."""
-    parts = any(type(m).__name__ == "OptimizedModule" for m in module.modules())
-    return parts or getattr(module, "_compiler_ctx", None) is not None
+def steps_done(trainer: Any) -> int:
+    """Batches that the checkpoint was trained on, where one is resumed that knows nothing of us."""
+    return int(trainer.fit_loop.total_batch_idx) + 1 if trainer.ckpt_path else 0
 
 
 def sinks_of(trainer: Any) -> list[Sink]:
