@@ -176,7 +176,9 @@ def test_functions_that_use_the_callers_model_are_told_so():
 
 
 def test_the_same_call_gives_the_same_report():
-    first, second = (tocsin.preflight(**Caller().parts, select=FAST, options={"OPT019": {"steps": 5}}) for _ in range(2))
+    first, second = (
+        tocsin.preflight(**Caller().parts, select=FAST, options={"OPT019": {"steps": 5}}) for _ in range(2)
+    )
     assert first.findings == second.findings
     assert first.clean == second.clean
 
