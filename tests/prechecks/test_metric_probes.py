@@ -168,3 +168,18 @@ def test_the_message_names_both_numbers():
         "f1 is no mean over samples: with 30% of the answers wrong, the mean over 6 batches of 32 is "
         f"{evidence.value:.4g}, all 192 samples together give {evidence.limit:.4g} (difference "
     )
+
+
+@pytest.mark.parametrize("axis", [-1, 1])
+def test_classes_by_position_are_probed(axis):
+    def predict(_, batch):
+        made = torch.randn(32, 5, 3)
+        return batch[1], made if axis == -1 else made.movedim(-1, 1)
+
+    given = classes(
+        {"accuracy": lambda t, p: (p.argmax(axis) == t).float().mean(), "f1": nothing},
+        predict=predict,
+        made=lambda x, y: (x, torch.randint(0, 3, (len(y), 5))),
+    )
+    found, unable = look(metric_disconnected, given)
+    assert ([f.subject for f in found], unable) == (["f1"], [])

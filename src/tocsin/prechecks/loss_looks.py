@@ -94,7 +94,7 @@ def _looks(bench: Bench) -> Looks | str:
 def rows_of(pairs: list[tuple[Tensor, Tensor]]) -> Rows | None:
     """Targets and predictions as rows; None where they fit no kind, are not finite, or are ids."""
     try:
-        kind = _kind(*pairs[0])
+        kind = kind_by_position(*pairs[0])
         flat = [flattened(t.detach().cpu(), p.detach().cpu().double(), kind) for t, p in pairs]
     except UnreadableError:
         return None
@@ -111,7 +111,7 @@ def rows_of(pairs: list[tuple[Tensor, Tensor]]) -> Rows | None:
     return Rows(kind, _form(kind, torch.cat(prediction)), [t for t, _ in flat], prediction, samples)
 
 
-def _kind(target: Tensor, prediction: Tensor) -> Kind:
+def kind_by_position(target: Tensor, prediction: Tensor) -> Kind:
     """As ``kind_of``, and classes by position: [N, T] integers with [N, T, K] or [N, K, T]."""
     several = prediction.is_floating_point() and not target.is_floating_point()
     if several and target.dim() > 1 and prediction.dim() == target.dim() + 1:

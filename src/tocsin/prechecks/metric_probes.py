@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 
 from tocsin.prechecks.bench import Bench
-from tocsin.prechecks.loss_looks import Floats, Rows, rows_of
-from tocsin.probes.kinds import UnreadableError, kind_of
+from tocsin.prechecks.loss_looks import Floats, Rows, kind_by_position, rows_of
+from tocsin.probes.kinds import UnreadableError
 from tocsin.run import Kind
 
 SURE = 10.0  # logit of an answer that is certain
@@ -94,7 +94,7 @@ def _probe(name: str, metric: Any, task: str, pairs: list[tuple[Tensor, Tensor]]
         return None
     try:
         target, real = torch.cat([t for t, _ in pairs])[:MOST], torch.cat([p for _, p in pairs])[:MOST]
-        kind = kind_of(target, real)
+        kind = kind_by_position(target, real)
     except (RuntimeError, UnreadableError):
         return None
     sizes = tuple(len(t) for t, _ in pairs)
@@ -103,17 +103,19 @@ def _probe(name: str, metric: Any, task: str, pairs: list[tuple[Tensor, Tensor]]
         return _number(metric, t, p)
 
     rows = rows_of(pairs)
-    for given, answer in _answers(kind, real, rows):
+    for given, answer in _answers(kind, target, real, rows):
         if _takes(metric, target, answer(target)):
             return Probe(name, task, target, real if given else None, answer, sizes, score)
     return None
 
 
-def _answers(kind: Kind, real: Tensor, rows: Rows | None) -> Iterator[tuple[bool, Answer]]:
+def _answers(kind: Kind, target: Tensor, real: Tensor, rows: Rows | None) -> Iterator[tuple[bool, Answer]]:
     """Ways to say a target, the form of ``predict`` first (True), then ids, then logits."""
     sure = rows is not None and rows.form == "probabilities"
     if kind == "classes":
-        yield True, lambda t: _one_hot(t, real.shape[1], real.dtype, sure)
+        last = real.shape[:-1] == target.shape
+        size = real.shape[-1 if last else 1]
+        yield True, lambda t: _placed(_one_hot(t, size, real.dtype, sure), last)
         yield False, lambda t: t.clone()
     elif kind in ("binary", "multilabel") and real.is_floating_point():
         yield (
@@ -130,6 +132,11 @@ def _answers(kind: Kind, real: Tensor, rows: Rows | None) -> Iterator[tuple[bool
 def _one_hot(t: Tensor, classes: int, dtype: torch.dtype, sure: bool) -> Tensor:
     hot = torch.nn.functional.one_hot(t.long().clamp_min(0), max(classes, 2)).to(dtype)
     return hot if sure else SURE * hot
+
+
+def _placed(hot: Tensor, last: bool) -> Tensor:
+    """Classes last, or second as in images."""
+    return hot if last else hot.movedim(-1, 1)
 
 
 def _takes(metric: Any, target: Tensor, prediction: Tensor) -> bool:

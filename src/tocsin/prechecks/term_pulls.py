@@ -107,6 +107,8 @@ def _gradients(bench: Bench, batch: Batch, held: Sequence[torch.nn.Parameter]) -
     given = bench.values(batch)
     terms = {name: term for name, term in given.items() if isinstance(term, Tensor) and term.numel() == 1}
     total = terms.pop("total")
+    if not terms:
+        return "needs named terms beside the total"
     if not total.requires_grad:
         return "the total has no gradient"
     if any(hides(term) for term in (total, *terms.values())):

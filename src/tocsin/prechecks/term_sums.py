@@ -21,7 +21,7 @@ Floats = NDArray[np.float64]
 SETS = 4  # sets of weights: as initialised, and shuffled
 SECONDS = 1.0
 ROUNDING = 1e-5  # of a sum's size: some hundred float32 roundings
-_SPARE = 3  # rows more than unknowns: a sum of made-up terms does not fit them
+_SPARE = 3  # rows more than unknowns
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,11 @@ class Table:
     terms: Floats
     batches: int
     moved: NDArray[np.bool_]
+
+    @property
+    def enough(self) -> bool:
+        """Whether there are rows to spare: a sum of made-up terms does not fit them."""
+        return self.total.size >= len(self.names) + 1 + _SPARE
 
     def share(self, name: str, weight: float) -> float:
         """Spread of a weighted term over that of the total, on the initial weights."""
@@ -73,12 +78,14 @@ def _table(bench: Bench) -> Table | None:
     rows: list[dict[str, float]] = []
     started = time.perf_counter()
     for k in range(SETS):
-        if k and time.perf_counter() - started > SECONDS * k / SETS:
+        if k > 1 and time.perf_counter() - started > SECONDS * k / SETS:
             break
         with bench.restored(), _shuffled(bench, k):
             rows += [_numbers(bench, batch, seed) for seed, batch in enumerate(bench.train)]
+        if len(rows[0]) < 2:
+            return None
     names = tuple(name for name in rows[0] if name != "total")
-    if not names or any(set(row) != set(rows[0]) for row in rows):
+    if any(set(row) != set(rows[0]) for row in rows):
         return None
     terms = np.array([[row[name] for name in names] for row in rows])
     total = np.array([row["total"] for row in rows])

@@ -45,11 +45,12 @@ def term_without_gradient(bench: Bench, *, share: float = 0.01) -> Iterator[Find
     ## Known limits
     Silent on terms that are not named. Not checked where two and more terms are cut and one of them is a copy.
     """
-    table, pulls = term_table(bench), term_pulls(bench)
-    if isinstance(pulls, str):
-        yield NotChecked(pulls)
+    table = term_table(bench)
+    pulls = term_pulls(bench) if table is not None else ""
+    if table is not None and (isinstance(pulls, str) or not table.enough):
+        yield NotChecked(pulls if isinstance(pulls, str) else "needs more batches than the loss has terms")
         return
-    if table is None:
+    if table is None or isinstance(pulls, str):
         yield NotChecked("needs named terms beside the total, finite and the same in every batch")
         return
     suspects = [name for name in table.names if name in pulls.cut or pulls.largest.get(name) == 0.0]
