@@ -102,3 +102,13 @@ def test_the_error_of_kappa_is_that_of_shuffled_predictions():
     rng = np.random.default_rng(0)
     null = np.std([cohen_kappa_score(true, rng.permutation(said)) for _ in range(100)])
     assert (found.high - found.value) / 1.96 == pytest.approx(null, rel=0.2)
+
+
+def test_an_output_whose_target_never_varies_says_nothing_either_way():
+    blank = Moments.of(T * 0, 0.1 * E)
+    made = [
+        Evaluation("val", "pixels", k, "regression", 300, moments=(Moments.of(T, p), blank), baseline=name)
+        for k in (1, 2, 3)
+        for name, p in (("", 0.05 * E), ("b0", 0.1 * F))
+    ]
+    assert findings(Run.of("r", evaluations=tuple(made)))
