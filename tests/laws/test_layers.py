@@ -61,8 +61,8 @@ ROOMS: dict[str, set[str]] = {
     "recorder": {"engine", "ledger"},
     "integrations": {"recorder", "readers"},  # names as a reader of the framework's own log gives them
 }
-ROOMS["__init__"] = {"api", "recorder", "_version"}
-ABOVE = set(ROOMS) | {"_version"}
+ABOVE = {*ROOMS, "_version"}
+ROOMS["__init__"] = {"api", "recorder", "prechecks", "_version"}
 for room in ("prechecks", "comparison", "trials", "search"):
     ROOMS[room] = ABOVE
 ROOMS["ui"] = ROOMS["cli"] = {*ABOVE, "prechecks", "comparison", "trials", "search", "reports", "ui", "studies"}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from rich.console import Console, Group, RenderableType
 from rich.padding import Padding
@@ -26,6 +26,7 @@ MOST_RUNS = 25
 MOST_UNREAD = 20
 MOST_SCORES = 12
 MOST_UNWATCHED = 2
+MOST_COSTS = 6
 _WATCH = re.compile(r"^needs [^;]*tocsin\.watch")
 
 
@@ -146,7 +147,15 @@ def _rest(report: Report) -> Table:
     unread = [Text(plain(sentence)) for sentence in report.unread[:MOST_UNREAD]]
     unread += [Text(f"... and {len(report.unread) - MOST_UNREAD} more")] if len(report.unread) > MOST_UNREAD else []
     _rows(grid, f"unread ({len(report.unread)})", unread)
+    _rows(grid, "cost", [Text(_cost(report.costs))] if report.costs else [])
     return grid
+
+
+def _cost(costs: Sequence[tuple[str, float]]) -> str:
+    """What a preflight took, the dearest parts first."""
+    dearest = sorted(costs, key=lambda part: -part[1])[:MOST_COSTS]
+    parts = ", ".join(f"{plain(what)} {seconds:.2g}" for what, seconds in dearest)
+    return f"{sum(seconds for _, seconds in costs):.2g} s: {parts}" + (", ..." if len(costs) > MOST_COSTS else "")
 
 
 def _scores(report: Report) -> Iterable[Text]:
