@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import importlib
 import pickle
+import re
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -450,3 +451,15 @@ def test_what_is_not_supported_is_named(tmp_path: Path) -> None:
     callback.on_train_start(trainer, net)
     assert said == ["tocsin: not supported: the optimizer Foreign, which is none of torch.optim; nothing is recorded"]
     assert not list(tmp_path.rglob("run.json"))
+
+
+def test_the_guide_runs_and_shows_what_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = (ROOT / "docs" / "guides" / "lightning.md").read_text(encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    code = "\n".join(re.findall(r"^```python\n(.*?)^```", page, re.DOTALL | re.MULTILINE))
+    quietly = "enable_progress_bar=False, enable_model_summary=False, enable_checkpointing=False, logger=False"
+    exec(compile(code.replace("logger=False", quietly), "lightning.md", "exec"), {})  # noqa: S102
+    (finding,) = tocsin.check("tocsin").roots
+    assert finding.code == "OPT008"
+    assert finding.message in " ".join(page.split())
+    assert len(record(tmp_path).evaluations) == 12
