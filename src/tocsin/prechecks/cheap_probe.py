@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from tocsin import stats
-from tocsin.prechecks.probe_tables import Floats
+from tocsin.prechecks.probe_tables import Floats, finite, standardised
 from tocsin.prechecks.probe_targets import Target
 
 FOLDS = 5
@@ -152,3 +152,19 @@ class Ridge:
         """Of new samples, at each penalty."""
         turned = (x - self.x_mean) @ self.axes
         return [turned @ one + self.y_mean for one in self.coefficients]
+
+
+def recovered(raw: Floats, table: Floats, least: float = 0.95) -> bool:
+    """Whether a linear map gives up to 64 columns of ``raw``, and its rows' means, back from ``table``.
+
+    Judged on the last fifth of the rows, by the least R^2; False where the table is too wide for its rows to tell.
+    """
+    raw, x, every = finite(raw), standardised(finite(table)), max(1, raw.shape[1] // 64)
+    y = standardised(np.concatenate([raw[:, ::every], raw.mean(axis=1, keepdims=True)], axis=1))
+    cut = len(x) * 4 // 5
+    if x.shape[1] > 0.7 * cut:
+        return False
+    design = np.concatenate([x, np.ones((len(x), 1))], axis=1)
+    image = design[cut:] @ np.linalg.lstsq(design[:cut], y[:cut], rcond=1e-6)[0]
+    left = ((y[cut:] - image) ** 2).sum(axis=0) / np.maximum(((y[cut:] - y[cut:].mean(axis=0)) ** 2).sum(axis=0), 1e-12)
+    return bool((left <= 1 - least).all())

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import warnings
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from torch.optim.lr_scheduler import ReduceLROnPlateau
 
+from tocsin import schedules
 from tocsin.prechecks.bench import Bench
 from tocsin.prechecks.setup import SetupError
-from tocsin.run import Run, Series
+from tocsin.run import Floats, Run, Series
 
 MOST_STEPS = 200_000
 RULES = ("CFG002", "OPT008")
@@ -35,30 +38,51 @@ def steps_per_epoch(bench: Bench) -> int | None:
     return math.ceil(batches / bench.setup.accumulate)
 
 
+def planned_rates(bench: Bench) -> Floats | None:
+    """Learning rate of each parameter group at each planned step, [steps, groups].
+
+    The same throughout without a scheduler. None without a plan, beyond ``MOST_STEPS``, and where it hangs on scores.
+    """
+    steps, scheduler = planned_steps(bench), bench.setup.scheduler
+    every = 1 if bench.setup.scheduler_every == "step" else steps_per_epoch(bench)
+    if not steps or steps > MOST_STEPS or not every:
+        return None
+    if isinstance(scheduler, ReduceLROnPlateau):  # hangs on what is measured
+        return None
+    rates: list[list[float]] = []
+    optimizers, scheduler = copy.deepcopy((bench.setup.optimizers, scheduler))
+    with warnings.catch_warnings(action="ignore"):  # that no optimizer step was made
+        for k in range(steps):
+            rates.append([float(g["lr"]) for o in optimizers for g in o.param_groups])
+            if scheduler is not None and (k + 1) % every == 0:
+                _advance(scheduler, k + 1)
+    return np.asarray(rates)
+
+
 def scheduled(bench: Bench) -> Run | None:
     """A run that holds nothing but the configuration and the learning rate of each planned step, ``lr/<group>``.
 
     None without a scheduler, without a plan, and beyond ``MOST_STEPS``.
     """
-    steps, scheduler = planned_steps(bench), bench.setup.scheduler
-    if scheduler is None or not steps or steps > MOST_STEPS:
+    rates = planned_rates(bench) if bench.setup.scheduler is not None else None
+    if rates is None:
         return None
-    per_epoch = steps_per_epoch(bench)
-    every = 1 if bench.setup.scheduler_every == "step" else per_epoch
-    if every is None:
-        return None
-    rates: list[list[float]] = []
-    with bench.restored(), warnings.catch_warnings(action="ignore"):  # that no optimizer step was made
-        for k in range(steps):
-            rates.append([float(g["lr"]) for o in bench.setup.optimizers for g in o.param_groups])
-            if (k + 1) % every == 0:
-                _advance(scheduler, k + 1)
-    step = np.arange(1, steps + 1)
+    per_epoch, step = steps_per_epoch(bench), np.arange(1, len(rates) + 1)
     epoch = np.ceil(step / per_epoch) if per_epoch else None
-    series: Mapping[str, Series] = {
-        f"lr/{k}": Series.of(f"lr/{k}", column, step=step, epoch=epoch) for k, column in enumerate(np.transpose(rates))
-    }
-    return Run("preflight", dict(series), config=bench.config, exit="finished")
+    series = {f"lr/{k}": Series.of(f"lr/{k}", column, step=step, epoch=epoch) for k, column in enumerate(rates.T)}
+    return Run("preflight", series, config=_with_rate(bench, rates), exit="finished")
+
+
+def _with_rate(bench: Bench, rates: Floats) -> Mapping[str, Any]:
+    """The configuration, with the rate that the scheduler is on its way to at the end where it names none.
+
+    Without a scheduler's own word (``max_lr``) that is what the optimizer was given before the scheduler changed it.
+    """
+    asked = [g.get("max_lr", g.get("initial_lr", 0.0)) for o in bench.setup.optimizers for g in o.param_groups]
+    rising = rates[0].max() < rates[-1].max() == rates.max()
+    if not rising or schedules.nominal_rate(Run("preflight", config=bench.config)) is not None:
+        return bench.config
+    return {**bench.config, "lr": max(map(float, asked))}
 
 
 def _advance(scheduler: Any, step: int) -> None:

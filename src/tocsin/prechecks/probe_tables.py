@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -44,23 +46,36 @@ def _part(tensor: Tensor, rows: NDArray[np.intp]) -> NDArray[np.float64]:
     return part
 
 
-def features(table: Floats) -> Floats:
-    """What a ridge regression is to see of a table, [n, at most about 330], by columns of unit variance.
+def features(table: Floats, *, plain: bool = False) -> Floats:
+    """What a ridge regression is to see of a table, [n, at most about 350], by columns of unit variance.
 
-    The standardised columns (64 principal components of more than 256); their normal scores and few-valued columns by
-    value where there are few; each row's mean, spread, least and largest; 64 random Fourier features of all that, for
-    what is not linear. Nothing of it looks at targets. Values that are not finite count as the column's median.
+    The standardised columns (64 principal components of more than 256) and each row's mean and spread. Unless
+    ``plain``, what is not linear too: normal scores and few-valued columns by value where there are few, each row's
+    least, largest and size, squares of the 16 leading components, and 64 random Fourier features. Nothing of it looks
+    at targets. Values that are not finite count as the column's median.
     """
-    x = standardised(_finite(table))
-    parts = [_reduced(x) if x.shape[1] > _WIDE else x]
-    if table.shape[1] <= _NARROW:
-        parts.append(normal_scores(x))
-    if table.shape[1] <= _LEVELS:
-        parts.append(_by_value(x))
+    whole = finite(table)
+    x = standardised(whole)
+    parts = [_components(x) if x.shape[1] > _WIDE else x]
     if table.shape[1] >= 8:
-        parts.append(normal_scores(_of_rows(_finite(table))))
-    linear = np.concatenate(parts, axis=1)
-    return standardised(np.concatenate([linear, _fourier(parts[0])], axis=1))
+        parts.append(normal_scores(np.stack([whole.mean(axis=1), whole.std(axis=1)], axis=1)))
+    if not plain and x.shape[1]:
+        parts += _curved(whole, x, parts[0])
+    return standardised(np.concatenate(parts, axis=1))
+
+
+def _curved(whole: Floats, x: Floats, reduced: Floats) -> list[Floats]:
+    """What a linear fit to the columns cannot see."""
+    parts = [_fourier(reduced)]
+    if whole.shape[1] <= _NARROW:
+        parts.append(normal_scores(x))
+    if whole.shape[1] <= _LEVELS:
+        parts.append(_by_value(x))
+    if whole.shape[1] >= 8:
+        centred = whole - whole.mean(axis=0)
+        sizes = np.stack([whole.min(axis=1), whole.max(axis=1), (centred**2).sum(axis=1)], axis=1)
+        parts += [normal_scores(sizes), normal_scores(_components(centred, 16) ** 2)]
+    return parts
 
 
 def standardised(x: Floats) -> Floats:
@@ -83,7 +98,8 @@ def normal_scores(x: Floats) -> Floats:
     return scores
 
 
-def _finite(x: Floats) -> Floats:
+def finite(x: Floats) -> Floats:
+    """With the column's median for what is not finite."""
     good = np.isfinite(x)
     if good.all():
         return x
@@ -101,22 +117,18 @@ def _by_value(x: Floats) -> Floats:
     return np.concatenate(parts, axis=1)
 
 
-def _of_rows(x: Floats) -> Floats:
-    return np.stack([x.mean(axis=1), x.std(axis=1), x.min(axis=1), x.max(axis=1)], axis=1)
-
-
-def _reduced(x: Floats) -> Floats:
+def _components(x: Floats, most: int = _COMPONENTS) -> Floats:
     """Leading principal components, by a sketch where the table is very wide (Halko et al. 2011)."""
     random = np.random.default_rng(0)
-    small = x.astype(np.float32)
+    small = (x / max(float(np.abs(x).max(initial=0.0)), 1e-300)).astype(np.float32)
     if small.shape[1] > _SKETCH:
         order, signs = random.permutation(small.shape[1]), random.choice([-1, 1], small.shape[1])
         starts = np.linspace(0, order.size, _SKETCH, False).astype(int)
         small = np.add.reduceat(small[:, order] * signs.astype(np.float32), starts, axis=1)
-    start = small @ random.standard_normal((small.shape[1], _COMPONENTS + 16), np.float32)
+    start = small @ random.standard_normal((small.shape[1], most + 16), np.float32)
     basis = np.linalg.qr(small @ (small.T @ start))[0]
     u, size, _ = np.linalg.svd(basis.T @ small, full_matrices=False)
-    found: Floats = ((basis @ u)[:, :_COMPONENTS] * size[:_COMPONENTS]).astype(np.float64)
+    found: Floats = ((basis @ u)[:, :most] * size[:most]).astype(np.float64)
     return found
 
 
@@ -131,3 +143,19 @@ def _fourier(x: Floats) -> Floats:
         scaled @ (random.standard_normal((columns, _FOURIER)) * width) + random.uniform(0, 2 * np.pi, _FOURIER)
     )
     return found
+
+
+def thinned(table: Floats, rows: NDArray[np.intp]) -> Floats:
+    """These rows of a table, with columns left out evenly where there are more than 8192."""
+    return table[rows, :: max(1, -(-table.shape[1] // _MOST_COLUMNS))]
+
+
+def views(table: Floats) -> Iterator[Floats]:
+    """A table undone as if it were in natural logarithms or decibels, and its signed logarithm.
+
+    A linear fit may read one and not the other; none of them adds information.
+    """
+    centred = finite(table) - np.median(finite(table))
+    for rate in (1.0, np.log(10) / 10):
+        yield np.exp((rate * centred).clip(-20, 20))
+    yield np.sign(centred) * np.log1p(np.abs(centred) / max(float(np.median(np.abs(centred))), 1e-300))
