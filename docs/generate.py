@@ -12,6 +12,7 @@ from pathlib import Path
 from tocsin import names
 from tocsin.engine import all_rules
 from tocsin.findings import Rule
+from tocsin.prechecks.flight import all_checks
 
 ROOT = Path(__file__).resolve().parent.parent
 SUBJECTS = {
@@ -45,8 +46,13 @@ def main(arguments: list[str], root: Path = ROOT) -> int:
 
 
 def pages(rules: Mapping[str, Rule], readme: str) -> dict[str, str]:
-    """Every generated text by its path."""
-    made = {f"docs/rules/{rule.code}.md": rule_page(rule, rules) for rule in rules.values()}
+    """Every generated text by its path; a code that only preflight checks stands among the rules."""
+    checks = {code: [c for c in all_checks() if c.code == code] for code in (c.code for c in all_checks())}
+    rules = dict(sorted({**{code: found[0] for code, found in checks.items()}, **rules}.items()))
+    made = {
+        f"docs/rules/{code}.md": rule_page(rule, rules) + before_the_run(rule, checks.get(code, []))
+        for code, rule in rules.items()
+    }
     made["docs/rules/index.md"] = rule_index(rules)
     made["docs/series.md"] = series_page()
     made["README.md"] = with_table(readme, rule_table(rules, "docs/rules/"))
@@ -55,6 +61,8 @@ def pages(rules: Mapping[str, Rule], readme: str) -> dict[str, str]:
 
 def rule_page(rule: Rule, rules: Mapping[str, Rule]) -> str:
     """One rule: its facts, then its docstring."""
+    if rule.scope == "setup":
+        return _check_page(rule)
     facts = [
         f"Default severity: **{rule.severity}**",
         "looks: at the end of the run" if rule.when == "end" else "looks: while the run grows and at its end",
@@ -71,6 +79,25 @@ def rule_page(rule: Rule, rules: Mapping[str, Rule]) -> str:
         + (f"\n## Explains\n\n{explained}\n" if explained else "")
         + (f"\n## May be a symptom of\n\n{causes}\n" if causes else "")
     )
+
+
+def _check_page(check: Rule) -> str:
+    """A check that only preflight makes."""
+    needs = ", ".join(f"`{need}`" for need in check.needs)
+    return (
+        NOTICE.format(source=f"the docstring of the check {check.name}")
+        + f"# {check.code} {check.name}\n\nDefault severity: **{check.severity}** · looks: before the run, by "
+        f"`tocsin preflight` · since {check.since}.\n\n{check.doc.strip()}\n\n## Needs\n\n"
+        + (f"- {needs} of the `tocsin.Setup`\n" if needs else "- nothing more than any `tocsin.Setup` has\n")
+        + (f"\n## Explains\n\n{', '.join(check.explains)}\n" if check.explains else "")
+    )
+
+
+def before_the_run(rule: Rule, checks: list[Rule]) -> str:
+    """What preflight looks at under the code of a rule, besides the page itself."""
+    others = [check for check in checks if check is not rule]
+    parts = [f"\n{check.doc.strip().replace('## ', '### ')}\n" for check in others]
+    return "\n## Before the run\n\n`tocsin preflight` looks, too:\n" + "\n".join(parts) if parts else ""
 
 
 def rule_index(rules: Mapping[str, Rule]) -> str:

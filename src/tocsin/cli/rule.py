@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from typing import Annotated
 
 import typer
@@ -20,7 +21,7 @@ def rule(
 
     What it does, why it matters, an example, the fix, its limits and its sources.
     """
-    found = engine.find_rule(word)
+    found = _found(word)
     if as_json:
         say_json("tocsin.rule/1", {**described(found), "page": found.doc})
         return
@@ -32,7 +33,27 @@ def rule(
     say(paint([page], width=min(width(), 100), color=colored()))
 
 
+def _found(word: str) -> Rule:
+    """A rule, else a check of preflight, which needs torch to be looked for."""
+    try:
+        return engine.find_rule(word)
+    except engine.UnknownRule:
+        if find_spec("torch") is None:
+            raise
+    from tocsin.prechecks.flight import all_checks
+
+    for check in all_checks():
+        if word.upper() == check.code or word.lower() == check.name:
+            return check
+    return engine.find_rule(word)
+
+
 def _page(found: Rule) -> str:
+    if found.scope == "setup":
+        needs = ", ".join(found.needs)
+        facts = [f"severity: {found.severity}", "judged: before the run, by `tocsin preflight`"]
+        facts += [f"needs: {needs} of the Setup"] if needs else []
+        return "\n".join([f"# {found.code} {found.name}", "", *(f"- {fact}" for fact in facts), "", found.doc])
     facts = [
         f"severity: {found.severity}",
         "judged: at the end of the run" if found.when == "end" else "judged: while the run goes on and afterwards",

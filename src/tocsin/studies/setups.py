@@ -14,14 +14,16 @@ import tocsin
 from tocsin.studies.study import Experiment, Study, Training
 
 
-class Epoch:
-    """The first epoch's batches, as often as they are asked for."""
+class Epochs:
+    """The batches of one epoch after the other, a new one each time that they are asked for."""
 
     def __init__(self, experiment: Experiment) -> None:
         self.experiment = experiment
+        self.epoch = 0
 
     def __iter__(self) -> Iterator[Any]:
-        return iter(self.experiment.batches(1))
+        self.epoch += 1
+        return iter(self.experiment.batches(self.epoch))
 
     def __len__(self) -> int:
         return self.experiment.steps_per_epoch
@@ -68,7 +70,7 @@ def setup_of(
         model=experiment.model,
         optimizer=optimizer,
         losses=losses,
-        train=Epoch(experiment),
+        train=Epochs(experiment),
         step=step,
         scaler=scaler,
         scheduler=OneCycleLR(optimizer, settings.peak_lr, total_steps=steps, pct_start=settings.warmup_frac),
