@@ -129,3 +129,16 @@ def test_every_link_to_a_file_leads_to_one(page):
     links = re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8"))
     missing = [link for link in links if "://" not in link and not (page.parent / link).exists()]
     assert not missing
+
+
+def test_the_setup_of_the_preflight_guide_rings_as_it_says(tmp_path, monkeypatch):
+    import torch
+
+    monkeypatch.chdir(tmp_path)
+    torch.manual_seed(0)
+    space = {}
+    exec(compile(code("docs/guides/preflight.md"), "preflight.md", "exec"), space)  # noqa: S102
+    (found,) = tocsin.preflight(space["setup"](), select=["no-gradient-path"]).findings
+    told = f"error {found.code} {found.name}: {found.message}"
+    shown = " ".join(line[2:] for line in page_text("docs/guides/preflight.md").splitlines() if line.startswith("> "))
+    assert shown == told
