@@ -30,6 +30,7 @@ from lightning.pytorch import LightningModule, Trainer  # noqa: E402
 from lightning.pytorch.callbacks import ModelCheckpoint  # noqa: E402
 from lightning.pytorch.loggers import CSVLogger  # noqa: E402
 from lightning.pytorch.plugins.precision import MixedPrecision  # noqa: E402
+from torch._dynamo.testing import CompileCounter  # noqa: E402
 from torch.utils.data import DataLoader, TensorDataset  # noqa: E402
 
 from tocsin.integrations.auto import lightning_callbacks  # noqa: E402
@@ -249,6 +250,28 @@ def test_manual_optimisation_with_two_optimizers(tmp_path: Path) -> None:
     assert "train/loss" not in run.series, "the losses of several optimizers have no sum"
     assert values(run, "count/optimizer")[-1] == 160
     assert values(run, "loss/path/backward1") == [1.0] * 80
+    assert not codes(run)
+
+
+def test_manual_losses_are_unscaled(tmp_path: Path) -> None:
+    precision = MixedPrecision("16-mixed", "cpu", torch.amp.GradScaler("cpu", init_scale=2.0**10))
+    fit(tmp_path, model=Duel(), plugins=[precision], max_epochs=1, val=False)
+    run = record(tmp_path)
+    assert 0 < max(values(run, "train/loss/backward0")) < 10
+    assert 0 < max(values(run, "train/loss/backward1")) < 10
+
+
+def test_a_compiled_module_is_followed_and_gets_no_graph_more(tmp_path: Path) -> None:
+    graphs = []
+    for watched in (True, False):
+        torch._dynamo.reset()
+        counter = CompileCounter()
+        net = torch.compile(Plain(), backend=counter)
+        fit(tmp_path, model=net, watched=watched, max_epochs=2, val=False)
+        graphs.append(counter.frame_count)
+    assert graphs[0] == graphs[1]
+    run = record(tmp_path)
+    assert len(values(run, "train/loss")) == values(run, "count/optimizer")[-1] == 20
     assert not codes(run)
 
 
