@@ -6,7 +6,8 @@ Log tools are given each run's curves (losses, score, learning rate, gradient no
 run inside the same training again; one-batch tools are given model, first batch and optimizer before it. A finding of
 warning or above counts as detection; the cause counts as named where any such finding's text matches words agreed on
 beforehand (``causes.py``), for tocsin where its leading finding has an expected code. TrainCheck needs most of a
-minute for 12 steps: one task only. Overhead is CPU time of a step over that of a bare one (``overhead.py``).
+minute for 12 steps: one task and twenty variants only. Overhead is CPU time of a step over that of a bare one
+(``overhead.py``).
 """
 
 from __future__ import annotations

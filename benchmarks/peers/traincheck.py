@@ -22,6 +22,12 @@ from peers.environments import HERE, Peer
 
 REFERENCES = (("digits-mlp", "plain", 0), ("digits-mlp", "plain", 1))
 TASK = "digits-mlp"
+VARIANTS = (  # a cell takes more than a minute: what shows in a dozen steps, and as many healthy ones as it may confuse
+    "left-out-of-optimizer", "frozen-layer", "detached-branch", "missing-zero-grad", "step-gate", "lr-zero", "lr-x100",
+    "dead-relu", "double-softmax", "loss-outside-loop", "clip-tiny", "class-attractor",
+    "plain", "noisy-loss", "clipping", "honest-accumulation", "two-optimizers", "deliberate-freezing",
+    "gradual-unfreezing", "fine-tune",
+)  # fmt: skip
 TIMEOUT_S = 1200
 STEPS = 12  # as in tools/traincheck_script.py
 

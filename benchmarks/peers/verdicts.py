@@ -32,7 +32,8 @@ def of_peer(peer: Peer, cells: Sequence[Cell], runs: Path, kept: Path, workers: 
     home = kept / peer.name / _version(peer)
     home.mkdir(parents=True, exist_ok=True)
     if peer.sees == "script":
-        cells, workers = [cell for cell in cells if cell.task == traincheck.TASK], 1
+        mine = [cell for cell in cells if cell.task == traincheck.TASK]
+        cells, workers = [cell for cell in mine if cell.variant in traincheck.VARIANTS], 1
     waiting = [cell for cell in cells if not _file(home, cell).is_file()]
     parts = [waiting[k : k + BATCH] for k in range(0, len(waiting), BATCH)]
     with ThreadPoolExecutor(workers) as pool:

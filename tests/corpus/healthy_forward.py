@@ -28,7 +28,7 @@ def forward(rng, run: Run) -> Run:
         "input/likeness": (FIRST, 0.01 * rng.standard_normal(FIRST.size)),
         "input/overlap_frac": (ENDS, np.zeros(EPOCHS)),
         "input/compared": (ENDS, np.full(EPOCHS, 256)),
-        "input/rows": (ENDS, np.full(EPOCHS, 256)),
+        "input/rows": (ENDS, np.full(EPOCHS, 1500)),
         "input/repeat_frac": (ENDS, np.zeros(EPOCHS)),
     }
     for mode, steps in (("train", FIRST), ("eval", ENDS)):
@@ -58,6 +58,7 @@ def training_accuracy_without_gradients(rng):
     """After each epoch training samples go through the model first, for their score, then those of the evaluation."""
     run = forward(rng, classification(rng))
     made = {"input/overlap_frac": np.ones(EPOCHS), "train/acc": np.linspace(0.4, 0.9, EPOCHS)}
+    made["input/rows"] = np.full(EPOCHS, 2500)
     return replace(run, series={**run.series, **{k: Series.of(k, v, step=ENDS) for k, v in made.items()}})
 
 
