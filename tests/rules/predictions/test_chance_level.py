@@ -191,3 +191,36 @@ def test_the_loss_of_the_best_constant_is_evidence_and_a_lower_one_acquits():
     assert not recorded(0.8 * best), "the decisions follow the prior, the scores do not"
     assert recorded(0.8 * best, name="val/loss/other"), "of no known kind"
     assert not recorded(best, baseline=True), "a baseline finds nothing either"
+
+
+def memorised(losses, right, *, n=359, k=10, tasks=("main",)):
+    """Labels that say nothing: decisions near chance, and a loss that leaves the entropy upwards."""
+    target = np.arange(n) % k
+    guess = np.where(np.arange(n) < right * n, target, (target + 1 + np.arange(n) % (k - 1)) % k)
+    made = [replace(evaluation(i, target, guess, k), task=task) for i in range(1, len(losses) + 1) for task in tasks]
+    series = {"val/loss": losses, "train/loss": np.linspace(2.3, 1.8, len(losses))}
+    return check_run(Run.of(series=series, evaluations=tuple(made), exit="finished"), [RULE]).findings
+
+
+def test_a_loss_above_the_class_frequencies_stands_beside_too_few_predictions():
+    (found,) = memorised([2.31, 2.33, 2.39, 2.42, 2.43], 0.13)
+    assert (found.severity, found.step) == ("warning", 3)
+    assert found.message == (
+        "val/main: accuracy 0.131 is what the margins alone give (0.1) in each of the last 3 evaluations (n = 359, "
+        "99 % interval 0.0917 to 0.184), and val/loss is 2.43, above the 2.303 of a guess"
+    )
+    assert found.evidence[1].limit == pytest.approx(math.log(10), abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    "healthy",
+    [
+        {"losses": [2.31, 2.33, 2.39, 2.42, 2.43], "right": 0.2},  # over-confident, and right twice as often as chance
+        {"losses": [2.31, 2.33, 2.30, 2.29, 2.28], "right": 0.13},  # below the entropy
+        {"losses": [7.31, 5.33, 4.39, 3.42, 3.43], "right": 0.13},  # no such cross-entropy
+        {"losses": [2.31, 2.33, 2.39, 2.42, 2.43], "right": 0.13, "n": 80},
+        {"losses": [2.31, 2.33, 2.39, 2.42, 2.43], "right": 0.13, "tasks": ("main", "other")},
+    ],
+)
+def test_its_healthy_neighbours(healthy):
+    assert memorised(**healthy) == []

@@ -12,6 +12,8 @@ from tocsin import guessing, informed, metrics, names, references, stats, unskil
 from tocsin.findings import Evidence, Finding, NotChecked, Remedy, rule
 from tocsin.run import Evaluation, Run, Series
 
+_MANY, _FEW = 200, 100  # predictions of an evaluation
+_AT_ENTROPY = 0.15  # a first loss so near to it is that of an untrained classifier
 _REMEDIES = (
     Remedy("Overfit one small batch: if that fails, the path from input to loss is broken", True),
     Remedy("Check that inputs and labels still belong together after shuffling, filtering and sorting", True),
@@ -58,8 +60,10 @@ def chance_level(
     An accuracy that varies above 1/k + .05 (k >= 7: 4/(3k), at least 1/k + .02) contradicts it and silences the rule.
     Where predictions were recorded, instead: in each of the last 3 evaluations of n >= 200 the accuracy's 99 % Wilson
     interval contains the agreement expected from the margins, sum_c support_c predicted_c / n^2, and does not reach .05
-    above it. Not where a loss of that task is known to be 5 % below that of the best constant (OBJ009) in each of them:
-    then only the decisions are at chance, not what was learned.
+    above it; a warning, of n >= 100 and without the last, where the split's loss began within 15 % of the entropy of
+    the class frequencies, as a cross-entropy does, and stands above it in each. Not where a loss of that task is known
+    to be 5 % below that of the best constant (OBJ009) in each of them: then only the decisions are at chance, not what
+    was learned.
 
     A few values are enough where they are ln k to their digits: in the last 3 epochs or evaluations and more, or in the
     last 4 batch losses, the record's first left out, none is further from ln k than e <= .0005 with
@@ -273,7 +277,7 @@ def _recorded(run: Run) -> dict[str, list[Any]]:
     """The last 3 evaluations of each task whose decisions were recorded, large enough to be judged."""
     found = {}
     for key, evaluations in run.of_kind("classes", "ids", "binary").items():
-        recent = [e for e in run.settled(evaluations) if e.confusion is not None and e.n >= 200]
+        recent = [e for e in run.settled(evaluations) if e.confusion is not None and e.n >= _FEW]
         if len(recent) == 3:
             found[key] = recent
     return found
@@ -285,20 +289,39 @@ def _by_decisions(run: Run, key: str, recent: list[Any]) -> Finding | None:
     learned = all(any(_beaten(loss) for loss in losses) for losses in known)
     if learned or informed.nothing_to_learn(run, recent):
         return None
-    return _no_agreement(key, recent, known[-1])
+    worse = None if known[-1] else _above_frequencies(run, recent)
+    return _no_agreement(key, recent, known[-1] or ([worse] if worse else []), worse is not None)
 
 
-def _no_agreement(key: str, recent: list[Any], losses: list[Evidence]) -> Finding | None:
+def _above_frequencies(run: Run, recent: list[Any]) -> Evidence | None:
+    """The loss of a split with one task, where it began at the entropy of the class frequencies, and ends above it."""
+    split = recent[-1].split
+    loss = run.get(f"{split}/loss") if sum(e[0].split == split for e in run.of_kind().values()) == 1 else None
+    shares = recent[-1].confusion.support / recent[-1].n
+    entropy = -float(shares[shares > 0] @ np.log(shares[shares > 0]))
+    if loss is None or not abs(float(loss.value[0]) - entropy) <= _AT_ENTROPY * entropy:
+        return None
+    last = [references.logged(run, loss.name, e) for e in recent]
+    if not all(value > entropy for _, value in last):
+        return None
+    text = "if it is a cross-entropy, against that of the class frequencies"
+    return Evidence(loss.name, last[-1][1], last[-1][0], entropy, text=text)
+
+
+def _no_agreement(key: str, recent: list[Any], losses: list[Evidence], worse: bool) -> Finding | None:
     for evaluation in recent:
         counts, n = evaluation.confusion, evaluation.n
         expected = float(counts.support @ counts.predicted) / n**2
         low, high = stats.wilson(float(counts.correct.sum()), n, 0.99)
-        if np.count_nonzero(counts.support) < 2 or not low <= expected <= high < expected + 0.05:
+        sharp = n >= _MANY and high < expected + 0.05
+        if np.count_nonzero(counts.support) < 2 or not low <= expected <= high or not (sharp or worse):
             return None
     share = float(counts.correct.sum()) / n
+    loss = losses[0] if losses and not sharp else None
+    beside = f", and {loss.source} is {loss.value:.4g}, above the {loss.limit:.4g} of a guess" if loss else ""
     return Finding(
         f"{key}: accuracy {share:.3g} is what the margins alone give ({expected:.3g}) in each of the last 3 "
-        f"evaluations (n = {n}, 99 % interval {low:.3g} to {high:.3g})",
+        f"evaluations (n = {n}, 99 % interval {low:.3g} to {high:.3g}){beside}",
         subject=key,
         step=recent[0].step,
         evidence=(
@@ -306,6 +329,7 @@ def _no_agreement(key: str, recent: list[Any], losses: list[Evidence]) -> Findin
             *losses,
         ),
         remedies=_REMEDIES,
+        severity=None if sharp else "warning",
     )
 
 
