@@ -48,7 +48,7 @@ def skill(e: Evaluation, confidence: float = 0.95) -> Skill | None:
     agreement beyond what the margins give, with its standard error under none (Fleiss, Cohen and Everitt 1969).
     """
     if e.kind == "regression":
-        varied = [m for m in e.moments if not m.var_target == 0]  # of a constant there is nothing to know
+        varied = [m for m in e.moments if m.var_target != 0]  # of a constant there is nothing to know
         outputs = [found for m in varied if (found := _of_values(m, len(varied), confidence)) is not None]
         return min(outputs, key=lambda s: (s.p, -s.value)) if outputs and len(outputs) == len(varied) else None
     if e.confusion is None or e.confusion.n < 50 or np.count_nonzero(e.confusion.support) < 2:
