@@ -10,7 +10,9 @@ import textwrap
 
 import tocsin
 
-NEEDS_TORCH = tuple(f"tocsin.{room}" for room in ("recorder", "ledger", "probes", "integrations", "studies", "ui"))
+NEEDS_TORCH = tuple(
+    f"tocsin.{room}" for room in ("recorder", "ledger", "probes", "integrations", "prechecks", "studies", "ui")
+)
 
 
 def python(code: str) -> str:
