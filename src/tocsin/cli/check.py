@@ -16,7 +16,7 @@ from tocsin.cli.counting import counted
 from tocsin.cli.output import colored, say, warn, width
 from tocsin.cli.settings import find_settings
 from tocsin.engine import RAISED
-from tocsin.findings import Report
+from tocsin.findings import Report, Rule
 from tocsin.fleet import cores
 from tocsin.reports.place import Place, place_of
 from tocsin.run import Run
@@ -139,14 +139,20 @@ def told(places: Mapping[str, Path], given: Sequence[Path], keep: bool = False) 
     return found
 
 
-def show(report: Report, output: Format = Format.terminal, places: Mapping[str, Place] | None = None) -> None:
-    """Write a report to stdout."""
+def show(
+    report: Report,
+    output: Format = Format.terminal,
+    places: Mapping[str, Place] | None = None,
+    more: Iterable[Rule] = (),
+) -> None:
+    """Write a report to stdout; ``more`` are rules that it speaks of besides those of runs."""
     from tocsin.reports import github, json, sarif, terminal
 
     if output is Format.json:
         text = json.render(report)
     elif output is Format.sarif:
-        text = sarif.render(report, list(engine.all_rules().values()), places, __version__)
+        rules = {**engine.all_rules(), **{rule.code: rule for rule in more if rule.code not in engine.all_rules()}}
+        text = sarif.render(report, list(rules.values()), places, __version__)
     elif output is Format.github:
         text = github.render(report, places)
     else:

@@ -58,7 +58,9 @@ def preflight(
             report = _of_study(target, preset, fault, seed, settings or [], how)
     except SetupError as error:
         raise UserError(str(error)) from error
-    show(report, Format.json if as_json else output)
+    from tocsin.prechecks.flight import all_checks
+
+    show(report, Format.json if as_json else output, more=all_checks())
     raise typer.Exit(exit_code(report))
 
 
