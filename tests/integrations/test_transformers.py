@@ -323,7 +323,7 @@ def _train_as(rank: int, folder: Path) -> None:
     """Runs in a fork, which need not import everything again."""
     from accelerate.state import AcceleratorState
 
-    os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": "2"}
+    os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": "2", "OMP_NUM_THREADS": "1"}
     os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": (folder / "port").read_text()}
     AcceleratorState._reset_state(reset_partial_state=True)
     torch.set_num_threads(1)  # threads do not survive a fork
