@@ -314,7 +314,7 @@ def module(tmp_path, monkeypatch):
 def test_the_command_exits_as_check_does(module, capsys, function, code):
     assert main(["preflight", f"{module}:{function}", "--select", "OPT002"]) == code
     shown = capsys.readouterr()
-    assert ("OPT002 no-gradient-path" in shown.out) == (code == 1)
+    assert ("error OPT002 no-gradient-path" in shown.out) == (code == 1)
     assert "Traceback" not in shown.out + shown.err
 
 
