@@ -614,6 +614,10 @@ def test_stop_on_stops_and_records_it(tmp_path: Path) -> None:
     stopped = read(tmp_path / "r")
     assert stopped.exit == "interrupted"
     assert stopped.last_step < 60
+    found = {f.code: f for f in tocsin.check(tmp_path / "r").findings}
+    assert "AMP003" in found
+    assert "RUN003" not in found
+    assert "StopTraining" not in str(found["AMP003"].evidence)
 
 
 def test_ignored_rules_do_not_ring(tmp_path: Path) -> None:

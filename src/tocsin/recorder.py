@@ -356,7 +356,9 @@ class Recorder:
 
     def _note_exit(self, error: BaseException | None) -> None:
         self._ledger.put({"watch/cost_frac": self._governor.spent_s / max(1e-9, self._ledger.now())})
-        if error is not None:
+        if isinstance(error, StopTraining):  # as was asked for: no failure to quote
+            self._ledger.event("stop", "", {"on": self._stop.code if self._stop is not None else ""})
+        elif error is not None:
             text = "".join(traceback.format_exception(error))[-20_000:]
             self._ledger.event("exception", text, {"type": type(error).__name__})
         self._ledger.settle()

@@ -519,7 +519,7 @@ class Run:
             self,
             series={name: cut for name, s in self.series.items() if len(cut := s.until(step))},
             evaluations=tuple(e for e in self.evaluations if e.step <= step),
-            events=tuple(e for e in self.events if e.step <= step and e.kind not in ("exit", "exception")),
+            events=tuple(e for e in self.events if e.step <= step and e.kind not in ("exit", "exception", "stop")),
             parameters=next((table for at, table in reversed(self.tables) if at <= step), self.parameters),
             exit="running",
         )

@@ -52,7 +52,8 @@ def killed(run: Run, *, short: float = 0.95) -> Iterator[Finding | NotChecked]:
     interrupted it, where it had stopped early by its own rule, where a record is torn after all that was planned, where
     another cell of a notebook failed beside a training that came to its end (cells run in any order), and
     where a log without any word on its end stops below `short` of the plan: that may be a time budget, a run still
-    going, a copy made too early, or a kill. A failure before the first step is RUN001's.
+    going, a copy made too early, or a kill. A failure before the first step is RUN001's. Silent where `watch(stop_on=)`
+    ended it, as was asked for.
 
     ## Why is this bad?
     The last numbers are not the final ones, the checkpoint may be torn, and in a table of runs it is compared with
@@ -88,7 +89,7 @@ def killed(run: Run, *, short: float = 0.95) -> Iterator[Finding | NotChecked]:
     if not run.trained:
         yield NotChecked("no training step is recorded: RUN001 and RUN002 look at such runs")
         return
-    if run.exit in ("finished", "running"):
+    if run.exit in ("finished", "running") or any(e.kind == "stop" for e in run.events):
         return
     progress = _progress(run)
     found = _fatal(run)
