@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import itertools
+import math
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tocsin.governor import DENSE, SPARSEST, UNSEEN, Governor
+from tocsin.governor import DENSE, PAID, SELDOM, SPARSEST, UNSEEN, Governor
 
 
 def simulate(governor: Governor, steps: int, step_s: float, sample_s: float, base_s: float) -> tuple[float, list[int]]:
@@ -30,8 +31,9 @@ def simulate(governor: Governor, steps: int, step_s: float, sample_s: float, bas
 @given(st.floats(0.005, 0.1), st.floats(1e-3, 0.5), st.floats(1e-4, 0.02))
 def test_the_budget_is_held_in_the_long_run(budget: float, step_s: float, sample_s: float) -> None:
     share, sampled = simulate(Governor(budget), 20_000, step_s, sample_s, base_s=2e-6)
-    dense = DENSE * sample_s * UNSEEN / (20_000 * step_s)
-    assert share <= max(budget, 15e-6 / step_s) * 1.001 + dense
+    seldom = math.log(20_000 / PAID, SELDOM) + 1
+    least = (DENSE + seldom) * sample_s * UNSEEN / (20_000 * step_s)
+    assert share <= max(budget, 15e-6 / step_s) * 1.001 + least
     assert sampled[:DENSE] == list(range(1, DENSE + 1))
 
 
@@ -39,6 +41,14 @@ def test_the_dense_start_is_paid_back_before_the_next_sample() -> None:
     _, sampled = simulate(Governor(0.01), 2000, step_s=0.02, sample_s=0.002, base_s=0.0)
     # 8 samples and the next cost 9 x 2 ms x 1.15 = 20.7 ms, earned at 0.2 ms a step: after 103 steps of 20 ms
     assert 96 <= sampled[DENSE] <= 110
+
+
+def test_a_budget_that_is_used_up_still_leaves_a_few_samples() -> None:
+    _, sampled = simulate(Governor(0.001), 10**6 // 100, step_s=0.01, sample_s=0.002, base_s=5e-4)
+    late = sampled[DENSE:]
+    assert late[0] == PAID
+    assert all(b <= math.ceil(SELDOM * a) for a, b in itertools.pairwise(late))
+    assert len(late) <= math.log(10_000 / PAID, SELDOM) + 2
 
 
 def test_samples_thin_out_however_cheap_they_are() -> None:

@@ -6,6 +6,7 @@ DENSE = 8
 FLOOR_S = 15e-6
 PER_SPARSE = 128
 SPARSEST = 32
+PAID, SELDOM = 128, 1.4
 # What the clock around our own code does not see: the interpreter's slow paths for hooked modules, cache misses,
 # and the writer thread's share of the interpreter lock. Set from benchmarks/overhead.py.
 UNSEEN = 1.15
@@ -16,7 +17,10 @@ class Governor:
 
     Earned is max(``budget`` * wall time, 15 us * steps). The first steps are sampled densely whatever they cost; the
     debt is paid back before the next sample. A sample is granted when the ledger can bear what samples cost of
-    late, and not more often than every step/128-th step (at most every 32nd), which bounds the record's size.
+    late, and not more often than every step/128-th step (at most every 32nd), which bounds the record's size. One is
+    granted whatever it costs once the run is ``SELDOM`` times as long as at the last, from step ``PAID`` on: where the
+    looks of the rules alone use up the budget, they would have nothing to look at. These are 27 samples in a million
+    steps.
 
     Args:
         budget: Share of wall time, e.g. 0.01.
@@ -55,6 +59,8 @@ class Governor:
             return True
         if step - self.last_sample < min(SPARSEST, max(1, step // PER_SPARSE)):
             return False
+        if step >= max(PAID, SELDOM * self.last_sample):
+            return True
         return self.spent_s + self.sample_s <= self.earned_s(step, wall_s)
 
     def earned_s(self, step: int, wall_s: float) -> float:
