@@ -107,7 +107,9 @@ def test_ranks_write_parts_of_one_record(two_ranks: Path) -> None:
 
 
 def test_watched_ranks_end_with_the_weights_of_unwatched_ones(two_ranks: Path) -> None:
-    watched, other, bare = (torch.load(two_ranks / f"{name}.pt") for name in ("watched0", "watched1", "bare0"))
+    watched, other, bare = (
+        torch.load(two_ranks / f"{name}.pt", weights_only=True) for name in ("watched0", "watched1", "bare0")
+    )
     for name, tensor in watched.items():
         assert torch.equal(tensor, bare[name])
         assert torch.equal(tensor, other[name])

@@ -218,7 +218,7 @@ def test_the_callback_is_pickled_copied_and_saved_beside_without_its_record(tmp_
 
     class Copies(transformers.TrainerCallback):
         def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-            self.twins = [pickle.loads(pickle.dumps(callback)), copy.deepcopy(callback)]  # noqa: S301
+            self.twins = [pickle.loads(pickle.dumps(callback)), copy.deepcopy(callback)]  # noqa: S301 (bytes made here)
 
     copies = Copies()
     trainer = trainer_of(tmp_path / "out", callback, copies, save_strategy="steps", save_steps=4)

@@ -127,7 +127,7 @@ def test_copies_note_in_the_same_place_and_pickles_work():
     assert copy.deepcopy(config).depth == 3
     assert copy.copy(config).inner.lr == 0.1
     assert unread(config) == ["inner.decay", "width"]
-    again = pickle.loads(pickle.dumps(config))  # noqa: S301
+    again = pickle.loads(pickle.dumps(config))  # noqa: S301 (bytes made here)
     assert again.width == 4
     assert unread(again) == ["inner.decay"]
     assert unread(config) == ["inner.decay", "width"]
