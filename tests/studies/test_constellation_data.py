@@ -5,11 +5,12 @@ import pytest
 import torch
 
 from tocsin.studies.constellation.baselines import BayesOracle, cell_probabilities
-from tocsin.studies.constellation.config import Data
+from tocsin.studies.constellation.config import Data, View
 from tocsin.studies.constellation.data import SPLITS, Frames, manifest
 from tocsin.studies.constellation.image import grey, histogram, normalise_power
 
 DATA = Data()
+VIEW = View()
 FRAMES = Frames(DATA)
 
 
@@ -62,10 +63,8 @@ def test_a_preset_with_fewer_classes_sees_the_same_frames() -> None:
 
 
 def test_epochs_and_splits_share_no_frame_and_every_cell_has_its_share() -> None:
-    small = Data(
-        modulations=("BPSK", "QPSK", "8PSK"), snr_db=(0, 10), samples=32, bins=16, train_per_cell=4, val_per_cell=4
-    )
-    frames = Frames(small)
+    small = Data(modulations=("BPSK", "QPSK", "8PSK"), snr_db=(0, 10), samples=32, train_per_cell=4, val_per_cell=4)
+    frames = Frames(small, view=View(bins=16))
     batches = [b for epoch in (1, 2) for b in frames.training(epoch, 5, seed=0)] + list(frames.held_out("val", 5))
     pictures = torch.cat([b.counts for b in batches]).flatten(1).numpy()
     assert len(np.unique(pictures, axis=0)) == len(pictures) == 3 * 24
@@ -81,16 +80,16 @@ def test_histogram_equals_numpy() -> None:
     """Cell for cell, but for values within float32 rounding of an edge (at most one sample in 10,000)."""
     modulation, snr = every_cell()
     iq = normalise_power(FRAMES.iq(modulation, snr, torch.zeros_like(snr)))
-    counts, outside = histogram(iq, DATA.bins, DATA.extent)
-    limits = [[-DATA.extent, DATA.extent]] * 2
+    counts, outside = histogram(iq, VIEW.bins, VIEW.extent)
+    limits = [[-VIEW.extent, VIEW.extent]] * 2
     moved = 0
     for frame, count in zip(iq.double().numpy(), counts.numpy(), strict=True):
-        inside = np.clip(frame, -DATA.extent, DATA.extent)
-        expected, _, _ = np.histogram2d(inside[0], inside[1], bins=DATA.bins, range=limits)
+        inside = np.clip(frame, -VIEW.extent, VIEW.extent)
+        expected, _, _ = np.histogram2d(inside[0], inside[1], bins=VIEW.bins, range=limits)
         moved += np.abs(expected - count).sum() / 2
     assert moved <= 1e-4 * counts.sum().item()
     assert (counts.sum((1, 2)) == DATA.samples).all()
-    assert torch.equal(outside, (iq.abs() > DATA.extent).any(1).sum(1))
+    assert torch.equal(outside, (iq.abs() > VIEW.extent).any(1).sum(1))
 
 
 def test_samples_out_of_range_are_kept_in_the_border_and_counted() -> None:
@@ -101,8 +100,8 @@ def test_samples_out_of_range_are_kept_in_the_border_and_counted() -> None:
 
 
 def test_grey_level_of_a_count_is_the_same_in_every_image() -> None:
-    counts = torch.zeros(2, 16, 16, dtype=torch.int16)
-    counts[0, 3, 3], counts[1, 3, 3], counts[1, 0, 0] = 1, 1, 1024
+    counts = torch.zeros(2, 1, 16, 16, dtype=torch.int16)
+    counts[0, 0, 3, 3], counts[1, 0, 3, 3], counts[1, 0, 0, 0] = 1, 1, 1024
     image = grey(counts, 1024)
     assert image.shape == (2, 1, 16, 16)
     assert image[0, 0, 3, 3] == image[1, 0, 3, 3]
@@ -112,9 +111,9 @@ def test_grey_level_of_a_count_is_the_same_in_every_image() -> None:
 def test_the_manifest_changes_with_the_data_and_with_nothing_else() -> None:
     fingerprint = manifest(DATA)["sha256"]
     assert manifest(Data())["sha256"] == fingerprint
-    assert fingerprint == "7771b310fdcb74e508f4c33e0936f82fff613d7c1269e0751e662e5161d85159"
+    assert fingerprint == "36d243573fac2419074f1cbfebd25def8322bc3a89b0b635a86981edaccdfa2c"
     changed = {
-        manifest(Data(**c))["sha256"] for c in ({"root": 1}, {"bins": 32}, {"snr_db": (0, 2)}, {"val_per_cell": 9})
+        manifest(Data(**c))["sha256"] for c in ({"root": 1}, {"samples": 512}, {"snr_db": (0, 2)}, {"val_per_cell": 9})
     }
     assert len(changed | {fingerprint}) == 5
 
@@ -124,7 +123,7 @@ def test_cell_probabilities_sum_to_one_and_match_the_generator() -> None:
     assert table.sum() == pytest.approx(1.0, abs=1e-9)
     modulation = torch.full((512,), DATA.modulations.index("16APSK"))
     seen, _ = FRAMES.counts(modulation, torch.full_like(modulation, 5), torch.arange(512))
-    share = seen.double().mean(0).numpy() / DATA.samples
+    share = seen[:, 0].double().mean(0).numpy() / DATA.samples
     assert np.abs(share - table).max() < 6 * np.sqrt(table.max() / (512 * DATA.samples))
 
 
@@ -133,7 +132,7 @@ def test_the_bayes_oracle_reaches_the_known_ceiling() -> None:
     modulation, snr = every_cell()
     modulation, snr = modulation.repeat(4), snr.repeat(4)
     counts, _ = FRAMES.counts(modulation, snr, SPLITS["test"] + torch.arange(4).repeat_interleave(FRAMES.cells))
-    found = BayesOracle(DATA).predict(counts)
+    found = BayesOracle(DATA, VIEW).predict(counts[:, 0])
     levels = len(DATA.snr_db)
     assert float((found // levels == modulation).float().mean()) == pytest.approx(0.826, abs=0.04)
     assert float((found % levels == snr).float().mean()) == pytest.approx(0.901, abs=0.03)

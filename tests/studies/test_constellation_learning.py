@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from tocsin.studies.constellation import STUDY, build
-from tocsin.studies.constellation.config import Config, Data
+from tocsin.studies.constellation.config import Config, Data, View
 from tocsin.studies.constellation.evaluation import Predictions, scores, tables
 from tocsin.studies.constellation.experiment import Constellation
 from tocsin.studies.constellation.faults import FAULTS
@@ -15,8 +15,9 @@ from tocsin.studies.constellation.model import ConstellationNet
 from tocsin.studies.constellation.objective import UncertaintyWeighting
 
 SMALL = Config(
-    data=Data(modulations=("BPSK", "QPSK", "16QAM"), snr_db=(0, 10, 20), samples=128, bins=16, train_per_cell=4,
+    data=Data(modulations=("BPSK", "QPSK", "16QAM"), snr_db=(0, 10, 20), samples=128, train_per_cell=4,
               val_per_cell=3, test_per_cell=3),
+    view=View(bins=16),
 )  # fmt: skip
 CPU = torch.device("cpu")
 

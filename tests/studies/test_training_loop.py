@@ -15,7 +15,7 @@ TINY = {
     "data.modulations": ["BPSK", "QPSK", "16QAM"],
     "data.snr_db": [0, 10, 20],
     "data.samples": 64,
-    "data.bins": 16,
+    "view.bins": 16,
     "data.train_per_cell": 4,
     "data.val_per_cell": 2,
     "data.test_per_cell": 2,

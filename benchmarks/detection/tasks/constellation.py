@@ -9,18 +9,18 @@ import torch
 from torch import nn
 
 from detection.training import Batch, Kind, Net, Settings, Training
-from tocsin.studies.constellation.config import Data
+from tocsin.studies.constellation.config import Data, View
 from tocsin.studies.constellation.data import Frames
 from tocsin.studies.constellation.image import grey
 
-DATA = Data(modulations=("BPSK", "QPSK", "8PSK", "16QAM"), snr_db=(0, 6, 12, 18), samples=128, bins=16)
+DATA = Data(modulations=("BPSK", "QPSK", "8PSK", "16QAM"), snr_db=(0, 6, 12, 18), samples=128)
 PER_CELL = {"train": 128, "val": 20, "test": 20}
 
 
 @cache
 def images(split: str, first: int) -> Batch:
     """All frames of a split whose indices begin at ``first``: images [N, 1, 16, 16] and both labels."""
-    frames, n = Frames(DATA, "cpu"), PER_CELL[split]
+    frames, n = Frames(DATA, "cpu", View(bins=16)), PER_CELL[split]
     cell, index = torch.cartesian_prod(torch.arange(frames.cells), first + torch.arange(n)).unbind(1)
     batch = frames.batch(cell, index)
     return {"x": grey(batch.counts, DATA.samples), "modulation": batch.modulation.long(), "snr": batch.snr.long()}

@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from tocsin.studies.constellation.config import Data
+from tocsin.studies.constellation.config import Data, View
 from tocsin.studies.constellation.modulation import constellation
 
 
@@ -33,9 +33,9 @@ def cell_probabilities(modulation: str, snr_db: float, bins: int, extent: float)
 class BayesOracle:
     """The linear Bayes classifier of the counts; joint classes are modulation * number of SNRs + SNR."""
 
-    def __init__(self, data: Data, device: torch.device | str = "cpu") -> None:
+    def __init__(self, data: Data, view: View, device: torch.device | str = "cpu") -> None:
         tables = [
-            cell_probabilities(name, snr, data.bins, data.extent).reshape(-1)
+            cell_probabilities(name, snr, view.bins, view.extent).reshape(-1)
             for name in data.modulations
             for snr in data.snr_db
         ]

@@ -11,14 +11,12 @@ from tocsin.studies.study import Settings, Trainable, Training
 
 
 class Data(Settings):
-    """What is generated, and how a frame becomes an image.
+    """What is generated.
 
     Attributes:
         modulations: Class names in class order; ``OQPSK`` has no place in the synchronous scenario.
         snr_db: SNR of each class [dB].
         samples: Samples a frame.
-        bins: Cells a side of the image.
-        extent: The image spans [-extent, extent] on both axes, in root mean square amplitudes of the frame.
         root: Seed of the data set, not of the training: all seeds of a study are scored on the same frames.
         train_per_cell, val_per_cell, test_per_cell: Frames of each (modulation, SNR) pair; training frames per
             epoch, and no frame is ever trained on twice.
@@ -28,8 +26,6 @@ class Data(Settings):
     modulations: tuple[str, ...] = Field(default=SYNCHRONOUS, min_length=2)
     snr_db: tuple[int, ...] = Field(default=tuple(range(0, 32, 2)), min_length=2)
     samples: int = Field(default=1024, ge=1)
-    bins: int = Field(default=64, ge=16, multiple_of=16)
-    extent: float = Field(default=3.0, gt=0)
     root: int = Field(default=2018, ge=0)
     train_per_cell: int = Field(default=64, ge=1)
     val_per_cell: int = Field(default=8, ge=1)
@@ -46,6 +42,18 @@ class Data(Settings):
         return chosen
 
 
+class View(Settings):
+    """How a frame becomes an image.
+
+    Attributes:
+        bins: Cells a side of the image.
+        extent: The image spans [-extent, extent] on both axes, in root mean square amplitudes of the frame.
+    """
+
+    bins: int = Field(default=64, ge=16, multiple_of=16)
+    extent: float = Field(default=3.0, gt=0)
+
+
 class Network(Settings):
     """Size of the network: channels after the first convolution, and features that both heads share."""
 
@@ -57,6 +65,7 @@ class Config(Trainable):
     """Everything that a run of this study can change."""
 
     data: Data = Data()
+    view: View = View()
     network: Network = Network()
     training: Training = Training(epochs=12, batch=128, peak_lr=5e-3)
 

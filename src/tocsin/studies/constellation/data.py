@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from tocsin.studies.constellation import random_bits
-from tocsin.studies.constellation.config import Data
+from tocsin.studies.constellation.config import Data, View
 from tocsin.studies.constellation.image import CHUNK, histogram, normalise_power
 from tocsin.studies.constellation.modulation import DIGITAL, constellation
 
@@ -33,7 +33,7 @@ class Batch:
     """Images as counts, and their labels.
 
     Attributes:
-        counts: Samples a cell, int16 [B, H, W].
+        counts: Points a cell of each layer, int16 [B, L, H, W].
         modulation: Class index [B] into ``Data.modulations``.
         snr: Class index [B] into ``Data.snr_db``.
         overflow: Samples outside the image's range, [B].
@@ -48,8 +48,9 @@ class Batch:
 class Frames:
     """The data set: any frame of any split, by (modulation, SNR, index)."""
 
-    def __init__(self, data: Data, device: torch.device | str = "cpu") -> None:
+    def __init__(self, data: Data, device: torch.device | str = "cpu", view: View | None = None) -> None:
         self.data = data
+        self.view = view or View()
         self.device = torch.device(device)
         points = [constellation(name) for name in data.modulations]
         table = np.zeros((len(points), max(p.size for p in points)), dtype=np.complex64)
@@ -86,12 +87,12 @@ class Frames:
         return (signal + noise * sigma[None, :, None]).transpose(0, 1)
 
     def counts(self, modulation: Tensor, snr: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
-        """Image counts int16 [B, bins, bins] and samples out of range [B], made a few frames at a time."""
+        """Image counts int16 [B, 1, bins, bins] and samples out of range [B], made a few frames at a time."""
         parts = [
-            histogram(normalise_power(self.iq(m, s, i)), self.data.bins, self.data.extent)
+            histogram(normalise_power(self.iq(m, s, i)), self.view.bins, self.view.extent)
             for m, s, i in zip(*(torch.split(column, CHUNK) for column in (modulation, snr, index)), strict=True)
         ]
-        return torch.cat([p[0] for p in parts]), torch.cat([p[1] for p in parts])
+        return torch.cat([p[0] for p in parts])[:, None], torch.cat([p[1] for p in parts])
 
     def batch(self, cell: Tensor, index: Tensor) -> Batch:
         """The frames ``index`` [B] of the cells [B], where cell = modulation * number of SNRs + SNR."""

@@ -34,7 +34,7 @@ class Constellation:
         self.config = self.adjust(config)
         self.seed = seed
         self.device = device
-        self.frames = Frames(config.data, device)
+        self.frames = Frames(config.data, device, config.view)
         self.manifest = manifest(config.data)
         half = self.config.training.precision == "float16-heads"
         self.model: nn.Module = ConstellationNet(self.config, half_heads=half).to(device)
@@ -105,7 +105,7 @@ class Constellation:
         self.model.eval()
         sums: dict[str, float] = {}
         answers: list[Tensor] = []
-        oracle = BayesOracle(self.config.data, self.device) if split == "test" else None
+        oracle = BayesOracle(self.config.data, self.config.view, self.device) if split == "test" else None
         with torch.no_grad():
             for batch in self.frames.held_out(split, self.config.training.batch):
                 logits = self.logits(batch)
@@ -116,7 +116,7 @@ class Constellation:
                 for task in TASKS:
                     record(split, target=target[task], prediction=decided[task], task=task, labels=self.labels[task])
                 columns = [target["modulation"], target["snr"], *(decided[task].argmax(1) for task in TASKS)]
-                columns += [oracle.predict(batch.counts)] if oracle else []
+                columns += [oracle.predict(batch.counts[:, 0])] if oracle else []
                 answers.append(torch.stack([*columns, batch.overflow]))
         self.model.train()
         return self._scored(split, sums, torch.cat(answers, 1))

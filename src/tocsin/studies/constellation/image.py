@@ -46,5 +46,5 @@ def _histogram(iq: Tensor, bins: int, extent: float) -> tuple[Tensor, Tensor]:
 
 
 def grey(counts: Tensor, samples: int) -> Tensor:
-    """Counts [B, H, W] as images [B, 1, H, W], float32 in [0, 1]: log(1 + count) / log(1 + samples)."""
-    return torch.log1p(counts.to(torch.float32)).mul_(1 / math.log1p(samples)).unsqueeze_(1)
+    """Counts [B, L, H, W] as images of the same shape, float32 in [0, 1]: log(1 + count) / log(1 + samples)."""
+    return torch.log1p(counts.to(torch.float32)).mul_(1 / math.log1p(samples))

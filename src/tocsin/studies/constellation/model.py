@@ -28,7 +28,7 @@ class ConstellationNet(nn.Module):
 
     def __init__(self, config: Config, *, half_heads: bool = False) -> None:
         super().__init__()
-        channels, side = config.network.channels, config.data.bins // 16
+        channels, side = config.network.channels, config.view.bins // 16
         self.half_heads = half_heads
         self.backbone = nn.Sequential(
             *_stage(1, channels, kernel=8, stride=4),
