@@ -14,7 +14,7 @@ help:                ## This list
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "tocsin needs Python 3.11 or newer")'
 	$(PYTHON) -m venv $(VENV)
-	$(PIP) -e '.[studies,docs,dev]'
+	$(PIP) -e '.[studies,lightning,transformers,docs,dev]'
 	@touch $@
 
 setup: $(STAMP)      ## Create .venv with everything that the other targets need
