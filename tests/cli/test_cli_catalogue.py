@@ -12,7 +12,7 @@ from tocsin import __version__
 from tocsin.names import NAMES
 
 SURFACE = Path(__file__).parent / "help.txt"
-VERBS = ("", "train", "preflight", "check", "report", "rules", "rule", "series")
+VERBS = ("", "train", "preflight", "compare", "check", "report", "rules", "rule", "series")
 
 RULES = """\
 code    name             severity  live  fault

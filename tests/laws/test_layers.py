@@ -40,6 +40,7 @@ DATA = {
     "declared",
     "claims",
     "siblings",
+    "questions",
 }
 
 # What each room may import of ours; a room may also import what its listed rooms may.

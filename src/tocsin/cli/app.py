@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from tocsin._version import __version__
-from tocsin.cli import check, preflight, report, rule, rules, series, train
+from tocsin.cli import check, compare, preflight, report, rule, rules, series, train
 from tocsin.cli.output import say
 
 app = typer.Typer(
@@ -41,6 +41,7 @@ def tocsin(
 app.command()(train.train)
 app.command()(check.check)
 app.command()(preflight.preflight)
+app.command("compare")(compare.compare_runs)
 app.command()(report.report)
 app.command()(rules.rules)
 app.command()(rule.rule)
