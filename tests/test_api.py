@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -36,3 +38,21 @@ def test_nothing_to_check_is_said(nothing: object) -> None:
 def test_a_path_without_a_run_is_a_read_error(tmp_path: Path) -> None:
     with pytest.raises(tocsin.ReadError, match="no run found"):
         tocsin.check([Run.of(series={"train/loss": [1.0]}), tmp_path])
+
+
+@pytest.mark.parametrize(
+    ("wrong", "error", "words"),
+    [
+        ({"options": {"non-finit": {}}}, ValueError, "no rule 'non-finit'"),
+        (
+            {"options": {"constant-prediction": {"shar": 1}}},
+            ValueError,
+            "PRD002 constant-prediction has no option 'shar'",
+        ),
+        ({"baseline": "known.json"}, TypeError, "got 'known.json'. Of a file: json.loads"),
+        ({"baseline": [{}]}, TypeError, "each a mapping with a `code`; got {}"),
+    ],
+)
+def test_a_slip_in_what_to_leave_out_is_said(wrong: dict[str, Any], error: type[Exception], words: str) -> None:
+    with pytest.raises(error, match=re.escape(words)):
+        tocsin.check(Run.of(series={"train/loss": [1.0]}), **wrong)

@@ -197,6 +197,7 @@ def test_select_and_ignore_take_codes_prefixes_and_names(catalogue):
     assert chosen() == ["LOW001", "LOW002", "END001"]
     assert chosen(["low"]) == ["LOW001", "LOW002"]
     assert chosen(["LOW", "judged-at-the-end"], ["loss-odd"]) == ["LOW001", "END001"]
+    assert chosen("LOW001") == ["LOW001"]
     with pytest.raises(UnknownRule, match="'LWO' matches no rule; expected a code, a prefix or a name"):
         chosen(["LWO"])
     with pytest.raises(UnknownRule):

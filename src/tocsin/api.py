@@ -118,7 +118,7 @@ def check(
         select: Rule codes, code prefixes or names to judge; all when empty.
         ignore: The same, to leave out.
         options: Option overrides by rule code or name, e.g. ``{"class-attractor": {"excess": 0.3}}``.
-        baseline: Known findings to leave out, each with ``code`` and ``subject``.
+        baseline: Known findings to leave out, each with ``code``, and with ``subject`` and ``run`` where they matter.
         keep_identifiers: Leave e-mails, tokens, host names and home paths in the texts of the report.
         workers: Processes that share the work; with more than one, your main module must be importable
             (``if __name__ == "__main__":``), as for ``multiprocessing``.
@@ -127,13 +127,16 @@ def check(
 
     Raises:
         ReadError: Nothing readable at a path.
-        TypeError: Something else, or an empty list.
+        TypeError: Something else, or an empty list; a baseline that is no list of findings.
         UnknownRule: A selector matches no rule.
+        ValueError: A rule has no such option.
     """
     if not isinstance(target, Run | str | Path) and not (isinstance(target, Sequence) and target):
         raise TypeError(f"expected a run folder, a Run, or a list of them with at least one; got {target!r}")
     items: list[Run | str | Path] = [target] if isinstance(target, Run | str | Path) else list(target)
+    select, ignore = engine.selectors(select), engine.selectors(ignore)
     engine.select_rules(select, ignore)  # a mistake is said before anything is read
+    engine.vet_options(options or {})
     jobs: list[fleet.Job] = []
     unread = [*target.unread] if isinstance(target, Runs) else []
     surveys: dict[Path, Survey] = {}

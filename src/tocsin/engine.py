@@ -11,6 +11,7 @@ import pkgutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -62,6 +63,11 @@ def find_rule(word: str) -> Rule:
     raise UnknownRule(f"no rule {word!r}; `tocsin rules` lists them")
 
 
+def selectors(words: Iterable[str]) -> list[str]:
+    """The words as a list; a text alone is one word, not its letters."""
+    return [words] if isinstance(words, str) else list(words)
+
+
 def select_rules(select: Iterable[str] = (), ignore: Iterable[str] = ()) -> list[Rule]:
     """Rules whose code starts with, or whose name is, one of ``select`` (all when empty) and none of ``ignore``.
 
@@ -72,7 +78,7 @@ def select_rules(select: Iterable[str] = (), ignore: Iterable[str] = ()) -> list
 
     def matching(words: Iterable[str]) -> set[str]:
         codes: set[str] = set()
-        for word in words:
+        for word in selectors(words):
             hits = {r.code for r in rules if r.code.startswith(word.upper()) or r.name == word.lower()}
             if not hits:
                 raise UnknownRule(f"{word!r} matches no rule; expected a code, a prefix or a name (`tocsin rules`)")
@@ -81,6 +87,29 @@ def select_rules(select: Iterable[str] = (), ignore: Iterable[str] = ()) -> list
 
     wanted, unwanted = matching(select), matching(ignore)
     return [r for r in rules if (not wanted or r.code in wanted) and r.code not in unwanted]
+
+
+def vet_options(options: Mapping[str, Mapping[str, Any]]) -> None:
+    """Raise where overrides name a rule or an option that does not exist.
+
+    Raises:
+        UnknownRule: No rule has this code or name.
+        ValueError: The rule has no such option.
+    """
+    for word, given in options.items():
+        rule = find_rule(word)
+        for unknown in set(given) - set(rule.options):
+            expected = f"expected {', '.join(rule.options)}" if rule.options else "this rule has none"
+            raise ValueError(f"{rule.code} {rule.name} has no option {unknown!r}; {expected}")
+
+
+IGNORED = "left out by ignore: the argument, --ignore, or [tool.tocsin] of pyproject.toml"
+
+
+def left_out(select: Iterable[str], ignore: Iterable[str]) -> list[NotChecked]:
+    """The rules that ``ignore`` takes out of the selected ones: a report says what was not looked for."""
+    kept = {rule.code for rule in select_rules(select, ignore)}
+    return [NotChecked(IGNORED, rule.code, rule.name) for rule in select_rules(select) if rule.code not in kept]
 
 
 @dataclass
@@ -232,11 +261,12 @@ def check_runs(
     Raises:
         UnknownRule: A selector matches no rule.
     """
+    select, ignore = selectors(select), selectors(ignore)
     rules = select_rules(select, ignore)
     runs = distinct(runs)
     keepers = [check_run(run, rules, options) for run in runs]
     findings = [f for keeper in keepers for f in keeper.rung.values()]
-    not_checked = [n for keeper in keepers for n in keeper.not_checked.values()]
+    not_checked = left_out(select, ignore) + [n for keeper in keepers for n in keeper.not_checked.values()]
     report = conclude(runs, rules, findings, not_checked, options=options)
     return without_known(replace(report, scores=tuple(s for run in runs for s in scored(run))), baseline)
 
@@ -268,10 +298,25 @@ def conclude(
 
 
 def without_known(report: Report, baseline: Iterable[Mapping[str, Any]]) -> Report:
-    """The report with the findings that a baseline names (``code`` and ``subject``, optionally ``run``) set apart."""
-    accepted = list(baseline)  # a rule that rang is never called clean, and what is left out is counted
+    """The report with the findings that a baseline names (``code``, optionally ``subject`` and ``run``) set apart.
+
+    Raises:
+        TypeError: The baseline is no list of mappings with a ``code``.
+    """
+    accepted = _accepted(baseline)  # a rule that rang is never called clean, and what is left out is counted
     known = tuple(f for f in report.findings if any(_same(b, f) for b in accepted))
     return replace(report, findings=tuple(ordered(f for f in report.findings if f not in known)), known=known)
+
+
+def _accepted(baseline: Any) -> list[Mapping[str, Any]]:
+    known: list[Any] = [baseline] if isinstance(baseline, str | Path) else list(baseline)
+    for entry in known:
+        if not (isinstance(entry, Mapping) and "code" in entry):
+            raise TypeError(
+                f"baseline is a list of known findings, each a mapping with a `code`; got {entry!r}. "
+                'Of a file: json.loads(Path("known.json").read_text())["findings"]'
+            )
+    return known
 
 
 def distinct(runs: Sequence[Run]) -> list[Run]:

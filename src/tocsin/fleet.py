@@ -83,6 +83,7 @@ def check_all(
     Raises:
         UnknownRule: A selector matches no rule.
     """
+    select, ignore = engine.selectors(select), engine.selectors(ignore)
     rules = engine.select_rules(select, ignore)
     order = _Order(tuple(r.code for r in rules), dict(options or {}))
     outcomes = list(_distinct(_done(jobs, order, workers, progress)))
@@ -94,7 +95,7 @@ def check_all(
         [run for outcome in outcomes for run in outcome.runs],
         rules,
         [f for outcome in outcomes for f in outcome.findings],
-        [n for outcome in outcomes for n in outcome.not_checked],
+        engine.left_out(select, ignore) + [n for outcome in outcomes for n in outcome.not_checked],
         options=options,
     )
     said = [*unread, *(sentence for outcome in outcomes for sentence in outcome.unread), *report.unread]

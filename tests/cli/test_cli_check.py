@@ -86,7 +86,11 @@ def test_colours_only_where_asked(cli, recorded, monkeypatch):
 def test_a_baseline_leaves_known_findings_out_until_something_new_rings(cli, recorded):
     folder = recorded("loud", 50, 40)
     written = cli("check", folder, "--write-baseline", "known.json")
-    assert (written.code, written.err) == (0, "tocsin: 1 known finding written to known.json\n")
+    assert (written.code, written.err) == (
+        0,
+        "tocsin: 1 finding written to known.json, known from now on in the same runs; "
+        "--any-run accepts them in others, too\n",
+    )
     known = json.loads(Path("known.json").read_text())
     assert known["schema"] == "tocsin.baseline/1"
     assert known["findings"] == [
@@ -98,6 +102,44 @@ def test_a_baseline_leaves_known_findings_out_until_something_new_rings(cli, rec
     assert cli("check", folder, recorded("other", 50), "--baseline", "known.json").code == 1
     again = cli("check", folder, "--baseline", "known.json", "--write-baseline", "again.json")
     assert (again.code, json.loads(Path("again.json").read_text())) == (0, known)
+
+
+def test_a_baseline_of_any_run_survives_the_next_run(cli, recorded):
+    runs = recorded("loud", 50), recorded("louder", 60)
+    written = cli("check", *runs, "--write-baseline", "known.json", "--any-run")
+    assert written.err == "tocsin: 1 finding written to known.json, known from now on in any run\n"
+    (known,) = json.loads(Path("known.json").read_text())["findings"]
+    assert (known["code"], known["subject"]) == ("LOW001", "train")
+    assert "run" not in known
+    outcome = cli("check", recorded("later", 70), runs[0], "--baseline", "known.json")
+    assert outcome.code == 0
+    assert "later: nothing new\n" in outcome.out
+    assert cli("check", recorded("worse", 70, 100), "--baseline", "known.json").code == 1
+    refused = cli("check", runs[0], "--any-run")
+    assert (refused.code, refused.err) == (
+        2,
+        "tocsin: --any-run says how a baseline is written; add --write-baseline FILE\n",
+    )
+
+
+def test_the_first_baseline_may_be_named_in_the_settings_before_it_is_written(cli, recorded, project):
+    (project / "pyproject.toml").write_text('[tool.tocsin]\nbaseline = "known.json"\n')
+    folder = recorded("loud", 50)
+    assert cli("check", folder).code == 2
+    assert cli("check", folder, "--write-baseline", "known.json").code == 0
+    assert cli("check", folder).code == 0
+    assert cli("check", folder, "--write-baseline", "known.json").code == 0
+    assert cli("check", folder).code == 0
+
+
+def test_what_is_ignored_is_said(cli, recorded, project):
+    folder = recorded("calm", 3, 2)
+    (project / "pyproject.toml").write_text('[tool.tocsin]\nignore = ["LOW002"]\n')
+    outcome = cli("check", folder, recorded("calm-2", 3, 2), "--ignore", "loss-above")
+    assert outcome.out.startswith("Clean: 1 rules looked and found nothing, 3 not checked.\n")
+    assert "LOW001 LOW002: left out by ignore: the argument, --ignore," in outcome.out
+    chosen = json.loads(cli("check", folder, "--select", "LOW", "--json").out)
+    assert [(n["code"], n["run"]) for n in chosen["not_checked"]] == [("LOW002", "")]
 
 
 def test_a_rule_that_breaks_is_a_tool_error_where_nothing_rang(cli, recorded, catalogue):

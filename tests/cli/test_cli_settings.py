@@ -73,6 +73,18 @@ def test_a_baseline_is_found_beside_its_pyproject(say, cli, recorded, project, m
     assert cli("check", folder, "--baseline", "none.json").code == 1
 
 
+@pytest.mark.parametrize("torch", [True, False])
+def test_a_check_that_only_preflight_makes_may_be_ignored(say, cli, recorded, monkeypatch, torch):
+    if torch:
+        pytest.importorskip("torch")
+    else:
+        monkeypatch.setattr("tocsin.cli.settings.find_spec", lambda _: None)
+    say('[tool.tocsin]\nignore = ["OPT017", "LOW001"]\n')
+    assert cli("check", recorded("loud", 50)).code == 0
+    say('[tool.tocsin]\nselect = ["OPT017"]\n')
+    assert cli("check", recorded("loud", 50)).code == 2
+
+
 WRONG = {
     "[tool": "cannot be read: Expected ']' at the end of a table declaration",
     "tool = 3\n[x]\n": None,

@@ -111,6 +111,11 @@ def test_several_runs_are_told_apart():
     assert "PRD004 PRD007 (in 1 of 3 runs): needs evaluations" in said
 
 
+def test_a_rule_over_several_runs_could_look_at_none_of_them():
+    several = replace(REPORT, runs=("a", "b"), not_checked=(NotChecked("needs a sweep", "CMP001", "confounded"),))
+    assert "CMP001: needs a sweep" in render(several, width=100)
+
+
 HOSTILE = "[bold red]x[/] \x1b[2J\x1b]0;owned\x07 \u202egnp.exe \ud800 \r\nfake line :smile:"
 SHOWN = "[bold red]x[/] \\x1b[2J\\x1b]0;owned\\x07 \\u202egnp.exe \\ud800   fake line :smile:"
 

@@ -41,15 +41,21 @@ def _entry(known: Any) -> bool:
     return isinstance(known, dict) and "code" in known and all(isinstance(known.get(k, ""), str) for k in KEYS)
 
 
-def write_baseline(file: Path, findings: Iterable[Finding]) -> None:
-    """Write the findings as known ones, one for each run, code and subject.
+def write_baseline(file: Path, findings: Iterable[Finding], *, any_run: bool = False) -> int:
+    """Write the findings as known ones, one for each run, code and subject, and return how many those are.
+
+    With ``any_run`` no run is named: one for each code and subject, known in runs to come as well.
 
     Raises:
         UserError: The file cannot be written.
     """
-    known = {f.identity: {"run": f.run, "code": f.code, "subject": f.subject, "message": f.message} for f in findings}
+    known = {}
+    for f in findings:
+        run = {} if any_run else {"run": f.run}
+        known[(*run.values(), f.code, f.subject)] = {**run, "code": f.code, "subject": f.subject, "message": f.message}
     text = dumps({"schema": SCHEMA, "findings": [known[identity] for identity in sorted(known)]}, indent=2)
     try:
         file.write_text(text + "\n", "utf-8")
     except OSError as error:
         raise UserError(f"{file}: cannot write the baseline: {error.strerror}") from error
+    return len(known)

@@ -13,8 +13,9 @@ from tocsin import api, engine
 from tocsin._version import __version__
 from tocsin.cli.baseline import read_baseline, write_baseline
 from tocsin.cli.counting import counted
+from tocsin.cli.errors import UserError
 from tocsin.cli.output import colored, say, warn, width
-from tocsin.cli.settings import find_settings
+from tocsin.cli.settings import find_settings, of_preflight_alone
 from tocsin.engine import RAISED
 from tocsin.findings import Report, Rule
 from tocsin.fleet import cores
@@ -62,6 +63,9 @@ def check(
         Path | None,
         typer.Option("--write-baseline", metavar="FILE", help="Write what rang to FILE as known, and exit 0."),
     ] = None,
+    any_run: Annotated[
+        bool, typer.Option("--any-run", help="With --write-baseline: known in runs to come, too, not in these alone.")
+    ] = False,
     keep: Annotated[
         bool, typer.Option("--keep-identifiers", help="Leave e-mails, tokens, host names and home paths in the report.")
     ] = False,
@@ -74,6 +78,8 @@ def check(
     Exits 0 without warning or error (notes alone are 0), 1 with one, 2 on a usage or tool error.
     [tool.tocsin] of the nearest pyproject.toml gives select, ignore, baseline and the options of rules.
     """
+    if any_run and write is None:
+        raise UserError("--any-run says how a baseline is written; add --write-baseline FILE")
     places: dict[str, Path] = {}
     with counted("checking") as progress:
         report = judged(
@@ -81,6 +87,7 @@ def check(
             select=split(select),
             ignore=split(ignore),
             baseline=baseline,
+            writing=write,
             keep_identifiers=keep,
             workers=workers or cores(),
             progress=progress,
@@ -88,9 +95,9 @@ def check(
         )
     show(report, Format.json if as_json else output, told(places, paths, keep))
     if write is not None:
-        known = (*report.findings, *report.known)
-        write_baseline(write, known)
-        warn(f"{len(known)} known finding{'s' * (len(known) != 1)} written to {write}")
+        known = write_baseline(write, (*report.findings, *report.known), any_run=any_run)
+        where = "in any run" if any_run else "in the same runs; --any-run accepts them in others, too"
+        warn(f"{known} finding{'s' * (known != 1)} written to {write}, known from now on {where}")
         raise typer.Exit(0)
     raise typer.Exit(exit_code(report))
 
@@ -101,18 +108,22 @@ def judged(
     select: Sequence[str] = (),
     ignore: Sequence[str] = (),
     baseline: Path | None = None,
+    writing: Path | None = None,
     **how: Any,
 ) -> Report:
     """The report under the project's settings: ``select`` and ``baseline`` replace theirs, ``ignore`` adds to it.
 
+    A baseline that does not exist yet is empty where it is the file that is about to be written (``writing``).
     ``how`` goes on to ``api.check``.
     """
     settings = find_settings()
     known = baseline or settings.baseline
+    if known and writing and not known.exists() and known.resolve() == writing.resolve():
+        known = None
     return api.check(
         targets,
         select=select or settings.select,
-        ignore=(*settings.ignore, *ignore),
+        ignore=(*(word for word in settings.ignore if not of_preflight_alone(word)), *ignore),
         options=settings.options,
         baseline=read_baseline(known) if known is not None else (),
         **how,

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +23,7 @@ class Settings:
     """The settings of a project; all empty where there are none.
 
     Attributes:
-        select, ignore: Rule codes, prefixes or names.
+        select, ignore: Rule codes, prefixes or names; ``ignore`` may name checks that only preflight makes.
         baseline: File of known findings, resolved against the folder of pyproject.toml.
         options: Option overrides by rule name.
     """
@@ -80,10 +83,21 @@ def _words(file: Path, table: Mapping[str, Any], key: str) -> tuple[str, ...]:
     if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
         raise UserError(f'{file}: tool.tocsin.{key} must be a list of rule codes such as ["PRD"], got {words!r}')
     try:
-        engine.select_rules(words)
+        engine.select_rules(words if key == "select" else [word for word in words if not of_preflight_alone(word)])
     except engine.UnknownRule as error:
         raise UserError(f"{file}: tool.tocsin.{key}: {error}") from error
     return tuple(words)
+
+
+def of_preflight_alone(word: str) -> bool:
+    """Whether a word names checks of preflight and no rule of runs. Without torch, any word like a code may do so."""
+    with suppress(engine.UnknownRule):
+        return not engine.select_rules([word])
+    if find_spec("torch") is None:
+        return re.fullmatch(r"[A-Z]{3}\d{3}", word.upper()) is not None
+    from tocsin.prechecks.flight import all_checks
+
+    return any(check.code.startswith(word.upper()) or check.name == word.lower() for check in all_checks())
 
 
 def _options(file: Path, rules: Any) -> dict[str, dict[str, Any]]:

@@ -12,7 +12,8 @@ from functools import cache
 from typing import Any
 
 import tocsin.prechecks.checks
-from tocsin.engine import RAISED, UnknownRule, all_rules, check_run, ordered, select_rules
+from tocsin import engine
+from tocsin.engine import IGNORED, RAISED, UnknownRule, check_run, ordered, select_rules, selectors
 from tocsin.findings import Finding, NotChecked, Report, Rule
 from tocsin.prechecks import planned, rehearsal
 from tocsin.prechecks.bench import Bench
@@ -77,9 +78,10 @@ def checked(
     options: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> Report:
     """The same on the setup itself, whose model is used up."""
-    wanted = _selected(list(select), list(ignore))
+    select, ignore = selectors(select), selectors(ignore)
+    wanted = _selected(select, ignore)
     found: list[Finding] = []
-    blind: list[NotChecked] = []
+    blind = _left_out(_selected(select, []) - wanted)
     costs: list[tuple[str, float]] = []
     judged: set[str] = set()
     with _timed("batches", costs):
@@ -93,7 +95,7 @@ def checked(
         ("schedule", planned.RULES, planned.scheduled),
         ("rehearsal", rehearsal.RULES, rehearsal.rehearse),
     ):
-        rules = [all_rules()[code] for code in codes if code in wanted]
+        rules = [engine.all_rules()[code] for code in codes if code in wanted]
         if rules:
             with _timed(what, costs):
                 run = run_of(bench)
@@ -104,7 +106,7 @@ def checked(
 def _selected(select: list[str], ignore: list[str]) -> set[str]:
     """Codes of checks and rules that these words choose."""
     codes = {check.code: check.name for check in all_checks()}
-    own = {code: name for code, name in codes.items() if code not in all_rules()}
+    own = {code: name for code, name in codes.items() if code not in engine.all_rules()}
 
     def matching(words: list[str]) -> set[str]:
         chosen: set[str] = set()
@@ -118,7 +120,14 @@ def _selected(select: list[str], ignore: list[str]) -> set[str]:
             chosen |= hits
         return chosen
 
-    return (matching(select) if select else {*own, *all_rules()}) - matching(ignore)
+    return (matching(select) if select else {*own, *engine.all_rules()}) - matching(ignore)
+
+
+def _left_out(codes: set[str]) -> list[NotChecked]:
+    """Those of the ignored codes that a preflight looks for."""
+    rehearsed = {code: engine.all_rules()[code].name for code in (*planned.RULES, *rehearsal.RULES)}
+    names = {**{check.code: check.name for check in all_checks()}, **rehearsed}
+    return [NotChecked(IGNORED, code, names[code], NAME) for code in sorted(codes & set(names))]
 
 
 @contextmanager
@@ -155,7 +164,7 @@ def _judge(
 
 def _ring(check: Rule, finding: Finding) -> Finding:
     """With the name and the symptoms of the rule of the same code, if there is one."""
-    rule = all_rules().get(check.code)
+    rule = engine.all_rules().get(check.code)
     rung = check.ring(Run(NAME), finding)
     return replace(rung, name=rule.name, explains=(*rule.explains, *check.explains)) if rule is not None else rung
 

@@ -171,6 +171,7 @@ def _scores(report: Report) -> Iterable[Text]:
 def _each_run(report: Report) -> Iterable[Text]:
     """Each run with its codes; of many runs those with findings, the worst first."""
     own = {**{run: [] for run in report.runs}, **by_run(report.findings)}
+    accepted = by_run(report.known)
     many = len(report.runs) > MOST_RUNS
     shown = [run for run in report.runs if own[run] or not many]
     if many:
@@ -178,7 +179,8 @@ def _each_run(report: Report) -> Iterable[Text]:
     for run in shown[:MOST_RUNS]:
         worst = Report(findings=tuple(own[run])).worst
         codes = dict.fromkeys(plain(f.code) for f in own[run])
-        yield Text.assemble(f"{plain(run, 120)}: ", (WORDS[worst], STYLES[worst]), f" {' '.join(codes)}".rstrip())
+        word = "nothing new" if worst is None and run in accepted else WORDS[worst]
+        yield Text.assemble(f"{plain(run, 120)}: ", (word, STYLES[worst]), f" {' '.join(codes)}".rstrip())
     if len(shown) > MOST_RUNS:
         yield Text(f"... and {len(shown) - MOST_RUNS} more with findings")
     if len(shown) < len(report.runs):
@@ -186,11 +188,14 @@ def _each_run(report: Report) -> Iterable[Text]:
 
 
 def _blind(not_checked: Iterable[NotChecked], runs: int) -> list[str]:
-    """Reasons with the codes that share them; those that only a watch could meet together, where they are many."""
+    """Reasons with the codes that share them; those that only a watch could meet together, where they are many.
+
+    One that names no run holds for all of them.
+    """
     by_reason: dict[str, dict[str, int]] = {}
     for blind in not_checked:
         codes = by_reason.setdefault(blind.reason, {})
-        codes[blind.code] = codes.get(blind.code, 0) + 1
+        codes[blind.code] = codes.get(blind.code, 0) + (1 if blind.run else runs)
     unwatched = [reason for reason in by_reason if _WATCH.search(reason)]
     if len(unwatched) > MOST_UNWATCHED:
         together: dict[str, int] = {}

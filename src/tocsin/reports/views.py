@@ -218,8 +218,8 @@ class Blind:
 
 
 def blind_rules(report: Report) -> list[Blind]:
-    """Rules that could not look, each reason once with the runs that it holds for."""
+    """Rules that could not look, each reason once with the runs that it holds for: all where it names none."""
     found: dict[tuple[str, str], list[NotChecked]] = {}
     for outcome in report.not_checked:
         found.setdefault((outcome.code, outcome.reason), []).append(outcome)
-    return [Blind(same[0], tuple(dict.fromkeys(n.run for n in same))) for same in found.values()]
+    return [Blind(same[0], tuple(dict.fromkeys(n.run or "all" for n in same))) for same in found.values()]
