@@ -226,7 +226,10 @@ REFUSED = {
     ),
     "a loss value": (changed(losses=1.0), "preflight: losses must be a function losses(model, batch), got float"),
     "a metric for predict": (changed(predict="f1"), "preflight: predict must be a function, got str"),
-    "no accumulation": (changed(accumulate=0), "preflight: accumulate counts batches, 1 or more; got 0"),
+    "no accumulation": (
+        changed(accumulate=0),
+        "preflight: accumulate must be a whole number of batches, 1 or more, got 0",
+    ),
     "no batch": (changed(train=[]), "preflight: train gave no batch"),
     "a loader that raises": (
         changed(train=DataLoader(TensorDataset(torch.zeros(4, 4)), collate_fn=raising)),

@@ -7,6 +7,7 @@ import math
 import warnings
 from collections.abc import Mapping
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from torch.optim.lr_scheduler import ReduceLROnPlateau
@@ -31,11 +32,19 @@ def planned_steps(bench: Bench) -> int | None:
 
 def steps_per_epoch(bench: Bench) -> int | None:
     """Optimizer steps of an epoch; None for a loader without length."""
+    batches = length(bench.setup.train)
+    return None if batches is None else math.ceil(batches / bench.setup.accumulate)
+
+
+def length(batches: Any) -> int | None:
+    """How many batches a loader gives; None where it does not say."""
     try:
-        batches = len(bench.setup.train)  # type: ignore[arg-type]  # many a loader has a length
-    except TypeError:
+        return len(batches)
+    except (TypeError, NotImplementedError, AttributeError):
         return None
-    return math.ceil(batches / bench.setup.accumulate)
+
+
+_KEPT: WeakKeyDictionary[Bench, Floats | None] = WeakKeyDictionary()
 
 
 def planned_rates(bench: Bench) -> Floats | None:
@@ -43,19 +52,25 @@ def planned_rates(bench: Bench) -> Floats | None:
 
     The same throughout without a scheduler. None without a plan, beyond ``MOST_STEPS``, and where it hangs on scores.
     """
-    steps, scheduler = planned_steps(bench), bench.setup.scheduler
+    if bench not in _KEPT:
+        _KEPT[bench] = _rates(bench)
+    return _KEPT[bench]
+
+
+def _rates(bench: Bench) -> Floats | None:
+    steps, schedulers = planned_steps(bench), bench.setup.schedulers
     every = 1 if bench.setup.scheduler_every == "step" else steps_per_epoch(bench)
     if not steps or steps > MOST_STEPS or not every:
         return None
-    if isinstance(scheduler, ReduceLROnPlateau):  # hangs on what is measured
+    if any(isinstance(one, ReduceLROnPlateau) for one in schedulers):  # hangs on what is measured
         return None
     rates: list[list[float]] = []
-    optimizers, scheduler = copy.deepcopy((bench.setup.optimizers, scheduler))
+    optimizers, schedulers = copy.deepcopy((bench.setup.optimizers, schedulers))
     with warnings.catch_warnings(action="ignore"):  # that no optimizer step was made
         for k in range(steps):
             rates.append([float(g["lr"]) for o in optimizers for g in o.param_groups])
-            if scheduler is not None and (k + 1) % every == 0:
-                _advance(scheduler, k + 1)
+            for one in schedulers if (k + 1) % every == 0 else ():
+                _advance(one, k + 1)
     return np.asarray(rates)
 
 
@@ -64,7 +79,7 @@ def scheduled(bench: Bench) -> Run | None:
 
     None without a scheduler, without a plan, and beyond ``MOST_STEPS``.
     """
-    rates = planned_rates(bench) if bench.setup.scheduler is not None else None
+    rates = planned_rates(bench) if bench.setup.schedulers else None
     if rates is None:
         return None
     per_epoch, step = steps_per_epoch(bench), np.arange(1, len(rates) + 1)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
 from torch import Tensor, nn
 from torch.optim import Optimizer
+
+from tocsin.prechecks.parts import faulty
 
 Batch = Any
 Losses = Callable[[nn.Module, Batch], "Tensor | Mapping[str, Tensor]"]
@@ -35,7 +37,7 @@ class Setup:
         step: ``step(model, optimizer, scaler, batch)`` does one whole optimizer step of the real loop and gives its
             losses; without it: ``zero_grad``, ``losses``, ``backward``, ``step``, by way of the scaler if there is one.
         scaler: The ``GradScaler``.
-        scheduler: Learning-rate scheduler.
+        scheduler: Learning-rate scheduler, or several.
         scheduler_every: What it is stepped on.
         epochs: Epochs that are planned.
         steps: Optimizer steps that are planned, in place of ``epochs``.
@@ -72,40 +74,24 @@ class Setup:
     val_losses: Losses | None = None
 
     def __post_init__(self) -> None:
-        for name, good, wanted in _expected(self):
-            if not good:
-                got = type(getattr(self, name)).__name__
-                raise SetupError(f"preflight: {name} must be {wanted}, got {got}")
-        if self.accumulate < 1:
-            raise SetupError(f"preflight: accumulate counts batches, 1 or more; got {self.accumulate}")
+        for wrong in faulty(self):
+            raise SetupError(f"preflight: {wrong}")
 
     @property
     def optimizers(self) -> list[Optimizer]:
         """The optimizers as a list."""
-        return [self.optimizer] if isinstance(self.optimizer, Optimizer) else list(self.optimizer)
+        return list(self.optimizer) if isinstance(self.optimizer, list | tuple) else [self.optimizer]  # type: ignore[list-item]
+
+    @property
+    def schedulers(self) -> list[Any]:
+        """The schedulers as a list, none without one."""
+        given = self.scheduler if isinstance(self.scheduler, list | tuple) else [self.scheduler]
+        return [one for one in given if one is not None]
 
     def has(self, need: str) -> bool:
         """Whether this part was given."""
         value = getattr(self, need)
         return value is not None and value != {}
-
-
-def _expected(setup: Setup) -> Iterator[tuple[str, bool, str]]:
-    yield "model", isinstance(setup.model, nn.Module), "a torch.nn.Module"
-    given = setup.optimizer
-    several = isinstance(given, Sequence) and len(given) > 0 and all(isinstance(o, Optimizer) for o in given)
-    yield "optimizer", isinstance(given, Optimizer) or several, "a torch.optim.Optimizer or several"
-    yield "losses", callable(setup.losses), "a function losses(model, batch)"
-    again = "batches that can be iterated again, such as a DataLoader or a list"
-    yield "train", _again(setup.train), again
-    yield "val", setup.val is None or _again(setup.val), again
-    for name in ("predict", "step", "raw", "group", "nuisance", "views", "val_losses"):
-        yield name, getattr(setup, name) is None or callable(getattr(setup, name)), "a function"
-
-
-def _again(batches: Any) -> bool:
-    """Whether it can be iterated more than once."""
-    return isinstance(batches, Iterable) and not isinstance(batches, Iterator)
 
 
 PARTS = tuple(f.name for f in fields(Setup))
