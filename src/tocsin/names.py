@@ -92,6 +92,16 @@ NAMES: tuple[Name, ...] = (
     ),
     Name("grad/zero_frac/<tensor>", "Share of (sampled) applied entries that are exactly 0; 1 only where all are."),
     Name("param/changed/<tensor>", "1: the tensor's bytes changed since the previous sample; 0: they did not."),
+    Name(
+        "param/bits/<tensor>",
+        "Sum of the bits of the tensor's entries, an integer below 2^53: ranks that hold the same tensor have the same "
+        "one. In process groups only, at steps 1, 2, 4, 8, 16, 32, 45, 64, 91, ...",
+    ),
+    Name(
+        "param/projection/<k>",
+        "Sum of the parameters' entries under one of eight fixed patterns of signs, on a strided sample, at the same "
+        "steps: how far the parameters of two ranks are apart.",
+    ),
     Name("param/nonfinite", "NaN or inf entries in the parameters."),
     Name("param/norm", "L2 norm of all trainable parameters."),
     Name(

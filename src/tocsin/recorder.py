@@ -24,7 +24,6 @@ from types import TracebackType
 from typing import Any, Self
 from weakref import WeakSet
 
-import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 from torch.optim import Optimizer
@@ -37,9 +36,13 @@ from tocsin.governor import Governor
 from tocsin.ledger import Ledger, Row
 from tocsin.probes.hook import Meter
 from tocsin.probes.instruments import Instruments
+from tocsin.probes.limits import REFUSED
 from tocsin.probes.memory import resident_mib
 from tocsin.probes.predictions import OpenEvaluations
+from tocsin.probes.processes import rank as own_rank
+from tocsin.probes.processes import world
 from tocsin.probes.randomness import fingerprint
+from tocsin.probes.sharding import sharded
 from tocsin.probes.transfer import to_host
 from tocsin.probes.wrappers import inner_module, inner_optimizer
 from tocsin.run import Exit, Kind, looks_at_count, looks_at_evaluation
@@ -91,7 +94,8 @@ def watch(
         every: Sample steps 1, 1 + every, ... instead of by budget: exact repeats. The terms' gradients at the trunk
             are taken at most every 4th step then.
         ignore: Rule codes, prefixes or names that must not ring.
-        stop_on: Raise ``StopTraining`` from ``losses`` once a finding of at least this severity has rung.
+        stop_on: Raise ``StopTraining`` from ``losses`` once a finding of at least this severity has rung; in a process
+            alone. In a group it is refused and said so: one that stops would leave the others waiting for it.
         enabled: False (or ``TOCSIN_DISABLED=1``): every call is a no-op.
         start_step: Steps already done, when a checkpoint is resumed: the next call is step ``start_step + 1``.
         say: Where one-line messages go; default standard error.
@@ -107,12 +111,18 @@ def watch(
         raise ValueError(f"every is a number of steps, 1 or more; got {every!r}")
     if stop_on is not None and stop_on not in SEVERITIES:
         raise ValueError(f"stop_on is one of {', '.join(SEVERITIES)}; got {stop_on!r}")
-    rank = _rank()
+    rank = own_rank()
     run = Recorder(say or (_nowhere if rank else _to_stderr), _ignored(ignore), stop_on)
     if not enabled or os.environ.get("TOCSIN_DISABLED", "") not in ("", "0"):
         return run
     if rank and run_dir is None:  # rank 0 draws a name, and nothing is sent between ranks
         return run
+    if (kind := sharded(model)) in REFUSED:
+        run.say(f"tocsin: {kind} is not supported: nothing is recorded")
+        return run
+    if stop_on is not None and world() > 1:
+        run.say("tocsin: stop_on is refused with several processes: one that stops would leave the others waiting")
+        run.stop_at(None)
     model = inner_module(model)
     if model in _watched:
         run.say("tocsin: this model is already being watched; the second watch records nothing")
@@ -127,12 +137,6 @@ def _ignored(words: Iterable[str]) -> frozenset[str]:
     """Codes of the rules that these words name."""
     kept = {rule.code for rule in select_rules((), words)}
     return frozenset(rule.code for rule in select_rules() if rule.code not in kept)
-
-
-def _rank() -> int | None:
-    """Rank of this process in the group that trains, None outside of one; each writes its own part of the record."""
-    grouped = torch.distributed.is_available() and torch.distributed.is_initialized()
-    return torch.distributed.get_rank() if grouped else None
 
 
 def _nowhere(text: str) -> None:
@@ -285,6 +289,10 @@ class Recorder:
             _watched.discard(self._model)
             self._pid = -1
 
+    def stop_at(self, severity: Severity | None) -> None:
+        """``stop_on`` from now on, for a framework that then brings all processes of a group to a halt together."""
+        self._stop_on = severity
+
     def say(self, text: str) -> None:
         """One line to where the watch speaks; that may be closed by now, and training goes on."""
         with contextlib.suppress(Exception):
@@ -316,9 +324,10 @@ class Recorder:
                 "budget": self._governor.budget,
                 "every": self._governor.every,
             },
+            **({"ranks": {"world": world(), "sharded": sharded(model)}} if world() > 1 else {}),
         )
         where = Path(run_dir) if run_dir is not None else Path("runs") / run_name(str(config.get("study", "")))
-        writer = record.open_record(where, config=config, environment=facts, after=start_step, rank=_rank())
+        writer = record.open_record(where, config=config, environment=facts, after=start_step, rank=own_rank())
         self.folder = writer.folder
         self._ledger = Ledger(writer, Columns(self.folder.name, config, facts), self.say)
         if start_step:
@@ -331,6 +340,9 @@ class Recorder:
         self._model = model
         _watched.add(model)
         self._pid = os.getpid()
+        for limit in self._instruments.limits:
+            self._ledger.event("limit", limit.text)
+            self.say(f"tocsin: {limit.text}")
         self._note_parameters()
         self._instruments.arm(scanned=True)  # a loop that calls `losses` last has its first step before the first call
 
@@ -443,6 +455,8 @@ class Recorder:
         self._note_lrs()
         if probes.ready:
             self._collect()
+        if replicas := probes.replica_values(self.step):
+            self._ledger.put(replicas)
 
     def _collect(self) -> None:
         probes = self._instruments

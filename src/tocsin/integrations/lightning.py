@@ -91,8 +91,9 @@ class TocsinCallback(_Base):  # type: ignore[misc]  # Lightning may be missing
             scheduler=[c.scheduler for c in trainer.lr_scheduler_configs] or None,
             start_step=steps_done(trainer) if self._resumed is None else self._resumed,
             ignore=(*self._ignore, *(_OVERFITTING if trainer.overfit_batches else ())),
-            **self._options,
+            **{**self._options, "stop_on": None},
         )
+        run.stop_at(self._options["stop_on"])  # all ranks stop together, below
         self._fit, self._resumed = Fit(run, pl_module, sinks_of(trainer)), None
 
     def on_train_batch_start(self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int) -> None:

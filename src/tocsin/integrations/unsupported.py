@@ -8,6 +8,8 @@ from typing import Any
 from torch import nn
 from torch.optim import Optimizer
 
+from tocsin.probes.sharding import sharded
+
 _IN_BACKWARD = ("LayerWiseDummyOptimizer", "Lomo", "AdaLomo")
 
 
@@ -20,10 +22,8 @@ def unsupported(model: nn.Module, optimizers: Sequence[Any]) -> str:
     foreign = [type(o).__name__ for o in optimizers if not isinstance(o, Optimizer)]
     if any("DeepSpeed" in kind for kind in kinds):
         return "DeepSpeed (its engine steps outside torch.optim)"
-    if "FullyShardedDataParallel" in kinds:
-        return "FSDP1 (flat parameters)"
-    if any("DTensor" in {type(p).__name__, type(p.data).__name__} for p in model.parameters()):
-        return "sharded parameters (FSDP2, tensor parallelism)"
+    if kind := sharded(model):
+        return f"sharded parameters ({kind})"
     if kinds.intersection(_IN_BACKWARD) or any(hasattr(p, "_in_backward_optimizers") for p in model.parameters()):
         return "an optimizer inside backward"
     return f"the optimizer {foreign[0]}, which is none of torch.optim" if foreign else ""

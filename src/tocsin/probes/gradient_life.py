@@ -49,11 +49,11 @@ class GradientLife:
     _kept: tuple[Tensor, Tensor | float] | None
     _before: tuple[Tensor | float, Tensor | float, Tensor | float] | None
 
-    def __init__(self, meter: Meter, scaler: Any = None) -> None:
+    def __init__(self, meter: Meter, scaler: Any = None, *, closures: bool = False) -> None:
         self.meter = meter
         self.scaler = scaler if scaler is not None and scaler.is_enabled() else None
         self.inside = self.blind = False
-        self._no_clears = self.scaler is not None and not hasattr(self.scaler, "_scale")
+        self._no_clears = closures or (self.scaler is not None and not hasattr(self.scaler, "_scale"))
         self._cleared: dict[Kind, int] = {}
         self._carried = 0
         self._gone: dict[Kind, bool] = {}

@@ -12,17 +12,22 @@ from torch.utils._python_dispatch import _get_current_dispatch_mode
 
 
 class Meter:
-    """Seconds that tocsin used, and the probes that raised: each is reported once and switched off."""
+    """Seconds that tocsin used, and the probes that raised: each is reported once and switched off.
+
+    Attributes:
+        off: Probes that are not run: broken ones, and those that would be wrong in this training.
+    """
 
     def __init__(self, on_break: Callable[[str, Exception], None]) -> None:
         self.seconds = 0.0
         self.broken: set[str] = set()
+        self.off: set[str] = set()
         self._on_break = on_break
         self._inside = False
 
     def run(self, probe: str, action: Callable[..., Any], *args: Any, default: Any = None) -> Any:
         """``action(*args)``, timed; ``default`` when the probe is off or raises."""
-        if probe in self.broken:
+        if probe in self.off:
             return default
         outermost, self._inside = not self._inside, True
         start = perf_counter()
@@ -40,6 +45,7 @@ class Meter:
         """Say once that ``probe`` raised; it is off from now on."""
         if probe not in self.broken:
             self.broken.add(probe)
+            self.off.add(probe)
             self._on_break(probe, error)
 
 

@@ -13,10 +13,13 @@ from tocsin.probes.applied_gradients import AppliedGradients
 from tocsin.probes.gradient_life import GradientLife
 from tocsin.probes.hook import Hook, Meter
 from tocsin.probes.inputs import Inputs
+from tocsin.probes.limits import calls_closures, limits_of
 from tocsin.probes.pace import Pace
 from tocsin.probes.parameters import ParameterState
+from tocsin.probes.processes import world
 from tocsin.probes.raw_gradients import RawGradients
 from tocsin.probes.reach import Reach
+from tocsin.probes.replicas import Replicas
 from tocsin.probes.scale import LossScale
 from tocsin.probes.steps import Listening
 from tocsin.probes.tensors import Tensors
@@ -37,6 +40,7 @@ class Instruments:
         backward: Backward passes so far, counted on one sentinel tensor.
         steps: Completed steps of each given optimizer.
         unheard: No ``losses`` call has come yet; steps are then counted by the first optimizer.
+        limits: What of this training is not measured, and why.
     """
 
     def __init__(
@@ -53,11 +57,14 @@ class Instruments:
         self.meter = meter
         self.optimizers = list(optimizers)
         self.tensors = Tensors(model, self.optimizers)
+        self.limits = limits_of(self.tensors.sharded, self.optimizers)
+        meter.off.update(*(limit.off for limit in self.limits))
         self.scale = LossScale(scaler)
         self.raw = RawGradients(self.tensors, meter)
-        self.life = GradientLife(meter, scaler)
+        self.life = GradientLife(meter, scaler, closures=any(map(calls_closures, self.optimizers)))
         self.applied = AppliedGradients(self.tensors)
         self.state = ParameterState(self.tensors, ema)
+        self.replicas = Replicas(self.tensors, model, world())
         self.terms = TermGradients(self.tensors)
         self.activations = Activations(model, meter)
         self.reach = Reach(model, meter)
@@ -138,6 +145,14 @@ class Instruments:
         found: dict[str, float] = self.meter.run("transfer", to_host, values, default={})
         return found
 
+    def replica_values(self, step: int) -> dict[str, float]:
+        """What the ranks of a process group are compared by; nothing at most steps, and in a process alone."""
+        if not self.replicas.due(step):
+            return {}
+        values = self.meter.run("replicas", self.replicas.read, default={})
+        found: dict[str, float] = self.meter.run("transfer", to_host, values, default={})
+        return found
+
     def activation_values(self) -> dict[str, float]:
         """What the activation hooks of the last window saw."""
         values = self.meter.run("activations", self.activations.read, default={})
@@ -178,6 +193,8 @@ class Instruments:
 
     def _watch_backward(self, seen: Mapping[str, float] | None = None) -> None:
         """Count backward passes on one tensor: one that received gradients in the last window, once known."""
+        if self.tensors.sharded and self._sentinel is None:
+            self._count_only()
         counts = {name: (seen or {}).get(f"grad/count/{name}", 0.0) for name in self.tensors.measured}
         if not counts or (seen is not None and self._sentinel is not None and not any(counts.values())):
             return
@@ -192,6 +209,13 @@ class Instruments:
         self._sentinel_on = (best, id(tensor))
         self.life.follow(tensor)
         self._sentinel = tensor.register_post_accumulate_grad_hook(_Counter(self))
+
+    def _count_only(self) -> None:
+        """Passes are counted on the last sharded tensor that some optimizer steps; its values are left alone."""
+        held = self.tensors.optimized()
+        trained: list[Any] = [p for p in self.tensors.all.values() if p.requires_grad and id(p) in held]
+        if trained:
+            self._sentinel = trained[-1].register_post_accumulate_grad_hook(_Counter(self))
 
     def _before_step(self, optimizer: Optimizer, *_: Any) -> None:
         if self.armed:

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 from torch.optim import Optimizer
 
+from tocsin.probes.sharding import sharded
 from tocsin.probes.walking import parameters
 from tocsin.run import Parameter
 
@@ -21,12 +22,13 @@ class Tensors:
     """Parameters by name, re-scanned at each sampled step: freezing, unfreezing and new adapters are seen.
 
     At most ``MOST_TENSORS`` trainable tensors are measured one by one, evenly spread over the model; totals are over
-    those. ``all`` always holds every one.
+    those. ``all`` always holds every one. Of a model whose parameters are ``sharded`` none is measured.
     """
 
     def __init__(self, model: nn.Module, optimizers: Sequence[Optimizer]) -> None:
         self.model = model
         self.optimizers = optimizers
+        self.sharded = sharded(model)
         self.stepped_elsewhere: set[int] = set()
         self._ids: set[int] = set()
         self._embeddings = {id(m.weight) for m in model.modules() if isinstance(m, nn.Embedding | nn.EmbeddingBag)}
@@ -49,7 +51,7 @@ class Tensors:
         self.all = dict(named)
         self._ids = {id(p) for p in self.all.values()}
         self.stepped_elsewhere &= self._ids
-        trainable = [(name, p) for name, p in named if p.requires_grad and _has_entries(p)]
+        trainable = [(name, p) for name, p in named if p.requires_grad and _has_entries(p) and not self.sharded]
         stride = max(1, -(-len(trainable) // MOST_TENSORS))
         self.measured = dict(trainable[::stride])
         return True
