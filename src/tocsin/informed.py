@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -111,3 +111,9 @@ def nothing_found(run: Run, e: Evaluation, small: float = 0.3, level: float = 0.
     if len(known) < len(found) or not all(s.within(small, level) for s in known.values()):
         return None
     return known
+
+
+def inputs(run: Run) -> dict[str, str]:
+    """What the model (``model``) and recorded baselines (by name) see, as the configuration says under ``inputs``."""
+    told = run.config.get("inputs")
+    return {str(k): v for k, v in told.items() if isinstance(v, str)} if isinstance(told, Mapping) else {}

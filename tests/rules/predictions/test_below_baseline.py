@@ -53,6 +53,34 @@ def test_a_ridge_that_is_better_names_both_scores():
     assert (found.severity, found.subject, found.step) == ("warning", "val/depth/b0", 1)
 
 
+SEES = {"model": "image", "b0": "I/Q samples", "b1": "image"}
+
+
+def test_a_baseline_that_sees_more_is_a_limit_of_the_representation():
+    run = run_of(T, shrunk(0.3, 1), [shrunk(0.8, 2), shrunk(0.3, 4)], config={"inputs": SEES})
+    (found,) = findings(run)
+    assert (
+        "b0 sees I/Q samples, the model only image, where b1 is no better than it: a limit of the repr" in found.message
+    )
+    assert found.remedies[0].text.startswith("Give the network what the baseline sees")
+
+
+@pytest.mark.parametrize(
+    ("sees", "own"),
+    [
+        ({}, 0.3),
+        ({**SEES, "b0": "image"}, 0.3),  # the better baseline has the model's input: a fault of the training
+        ({**SEES, "b1": "I/Q samples"}, 0.3),  # nothing says what the model's input holds
+        (SEES, 0.8),  # its own input holds more than the model takes from it
+        ({"model": 3, "b0": None}, 0.3),
+    ],
+)
+def test_it_is_not_said_of_a_training_that_wastes_its_input(sees, own):
+    found = findings(run_of(T, shrunk(0.3, 1), [shrunk(0.8, 2), shrunk(own, 4)], config={"inputs": sees}))
+    assert found
+    assert not any("representation" in f.message for f in found)
+
+
 def test_the_model_is_recalibrated_as_least_squares_does():
     p, b = 7 - 3 * sampled(0.5, seed=1)[1], shrunk(0.9, 2)
     (found,) = findings(run_of(T, p, [b]))

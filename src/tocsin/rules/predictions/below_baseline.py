@@ -17,6 +17,10 @@ _REMEDIES = (
     Remedy("Overfit one small batch: a network that cannot has a fault between input and loss", True),
     Remedy("Start from the baseline: add its prediction to the network's output, so that it learns the rest"),
 )
+_REPRESENTATION = (
+    Remedy("Give the network what the baseline sees, beside or in place of its own input"),
+    Remedy("Say what the input cannot tell, and score the network against what its input holds", True),
+)
 _FEWEST = 10  # independent errors
 
 
@@ -88,12 +92,18 @@ def below_baseline(run: Run, *, gap: float = 0.02, level: float = 0.01) -> Itera
     judged = False
     for key, evaluations in run.of_kind().items():
         settled, baselines = run.settled(evaluations), informed.fitted_baselines(run, key)
+        better: dict[str, Gap] = {}
+        reached: list[str] = []
         for name, baseline in baselines.items():
             gaps = [_gap(e, baseline, level / len(baselines)) for e in settled]
             known = [g for g in gaps if g is not None and math.isfinite(g.low)]
             judged |= bool(known)
             if known and len(known) == len(settled) and all(g.low > 0 and g.value >= gap for g in known):
-                yield _finding(key, name, settled, known[-1])
+                better[name] = known[-1]
+            elif known:
+                reached.append(name)
+        for name, found in better.items():
+            yield _finding(key, name, settled, found, _representation(run, name, reached))
     if not judged:
         yield NotChecked(
             f"needs {SETTLED}, and a baseline on the same split "
@@ -156,11 +166,24 @@ def _apart(m: Moments, b: Moments, mine: float, level: float) -> Gap | None:
     return Gap(b.r2 - mine, max(bottom, 0.0) ** 2 - cost - top, max(upper, 0.0) ** 2 - cost, mine, b.r2, "R2")
 
 
-def _finding(key: str, name: str, settled: list[Evaluation], gap: Gap) -> Finding:
+def _representation(run: Run, better: str, reached: list[str]) -> str:
+    """In words, that the better baseline sees what the model does not, and the model uses what it sees; else empty."""
+    sees = informed.inputs(run)
+    mine, other = sees.get("model"), sees.get(better)
+    alike = next((name for name in reached if sees.get(name) == mine), None)
+    if mine is None or other is None or mine == other or alike is None:
+        return ""
+    return (
+        f"; {better} sees {other}, the model only {mine}, where {alike} is no better than it: a limit of the "
+        "representation, not of the training"
+    )
+
+
+def _finding(key: str, name: str, settled: list[Evaluation], gap: Gap, representation: str) -> Finding:
     recalibrated = " after recalibration" if gap.of == "R2" else ""
     return Finding(
         f"{key}: the baseline {name} has {gap.of} {gap.baseline:.3g}, the model {gap.model:.3g}{recalibrated}: "
-        f"{gap.value:.2g} below it ({gap.low:.2g} to {gap.high:.2g}); {since(settled)}",
+        f"{gap.value:.2g} below it ({gap.low:.2g} to {gap.high:.2g}){representation}; {since(settled)}",
         subject=f"{key}/{name}",
         step=settled[0].step,
         evidence=(
@@ -169,5 +192,5 @@ def _finding(key: str, name: str, settled: list[Evaluation], gap: Gap) -> Findin
                 f"{gap.of} of the model against {name}; interval of the difference",
             ),
         ),
-        remedies=_REMEDIES,
+        remedies=_REPRESENTATION if representation else _REMEDIES,
     )  # fmt: skip
