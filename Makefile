@@ -4,9 +4,12 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 PIP    := $(BIN)/python -m pip --disable-pip-version-check -q install -c constraints.txt
+OLDEST := .venv-oldest
+# 2.6.0, the oldest of pyproject.toml, comes with CUDA alone (6 GB): make integrations TORCH=2.6.0
+TORCH  ?= 2.13.0
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check docs bench browser clean
+.PHONY: help setup demo test check docs bench integrations browser clean
 
 help:                ## This list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/'
@@ -45,8 +48,17 @@ bench: $(STAMP)      ## Slower evidence: overhead, memory, readers against their
 	$(BIN)/python benchmarks/constellation_faults.py
 	$(BIN)/python benchmarks/detection --split all --json benchmarks/results/detection.json
 
+$(OLDEST)/.torch-$(TORCH): pyproject.toml constraints-oldest.txt
+	$(PYTHON) -m venv --clear $(OLDEST)
+	$(OLDEST)/bin/python -m pip --disable-pip-version-check -q install -c constraints-oldest.txt torch==$(TORCH) \
+		pytest pytest-xdist -e '.[studies,lightning,transformers]'
+	@touch $@
+
+integrations: $(OLDEST)/.torch-$(TORCH)  ## Tests of integrations with the oldest supported versions; make test has the newest
+	$(OLDEST)/bin/python -m pytest -n 2 -p no:cacheprovider tests/integrations
+
 browser: $(STAMP)    ## Report in headless Chromium; skipped with a reason where there is none
 	$(BIN)/python -m pytest -m browser -rs
 
 clean:               ## Remove the environment and generated files
-	rm -rf $(VENV) docs/_build .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(OLDEST) docs/_build .mypy_cache .pytest_cache .ruff_cache .hypothesis
