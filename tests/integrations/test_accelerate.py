@@ -6,14 +6,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import accelerate
 import pytest
 import torch
 from torch import nn
 
-accelerate = pytest.importorskip("accelerate", reason="accelerate is not installed")
-
-import tocsin  # noqa: E402
-from loops import batches, quiet, small_model  # noqa: E402
+import tocsin
+from loops import batches, quiet, small_model
 
 
 @pytest.fixture(autouse=True)

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from lightning_fabric import Fabric
 from torch import nn
 
 import tocsin
@@ -48,11 +49,10 @@ def values(run: Run, name: str) -> list[float]:
 
 @pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
 def test_fabric_is_watched_through_its_wrappers(tmp_path: Path, precision: str) -> None:
-    fabric_of = pytest.importorskip("lightning_fabric").Fabric
     ends = []
     for folder in (tmp_path / "r", None):
         net = small_model(dropout=0.0)
-        fabric = fabric_of(accelerator="cpu", devices=1, precision=precision)
+        fabric = Fabric(accelerator="cpu", devices=1, precision=precision)
         model, optimizer = fabric.setup(net, torch.optim.Adam(net.parameters(), 1e-2))
         loop(model, optimizer, folder, backward=fabric.backward)
         ends.append(net)

@@ -12,12 +12,21 @@ from typing import Any
 
 import pytest
 import torch
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.loggers import CSVLogger
+from lightning.pytorch.plugins.precision import MixedPrecision
 from torch import nn
+from torch._dynamo.testing import CompileCounter
+from torch.utils.data import DataLoader, TensorDataset
 
 import tocsin
 from loops import batches, quiet, small_model
+from tocsin.integrations.auto import lightning_callbacks
+from tocsin.integrations.lightning import TocsinCallback, run_of
 from tocsin.run import Run
 
+ROOT = Path(__file__).resolve().parents[2]
 # What Lightning's own code brings up in the newest torch, and its advice to users.
 IGNORED = (
     r"`isinstance\(treespec, LeafSpec\)` is deprecated:FutureWarning:lightning\.pytorch",
@@ -25,18 +34,6 @@ IGNORED = (
     ":lightning.pytorch.utilities.warnings.PossibleUserWarning",
 )
 pytestmark = [pytest.mark.filterwarnings(f"ignore:{warning}") for warning in IGNORED]
-
-from lightning.pytorch import LightningModule, Trainer  # noqa: E402
-from lightning.pytorch.callbacks import ModelCheckpoint  # noqa: E402
-from lightning.pytorch.loggers import CSVLogger  # noqa: E402
-from lightning.pytorch.plugins.precision import MixedPrecision  # noqa: E402
-from torch._dynamo.testing import CompileCounter  # noqa: E402
-from torch.utils.data import DataLoader, TensorDataset  # noqa: E402
-
-from tocsin.integrations.auto import lightning_callbacks  # noqa: E402
-from tocsin.integrations.lightning import TocsinCallback, run_of  # noqa: E402
-
-ROOT = Path(__file__).resolve().parents[2]
 
 
 def loader(n: int = 320, seed: int = 1, size: int = 32, *, shuffle: bool = True) -> DataLoader:
@@ -456,9 +453,20 @@ def test_the_entry_point_is_for_those_who_ask(tmp_path: Path, monkeypatch: pytes
     home, _, name = declared["lightning.pytorch.callbacks_factory"]["tocsin"].partition(":")
     (callback,) = getattr(importlib.import_module(home), name)()
     assert isinstance(callback, TocsinCallback)
-    fit(tmp_path, max_epochs=1)  # where this version is installed, Lightning adds its own one
+    fit(tmp_path, max_epochs=1)  # Lightning adds its own one
     assert callback.state_key != TocsinCallback().state_key, "both may be there"
     assert not (tmp_path / "tocsin-2").exists()
+
+
+@pytest.mark.parametrize(("asked", "callbacks"), [(None, 0), ("0", 0), ("1", 1)])
+def test_a_trainer_gets_our_callback_of_itself_only_where_the_user_asks(
+    monkeypatch: pytest.MonkeyPatch, asked: str | None, callbacks: int
+) -> None:
+    monkeypatch.delenv("TOCSIN_AUTO", raising=False)
+    if asked is not None:
+        monkeypatch.setenv("TOCSIN_AUTO", asked)
+    trainer = Trainer(logger=False, accelerator="cpu", enable_checkpointing=False)
+    assert len([c for c in trainer.callbacks if isinstance(c, TocsinCallback)]) == callbacks
 
 
 def test_what_is_not_supported_is_named(tmp_path: Path) -> None:

@@ -15,16 +15,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import transformers
 
-transformers = pytest.importorskip("transformers", reason="transformers is not installed")
-pytest.importorskip("accelerate", reason="the Trainer needs accelerate")
-
-import tocsin  # noqa: E402
-from integrations.small_trainers import Classifier, InOrder, samples, trainer_of  # noqa: E402
-from loops import quiet  # noqa: E402
-from tocsin.engine import check_runs  # noqa: E402
-from tocsin.integrations.transformers import TocsinCallback  # noqa: E402
-from tocsin.run import Run  # noqa: E402
+import tocsin
+from integrations.small_trainers import Classifier, InOrder, samples, trainer_of
+from loops import quiet
+from tocsin.engine import check_runs
+from tocsin.integrations.transformers import TocsinCallback
+from tocsin.run import Run
 
 ROUNDED = 6e-5  # transformers 4 logs four digits of a loss
 

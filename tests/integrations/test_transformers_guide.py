@@ -7,15 +7,14 @@ import re
 from pathlib import Path
 from typing import Any
 
+import accelerate
 import pytest
 import torch
+import transformers
 
-transformers = pytest.importorskip("transformers", reason="transformers is not installed")
-accelerate = pytest.importorskip("accelerate", reason="the Trainer needs accelerate")
-
-import tocsin  # noqa: E402
-from integrations.small_trainers import Classifier, samples  # noqa: E402
-from loops import batches, small_model  # noqa: E402
+import tocsin
+from integrations.small_trainers import Classifier, samples
+from loops import batches, small_model
 
 ROOT = Path(__file__).resolve().parents[2]
 GUIDE = (ROOT / "docs/guides/transformers.md").read_text(encoding="utf-8")

@@ -10,6 +10,7 @@ import textwrap
 
 import tocsin
 
+FRAMEWORKS = ("lightning", "pytorch_lightning", "transformers", "accelerate")
 NEEDS_TORCH = tuple(
     f"tocsin.{room}" for room in ("recorder", "ledger", "probes", "integrations", "prechecks", "studies", "ui")
 )
@@ -41,7 +42,7 @@ def test_only_the_rooms_that_need_torch_import_it():
     assert "tocsin.engine" in modules
     python(f"""
         import importlib, sys
-        for heavy in ("torch", "lightning", "lightning_fabric", "transformers", "ray", "pydantic_settings"):
+        for heavy in ("torch", "lightning_fabric", "ray", "pydantic_settings", *{FRAMEWORKS}):
             sys.modules[heavy] = None
         for name in {modules!r}:
             importlib.import_module(name)
@@ -49,13 +50,13 @@ def test_only_the_rooms_that_need_torch_import_it():
 
 
 def test_check_and_its_report_never_import_torch():
-    python("""
+    python(f"""
         import sys
         import tocsin
-        report = tocsin.check(tocsin.Run.of(series={"train/loss": [3.0, 2.0, float("nan")]}))
+        report = tocsin.check(tocsin.Run.of(series={{"train/loss": [3.0, 2.0, float("nan")]}}))
         assert str(report)
         assert report.to_json()["schema"]
-        loaded = {"torch", "lightning", "lightning_fabric", "pandas", "matplotlib"} & set(sys.modules)
+        loaded = {{"torch", "lightning_fabric", "pandas", "matplotlib", *{FRAMEWORKS}}} & set(sys.modules)
         assert not loaded, loaded
     """)
 
@@ -71,3 +72,31 @@ def test_without_torch_watch_says_what_to_install():
             print(error)
     """)
     assert said.strip() == "tocsin.watch needs PyTorch: pip install 'tocsin[torch]'"
+
+
+def test_without_the_frameworks_all_that_needs_torch_imports_and_a_callback_says_what_to_install():
+    modules = [name for name in every_module() if not name.startswith(("tocsin.studies", "tocsin.ui"))]
+    said = python(f"""
+        import importlib, sys
+        for framework in {FRAMEWORKS}:
+            sys.modules[framework] = None
+        for name in {modules!r}:
+            importlib.import_module(name)
+        from tocsin.integrations.lightning import TocsinCallback
+        try:
+            TocsinCallback()
+        except ModuleNotFoundError as error:
+            print(error)
+    """)
+    assert said.strip() == "TocsinCallback needs Lightning: pip install 'tocsin[lightning]'"
+
+
+def test_watching_a_loop_of_torch_loads_no_framework():
+    python(f"""
+        import sys
+        import torch, tocsin
+        net = torch.nn.Linear(1, 1)
+        with tocsin.watch(net, torch.optim.SGD(net.parameters(), 0.1), enabled=False) as run:
+            run.losses(total=1.0)
+        assert not set({FRAMEWORKS}) & set(sys.modules)
+    """)
