@@ -153,3 +153,12 @@ def test_layers_that_drop_by_an_attribute_keep_it():
     bench = Bench(setup(model := Recurrent(), cross_entropy, classes()))
     assert not list(cannot_overfit.check(bench))
     assert model.rnn.dropout == 0.5
+
+
+def test_answers_in_half_precision():
+    def halved(model, batch):
+        with torch.autocast("cpu", torch.float16):
+            return F.cross_entropy(model(batch[0]).float(), batch[1])
+
+    torch.manual_seed(0)
+    assert flown(mlp(), halved, classes()).clean == ("OPT019",)

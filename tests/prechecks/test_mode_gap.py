@@ -179,3 +179,13 @@ def test_loaded_statistics(seed):
     assert flown(trained(network(), given, scale=2.0), given).clean == ("EVL007",)
     (found,) = flown(trained(network(), given, scale=255.0), given).findings
     assert found.subject == "loaded"
+
+
+def test_answers_of_one_number_a_sample():
+    model = nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8), nn.Dropout(), nn.Linear(8, 1), nn.Flatten(0))
+    data = [(x, y.float()) for x, y in batches()]
+    optimizer = torch.optim.SGD(model.parameters(), 0.1)
+    given = Setup(model, optimizer, lambda model, batch: F.mse_loss(model(batch[0]), batch[1]), data)
+    report = tocsin.preflight(given, select=["EVL007", "OPT017"])
+    assert not report.findings
+    assert not report.not_checked

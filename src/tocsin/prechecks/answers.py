@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from tocsin.prechecks.bench import Bench
+from tocsin.prechecks.own_copy import own_copy
 from tocsin.prechecks.setup import Batch, SetupError
 from tocsin.probes.inputs import tensors_in
 
@@ -51,7 +51,7 @@ def answer(bench: Bench, batch: Batch, change: Change | None = None) -> Answer |
         bench.model.register_forward_pre_hook(before, with_kwargs=True), bench.model.register_forward_hook(after)
     ):
         try:
-            bench.setup.losses(bench.model, copy.deepcopy(batch))
+            bench.setup.losses(bench.model, own_copy(batch))
         except _Answered:
             return seen[0]
         except Exception as error:

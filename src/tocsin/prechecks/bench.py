@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
@@ -12,12 +13,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from tocsin.prechecks.own_copy import own_copy, size_of
 from tocsin.prechecks.reading import unwrapped
 from tocsin.prechecks.samples import Samples, gather, predicted
 from tocsin.prechecks.setup import Batch, Setup, SetupError
 from tocsin.surroundings import plain_config
 
 BATCHES = 8
+FEWEST = 2
+SECONDS, MOST_BYTES = 30.0, 2**30
 
 
 class Bench:
@@ -25,7 +29,8 @@ class Bench:
 
     Attributes:
         setup: The training.
-        train: Its first ``BATCHES`` training batches, copies.
+        train: Its first ``BATCHES`` training batches, copies; fewer, but ``FEWEST``, of a loader that needs more than
+            ``SECONDS`` for them, or whose batches are larger than ``MOST_BYTES`` together.
         val: Its first ``BATCHES`` batches of the evaluation, copies; none where it has none.
     """
 
@@ -79,7 +84,7 @@ class Bench:
             SetupError: It gave something else, or raised.
         """
         try:
-            found = getattr(self.setup, of)(self.model, copy.deepcopy(batch))
+            found = getattr(self.setup, of)(self.model, own_copy(batch))
         except Exception as error:
             raise SetupError(f"preflight: {of}(model, batch) raised {type(error).__name__}: {error}") from error
         named = dict(found) if isinstance(found, Mapping) else {"total": found}
@@ -139,8 +144,13 @@ class Bench:
 
 
 def _first(batches: Any, name: str) -> list[Batch]:
+    started, found = time.perf_counter(), list[Batch]()
     try:
-        found = [copy.deepcopy(batch) for batch in islice(iter(batches), BATCHES)]
+        for batch in islice(iter(batches), BATCHES):
+            found.append(own_copy(batch))
+            long = time.perf_counter() - started > SECONDS or sum(map(size_of, found)) > MOST_BYTES
+            if long and len(found) >= FEWEST:
+                break
     except Exception as error:
         raise SetupError(f"preflight: iterating {name} raised {type(error).__name__}: {error}") from error
     if not found:

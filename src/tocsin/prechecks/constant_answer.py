@@ -36,9 +36,9 @@ def constant_loss(bench: Bench, batch: Batch, n: int) -> float | None:
             if not isinstance(leaf, Tensor) or not floating([leaf], n):
                 return leaf
             calls += 1
-            free, shown = _free(leaf.detach())
+            free, shown = _free(leaf.detach().float())  # half precision would overflow in the search
             row = rows.setdefault(calls, free.requires_grad_())
-            return shown(row).expand_as(leaf)
+            return shown(row).to(leaf.dtype).expand_as(leaf)
 
         return _plain(output, one) if list(floating(tensors_in(output), n)) else output
 

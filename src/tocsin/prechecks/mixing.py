@@ -54,7 +54,7 @@ def _row(outputs: list[Tensor], inputs: list[Tensor], i: int) -> Floats:
         weight = torch.randn(t[i].shape, generator=random, dtype=torch.float64).to(t.device, t.dtype)
         total = total + (weight * t[i]).sum().double()
     grads = torch.autograd.grad(total, inputs, retain_graph=True, allow_unused=True)
-    squares = [g.detach().double().flatten(1).square().nansum(1) for g in grads if g is not None]
+    squares = [g.detach().double().reshape(len(g), -1).square().nansum(1) for g in grads if g is not None]
     if not squares:
         return np.zeros(len(inputs[0]))
     row: Floats = torch.stack(squares).sum(0).sqrt().cpu().numpy()
@@ -75,7 +75,7 @@ def by_exchange(bench: Bench, batch: Batch, n: int) -> Floats | None:
         moved = _answered(bench, batch, n, _exchanged(j, n))
         if moved is None or moved.shape != first.shape:
             return None
-        columns.append((moved - first).abs().flatten(1).amax(1) - 2 * noise)
+        columns.append((moved - first).abs().amax(1) - 2 * noise)
     return torch.stack(columns, 1).clamp_min(0.0).nan_to_num(nan=0.0).cpu().numpy().astype(np.float64)
 
 
@@ -84,7 +84,7 @@ def _answered(bench: Bench, batch: Batch, n: int, change: Callable[[Any], Any] |
     with torch.no_grad():
         found = answer(bench, batch, change)
     outputs = floating(found.outputs, n) if found is not None else []
-    return torch.cat([t.double().flatten(1) for t in outputs], 1) if outputs else None
+    return torch.cat([t.double().reshape(len(t), -1) for t in outputs], 1) if outputs else None
 
 
 def _exchanged(j: int, n: int) -> Callable[[Any], Any]:

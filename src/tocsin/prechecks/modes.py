@@ -84,7 +84,7 @@ def spread_of_draws(bench: Bench, batch: Batch, n: int) -> float | None:
         outputs = floating(found.outputs, n) if found is not None else []
         if not outputs:
             return None
-        both.append(torch.cat([t.double().flatten(1) for t in outputs], 1))
+        both.append(torch.cat([t.double().reshape(len(t), -1) for t in outputs], 1))
     spread = float((both[0] - both[0].mean(0)).square().mean().sqrt())
     return float((both[0] - both[1]).square().mean().sqrt()) / spread if spread > 0 else None
 
@@ -105,5 +105,5 @@ def spread(bench: Bench, batch: Batch, n: int) -> float | None:
     outputs = floating(found.outputs, n) if found is not None else []
     if not outputs:
         return None
-    rows = torch.cat([t.double().flatten(1) for t in outputs], 1)
+    rows = torch.cat([t.double().reshape(len(t), -1) for t in outputs], 1)
     return float((rows - rows.mean(0)).square().mean().sqrt())

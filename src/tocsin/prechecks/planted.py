@@ -12,6 +12,7 @@ from torch import Tensor
 
 from tocsin.prechecks.answers import hooked
 from tocsin.prechecks.bench import Bench
+from tocsin.prechecks.own_copy import own_copy
 
 Plant = Callable[[Tensor], None]
 
@@ -60,7 +61,7 @@ def stepped(bench: Bench, plant: Plant | None = None, scale: float | None = None
     with bench.restored(), hooked(*hooks):
         bench.model.train()
         try:
-            bench.setup.step(bench.model, bench.setup.optimizer, scaler, copy.deepcopy(bench.train[0]))  # type: ignore[misc]
+            bench.setup.step(bench.model, bench.setup.optimizer, scaler, own_copy(bench.train[0]))  # type: ignore[misc]
         except Exception as error:
             return f"{type(error).__name__}: {error}"
     found.raw, found.scale = sum(squares.values()) ** 0.5, (before, float(scaler.get_scale()))

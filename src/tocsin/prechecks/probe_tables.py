@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,7 +14,7 @@ from tocsin.prechecks.samples import Samples
 
 Floats = NDArray[np.float64]
 MOST_ROWS = 2000
-_MOST_ENTRIES, _MOST_COLUMNS = 2**22, 2**13  # of what is held as float64 at once
+_MOST_ENTRIES, _MOST_COLUMNS = 2**21, 2**12  # of what is held as float64 at once: a second for all that is tried
 _NARROW, _WIDE, _SKETCH, _COMPONENTS = 64, 256, 1024, 64
 _LEVELS = 16
 _FOURIER = 64
@@ -145,9 +146,9 @@ def _fourier(x: Floats) -> Floats:
     return found
 
 
-def thinned(table: Floats, rows: NDArray[np.intp]) -> Floats:
-    """These rows of a table, with columns left out evenly where there are more than 8192."""
-    return table[rows, :: max(1, -(-table.shape[1] // _MOST_COLUMNS))]
+def thinned(table: NDArray[Any], rows: NDArray[np.intp]) -> Floats:
+    """These rows of a table as float64, with columns left out evenly where there are more than 4096."""
+    return table[rows, :: max(1, -(-table.shape[1] // _MOST_COLUMNS))].astype(np.float64)
 
 
 def views(table: Floats) -> Iterator[Floats]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -13,6 +12,7 @@ import torch
 
 from tocsin.api import read
 from tocsin.prechecks.bench import Bench
+from tocsin.prechecks.own_copy import own_copy
 from tocsin.prechecks.setup import Batch, SetupError
 from tocsin.recorder import Recorder, watch
 from tocsin.run import Run
@@ -58,7 +58,7 @@ def _train(bench: Bench, run: Recorder) -> None:
 def _endless(batches: Any, run: Recorder) -> Iterator[Batch]:
     while True:
         for batch in batches:
-            yield copy.deepcopy(batch)  # a step may write into it
+            yield own_copy(batch)  # a step may write into it
         run.end_epoch()
 
 

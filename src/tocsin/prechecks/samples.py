@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -14,12 +13,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from tocsin.prechecks.own_copy import own_copy
 from tocsin.prechecks.setup import Batch, Setup, SetupError
 from tocsin.probes.inputs import tensors_in
 
 MOST = 4096
 SECONDS = 5.0
-MOST_BYTES = 2**28
+MOST_BYTES = 2**28  # of all that is kept of them: inputs, targets, and what raw, group and nuisance give
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Samples:
         inputs: The tensors that the model was called with, each [n, ...], on the CPU.
         targets: Targets by task, each [n, ...]; none without ``predict``.
         batch: Number of the batch of each sample, [n].
-        raw: The samples before preprocessing, [n, features] float64, None without ``raw``.
+        raw: The samples before preprocessing, [n, features] in their own type, None without ``raw``.
         group: What each belongs to, numbered from 0, [n], None without ``group``.
         group_names: What ``group`` gave for each of those numbers, to compare loaders.
         nuisance: Inputs that must not tell, [n, D] float64, None without ``nuisance``.
@@ -40,7 +40,7 @@ class Samples:
     inputs: list[Tensor]
     targets: dict[str, Tensor]
     batch: NDArray[np.int64]
-    raw: NDArray[np.float64] | None = None
+    raw: NDArray[Any] | None = None
     group: NDArray[np.int64] | None = None
     group_names: NDArray[Any] | None = None
     nuisance: NDArray[np.float64] | None = None
@@ -68,41 +68,60 @@ class _Gathered:
 def gather(setup: Setup, batches: Any, *, most: int = MOST, seconds: float = SECONDS) -> Samples | None:
     """The first samples of these batches; None where batches differ in their tensors' shapes.
 
-    It ends after ``most`` samples, ``MOST_BYTES`` of inputs, or so many ``seconds``.
-    Targets cost a forward pass, inputs none: the model is stopped before it begins.
+    It ends after ``most`` samples, ``MOST_BYTES``, or so many ``seconds``; a batch beyond that is kept in part, and
+    one that the loader has begun to load is waited for. Targets cost a forward pass, inputs none: the model is stopped
+    before it begins.
 
     Raises:
         SetupError: A function of the setup raised.
     """
     found, started, whole = _Gathered(), time.perf_counter(), True
     for batch in batches:
-        if sum(found.sizes) >= most or found.bytes >= MOST_BYTES or time.perf_counter() - started > seconds:
-            whole = False
-            break
-        if not _take(found, setup, batch):
+        size = _take(found, setup, batch, most - sum(found.sizes))
+        if size is None:
             return None
-    return _joined(found, whole) if found.sizes else None
+        whole = found.sizes[-1] == size
+        if not whole or time.perf_counter() - started > seconds:
+            break
+        if sum(found.sizes) >= most or found.bytes >= MOST_BYTES:
+            break
+    else:
+        return _joined(found, True) if found.sizes else None
+    return _joined(found, whole and _ends(batches, found))
 
 
-def _take(found: _Gathered, setup: Setup, batch: Batch) -> bool:
+def _ends(batches: Any, found: _Gathered) -> bool:
+    """Whether the loader says that it has no batch beyond those that were taken."""
+    try:
+        return len(batches) == len(found.sizes)
+    except TypeError:
+        return False
+
+
+def _take(found: _Gathered, setup: Setup, batch: Batch, most: int) -> int | None:
+    """Keep up to ``most`` samples of a batch and give how many it has; None where it is not like the others."""
     inputs = model_inputs(setup, batch)
     if not inputs or not inputs[0].dim() or any(len(t) != len(inputs[0]) for t in inputs if t.dim()):
-        return False
+        return None
     n = len(inputs[0])
-    kept = [t.detach().cpu().clone() for t in inputs if t.dim() and len(t) == n]
+    each = max(1, sum(t.nbytes for t in inputs) // max(n, 1))
+    few = max(1, min(n, most, (MOST_BYTES - found.bytes) // each))
+    kept = [t[:few].detach().cpu().clone() for t in inputs if t.dim() and len(t) == n]
     if found.inputs and [t.shape[1:] for t in kept] != [t.shape[1:] for t in found.inputs[-1]]:
-        return False
+        return None
     found.inputs.append(kept)
-    found.sizes.append(n)
-    found.bytes += sum(t.nbytes for t in kept)
+    found.sizes.append(few)
     for task, (target, _) in predicted(setup, batch).items():
         if target.dim() and len(target) == n:
-            found.targets.setdefault(task, []).append(target.detach().cpu())
+            found.targets.setdefault(task, []).append(target[:few].detach().cpu().clone())
+            found.bytes += found.targets[task][-1].nbytes
     for name in ("raw", "group", "nuisance"):
         function: Callable[[Batch], Any] | None = getattr(setup, name)
         if function is not None:
-            found.parts.setdefault(name, []).append(_array(name, function, batch, n))
-    return True
+            found.parts.setdefault(name, []).append(_array(name, function, batch, n)[:few].copy())
+            found.bytes += found.parts[name][-1].nbytes
+    found.bytes += sum(t.nbytes for t in kept)
+    return n
 
 
 def predicted(setup: Setup, batch: Batch) -> dict[str, tuple[Tensor, Tensor]]:
@@ -115,7 +134,7 @@ def predicted(setup: Setup, batch: Batch) -> dict[str, tuple[Tensor, Tensor]]:
         return {}
     try:
         with torch.no_grad():
-            found = setup.predict(setup.model, copy.deepcopy(batch))
+            found = setup.predict(setup.model, own_copy(batch))
     except Exception as error:
         raise SetupError(f"preflight: predict(model, batch) raised {type(error).__name__}: {error}") from error
     named = found if isinstance(found, Mapping) else {"main": found}
@@ -143,7 +162,7 @@ def _joined(found: _Gathered, whole: bool) -> Samples:
     columns = range(len(found.inputs[0]))
     targets = {task: torch.cat(parts) for task, parts in found.targets.items() if sum(map(len, parts)) == n}
     parts = {name: np.concatenate(arrays) for name, arrays in found.parts.items()}
-    flat = {k: parts[k].reshape(n, -1).astype(np.float64) for k in ("raw", "nuisance") if k in parts}
+    flat = {k: parts[k].reshape(n, -1) for k in ("raw", "nuisance") if k in parts}
     names, group = np.unique(parts["group"], return_inverse=True) if "group" in parts else (None, None)
     return Samples(
         inputs=[torch.cat([one[k] for one in found.inputs]) for k in columns],
@@ -152,7 +171,7 @@ def _joined(found: _Gathered, whole: bool) -> Samples:
         raw=flat.get("raw"),
         group=None if group is None else group.reshape(-1),
         group_names=names,
-        nuisance=flat.get("nuisance"),
+        nuisance=flat["nuisance"].astype(np.float64) if "nuisance" in flat else None,
         whole=whole,
     )
 
@@ -171,7 +190,7 @@ def model_inputs(setup: Setup, batch: Batch) -> list[Tensor]:
 
     with _hooked(setup.model, show):
         try:
-            setup.losses(setup.model, copy.deepcopy(batch))
+            setup.losses(setup.model, own_copy(batch))
         except _Enough:
             pass
         except Exception as error:
