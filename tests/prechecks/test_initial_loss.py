@@ -114,14 +114,26 @@ def test_the_message_is_exact():
     )
 
 
-def told(seed=0, **parts):
-    """A network whose first logits are the one-hot input."""
+class Residual(nn.Module):
+    """Its first logits are its inputs, and little else."""
 
-    def model():
-        made = nn.Linear(CLASSES, CLASSES)
-        nn.init.eye_(made.weight)
-        return made
+    def __init__(self):
+        super().__init__()
+        self.change = nn.Linear(CLASSES, CLASSES)
 
+    def forward(self, x):
+        return x + 0.1 * self.change(x)
+
+
+def known():
+    """Weights that know the answer, as trained ones do."""
+    made = nn.Linear(CLASSES, CLASSES)
+    nn.init.eye_(made.weight)
+    return made
+
+
+def told(model=Residual, seed=0, **parts):
+    """The one-hot answer is the input."""
     return setup(
         cross_entropy, model=model, seed=seed, made=lambda _, y: (3 * F.one_hot(y, CLASSES).float(), y), **parts
     )
@@ -132,6 +144,30 @@ def test_an_answer_in_the_input_rings():
     assert finding.severity == "warning"
     assert finding.message.endswith("before any training: the answer is in the input")
     assert "entropy of" in finding.evidence[0].text
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_weights_that_know_the_answer_where_new_ones_do_not_are_a_note(seed):
+    given = told(known, seed)
+    (finding,) = look(initial_loss, given)[0]
+    assert finding.severity == "note"
+    assert "trained before (weights drawn anew have " in finding.message
+    assert torch.equal(given.model.weight, torch.eye(CLASSES))
+
+
+class Unreset(nn.Module):
+    """Weights of its own, that no module draws."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.eye(CLASSES))
+
+    def forward(self, x):
+        return x @ self.weight
+
+
+def test_weights_that_cannot_be_drawn_anew_tell_nothing():
+    assert [f.severity for f in look(initial_loss, told(Unreset))[0]] == ["warning"]
 
 
 def test_weights_that_were_trained_before_make_it_a_note():
