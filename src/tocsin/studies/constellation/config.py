@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import Field, field_validator
 
 from tocsin.studies.constellation.modulation import SYNCHRONOUS
+from tocsin.studies.constellation.objective_settings import Curriculum, Objective
 from tocsin.studies.study import Settings, Trainable, Training
 
 
@@ -62,11 +63,13 @@ class Network(Settings):
 
 
 class Config(Trainable):
-    """Everything that a run of this study can change."""
+    """Everything that a run of this study can change; without a ``curriculum`` all SNR levels are sampled alike."""
 
     data: Data = Data()
     view: View = View()
     network: Network = Network()
+    objective: Objective = Objective()
+    curriculum: Curriculum | None = None
     training: Training = Training(epochs=12, batch=128, peak_lr=5e-3)
 
 
