@@ -24,9 +24,9 @@ def test_the_snr_is_the_one_on_the_label() -> None:
     modulation, snr = every_cell()
     noise = torch.zeros(FRAMES.cells)
     for index in range(8):
-        keys = FRAMES.keys(modulation, snr, torch.full_like(modulation, index))
-        sent = FRAMES._table[:, modulation[:, None], FRAMES.symbols(modulation, keys)].transpose(0, 1)
-        noise += (FRAMES.iq(modulation, snr, torch.full_like(modulation, index)) - sent).square().sum(1).mean(1) / 8
+        frame = modulation, snr, torch.full_like(modulation, index)
+        sent = torch.view_as_real(FRAMES.truth(*frame).symbols).transpose(1, 2)
+        noise += (FRAMES.iq(*frame) - sent).square().sum(1).mean(1) / 8
     measured = -10 * torch.log10(noise.view(len(DATA.modulations), len(DATA.snr_db)).mean(0))
     assert np.allclose(measured.numpy(), DATA.snr_db, atol=0.1)
     each = -10 * torch.log10(noise).numpy()

@@ -1,7 +1,6 @@
 """Synthetic frames of known modulation and SNR, made in batches, each from its own seed.
 
-Synchronous scenario: one sample a symbol, no pulse shape, no offset in phase, frequency or time, additive white
-Gaussian noise. The SNR is that of a sample: noise power = signal power / 10^(SNR/10), the signal power being the
+A scenario (``synchronous.py``, ``oversampled.py``) makes the frame of a key. The signal power in the SNR is the
 ensemble's (1), not the frame's.
 
 Shapes: B frames, N samples, 2 = (I, Q).
@@ -15,16 +14,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from tocsin.studies.constellation import random_bits
 from tocsin.studies.constellation.config import Data, View
 from tocsin.studies.constellation.image import CHUNK, histogram, normalise_power
-from tocsin.studies.constellation.modulation import DIGITAL, constellation
+from tocsin.studies.constellation.modulation import NAMES
+from tocsin.studies.constellation.scenario import GENERATORS, scenario
+from tocsin.studies.constellation.signal_settings import Symbols
+from tocsin.studies.constellation.truth import Truth
 
-GENERATOR = "synchronous/1"  # raise it whenever a frame of the same seed would change
 SPLITS = {"train": 0, "val": 1 << 40, "test": 2 << 40}  # first frame index of each split: they can never meet
 
 
@@ -52,14 +52,9 @@ class Frames:
         self.data = data
         self.view = view or View()
         self.device = torch.device(device)
-        points = [constellation(name) for name in data.modulations]
-        table = np.zeros((len(points), max(p.size for p in points)), dtype=np.complex64)
-        for row, symbols in zip(table, points, strict=True):
-            row[: symbols.size] = symbols
-        self._table = torch.from_numpy(np.stack([table.real, table.imag])).to(self.device)
-        self._order = torch.tensor([p.size for p in points], device=self.device)
+        self.scenario = scenario(data, self.device)
         # Seeds hang on the name and the decibels, not on positions in a list that a preset may shorten.
-        self._names = torch.tensor([DIGITAL.index(name) for name in data.modulations], device=self.device)
+        self._names = torch.tensor([NAMES.index(name) for name in data.modulations], device=self.device)
         self._snr_db = torch.tensor(data.snr_db, device=self.device)
 
     @property
@@ -72,19 +67,20 @@ class Frames:
         return random_bits.key(self.data.root, self._names[modulation], self._snr_db[snr], index)
 
     def symbols(self, modulation: Tensor, keys: Tensor) -> Tensor:
-        """Symbol numbers, int64, shape (B, N)."""
-        positions = torch.arange(self.data.samples, device=self.device)
-        return random_bits.integers(random_bits.words(keys, 2 * positions), self._order[modulation][:, None])
+        """Symbol numbers, int64, shape (B, N), or (B, K) with the guards of the oversampled scenario."""
+        return self.scenario.symbols(modulation, keys)
+
+    def signal(self, modulation: Tensor, snr: Tensor, index: Tensor) -> Tensor:
+        """The frames that ``iq`` gives, without their noise, float32, shape (B, 2, N)."""
+        return self.scenario.signal(modulation, self.keys(modulation, snr, index))
 
     def iq(self, modulation: Tensor, snr: Tensor, index: Tensor) -> Tensor:
         """Received frames before any normalisation, float32, shape (B, 2, N)."""
-        keys = self.keys(modulation, snr, index)
-        chosen = self.symbols(modulation, keys) + (modulation * self._table.shape[2])[:, None]
-        signal = self._table.flatten(1)[:, chosen]
-        positions = torch.arange(self.data.samples, device=self.device)
-        noise = torch.stack(random_bits.complex_normal(random_bits.words(keys, 2 * positions + 1)))
-        sigma = 10.0 ** (-self._snr_db[snr].to(torch.float32) / 20)
-        return (signal + noise * sigma[None, :, None]).transpose(0, 1)
+        return self.scenario.iq(modulation, self.keys(modulation, snr, index), self._snr_db[snr])
+
+    def truth(self, modulation: Tensor, snr: Tensor, index: Tensor) -> Truth:
+        """Symbols, instants and offsets of the frames that ``iq`` gives."""
+        return self.scenario.truth(modulation, self.keys(modulation, snr, index), self._snr_db[snr])
 
     def counts(self, modulation: Tensor, snr: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
         """Image counts int16 [B, 1, bins, bins] and samples out of range [B], made a few frames at a time."""
@@ -124,7 +120,7 @@ def manifest(data: Data) -> dict[str, Any]:
     """What the data set is, and a fingerprint of what the generator makes of it.
 
     The fingerprint covers the symbols and noise words of the first frame of every cell and split. They are integers,
-    so the same data set has the same fingerprint on every machine and device.
+    so the same data set has the same fingerprint on every machine and device. Settings that nothing reads are left out.
     """
     frames = Frames(data)
     cell = torch.arange(frames.cells)
@@ -132,8 +128,16 @@ def manifest(data: Data) -> dict[str, Any]:
     digest = hashlib.sha256()
     for first in SPLITS.values():
         keys = frames.keys(modulation, snr, torch.full_like(cell, first))
-        digest.update(frames.symbols(modulation, keys)[:, :16].numpy().tobytes())
-        digest.update(random_bits.words(keys, 2 * torch.arange(16) + 1).numpy().tobytes())
-    described = {"generator": GENERATOR, **data.model_dump(mode="json"), "splits": SPLITS}
+        for integers in (frames.symbols(modulation, keys), frames.scenario.noise_words(keys)):
+            digest.update(integers[:, :16].numpy().tobytes())
+    described = {"generator": GENERATORS[data.scenario], **_read(data), "splits": SPLITS}
     digest.update(json.dumps(described, sort_keys=True).encode())
     return {**described, "sha256": digest.hexdigest()}
+
+
+def _read(data: Data) -> dict[str, Any]:
+    """The settings that a frame of this data set depends on, and how many frames there are."""
+    unread = {"snr_definition", "pulse", "channel"} if data.scenario == "synchronous" else set()
+    if data.symbols == Symbols():
+        unread |= {"symbols"}  # these are the constellations that the generator's version stands for
+    return data.model_dump(mode="json", exclude=unread)

@@ -1,17 +1,18 @@
-"""The 17 digital modulations as exact constellations of unit mean power.
+"""The 17 digital modulations, OOK and GMSK, as exact constellations of unit mean power.
 
-Ring radii and angles of the APSK sets are those of DVB-S2 (ETSI EN 302 307-1, tables 9 and 10) and DVB-S2X
-(EN 302 307-2): 16APSK and 32APSK at code rate 3/4, 64APSK = 8+16+20+20 at 7/9, 128APSK at 3/4. ASK is bipolar (its mean
-is zero); another polarity would be another data set.
+The APSK sets are those of DVB-S2 and DVB-S2X by code rate (``apsk.py``). ASK is bipolar (mean zero) or, as an option,
+unipolar: levels 0, 1, ..., M-1, so that OOK is its two-level case. GMSK has no constellation of its own: its symbols
+are the bits, -1 and 1, that drive the phase.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from fractions import Fraction
 
 import numpy as np
 from numpy.typing import NDArray
+
+from tocsin.studies.constellation import apsk
 
 Points = NDArray[np.complex128]
 
@@ -21,8 +22,10 @@ def psk(order: int, offset: float = 0.0) -> Points:
     return np.asarray(np.exp(1j * (offset + 2 * np.pi * np.arange(order) / order)))
 
 
-def ask(order: int) -> Points:
-    """Bipolar amplitude levels -(M-1), ..., M-1 on the real axis, shape (order,)."""
+def ask(order: int, *, unipolar: bool = False) -> Points:
+    """Amplitude levels -(M-1), ..., M-1 on the real axis, or 0, 1, ..., M-1 if ``unipolar``; shape (order,)."""
+    if unipolar:
+        return np.arange(order).astype(np.complex128)
     return (2.0 * np.arange(order) - (order - 1)).astype(np.complex128)
 
 
@@ -40,69 +43,57 @@ def cross_qam(side: int, corner: int) -> Points:
     return points[~outside]
 
 
-def apsk(*rings: tuple[int, float, float]) -> Points:
-    """Concentric circles, each (points, radius, offset [rad])."""
-    return np.concatenate([radius * psk(count, offset) for count, radius, offset in rings])
-
-
-# First quadrant of the standard's 128APSK: radius over the innermost one, and angles in units of pi. The angles are
-# irregular, so uniform rings would be another constellation.
-_APSK_128 = (
-    (1.0, "83/1260 103/560 177/560 243/560"),
-    (1.715, "121/2520 113/560 167/560 1139/2520"),
-    (2.118, "23/280 169/1008 239/720 117/280"),
-    (2.681, "61/720 139/840 281/840 349/840"),
-    (2.75, "19/720 563/2520 199/720 341/720"),
-    (3.819, "37/1680 11/168 11/105 61/420 929/5040 383/1680 49/180 53/168 1789/5040 1993/5040 73/168 43/90"),
-)
-
-
-def apsk_128() -> Points:
-    """The standard's six irregular rings of 16, 16, 16, 16, 16 and 48 points, mirrored into the four quadrants."""
-    quadrant = np.concatenate(
-        [
-            radius * np.exp(1j * np.pi * np.array([float(Fraction(a)) for a in angles.split()]))
-            for radius, angles in _APSK_128
-        ]
-    )
-    return np.concatenate([quadrant, -quadrant.conj(), -quadrant, quadrant.conj()])
-
-
 _PI = np.pi
 _RAW: dict[str, Callable[[], Points]] = {
-    "4ASK": lambda: ask(4),
-    "8ASK": lambda: ask(8),
     "BPSK": lambda: psk(2),
     "QPSK": lambda: psk(4, _PI / 4),
     "OQPSK": lambda: psk(4, _PI / 4),
     "8PSK": lambda: psk(8),
     "16PSK": lambda: psk(16),
     "32PSK": lambda: psk(32),
-    "16APSK": lambda: apsk((4, 1.0, _PI / 4), (12, 2.85, _PI / 12)),
-    "32APSK": lambda: apsk((4, 1.0, _PI / 4), (12, 2.84, _PI / 12), (16, 5.27, 0.0)),
-    "64APSK": lambda: apsk((8, 1.0, _PI / 8), (16, 2.2, _PI / 16), (20, 3.6, _PI / 20), (20, 5.2, _PI / 20)),
-    "128APSK": apsk_128,
     "16QAM": lambda: square_qam(16),
     "32QAM": lambda: cross_qam(6, 1),
     "64QAM": lambda: square_qam(64),
     "128QAM": lambda: cross_qam(12, 2),
     "256QAM": lambda: square_qam(256),
+    "OOK": lambda: ask(2, unipolar=True),
+    "GMSK": lambda: ask(2),
 }
 
-DIGITAL: tuple[str, ...] = tuple(_RAW)
+# Class numbers are part of every frame's seed: names may be added at the end of this tuple, never moved.
+NAMES: tuple[str, ...] = (
+    "4ASK", "8ASK", "BPSK", "QPSK", "OQPSK", "8PSK", "16PSK", "32PSK", "16APSK", "32APSK", "64APSK", "128APSK",
+    "16QAM", "32QAM", "64QAM", "128QAM", "256QAM", "OOK", "GMSK",
+)  # fmt: skip
+
+DIGITAL = tuple(name for name in NAMES if name not in ("OOK", "GMSK"))  # the usual 17; the other two are options
 
 # At one sample a symbol the half-symbol delay that makes OQPSK differ from QPSK cannot be seen: the two classes would
-# be one, and the ceiling 16/17.
-SYNCHRONOUS: tuple[str, ...] = tuple(name for name in DIGITAL if name != "OQPSK")
+# be one, and the ceiling 16/17. GMSK is a phase that moves between the symbols.
+ONLY_OVERSAMPLED = ("OQPSK", "GMSK")
+SYNCHRONOUS: tuple[str, ...] = tuple(name for name in DIGITAL if name not in ONLY_OVERSAMPLED)
 
 
-def constellation(name: str) -> Points:
+def constellation(name: str, *, rate: str | None = None, unipolar: bool = False) -> Points:
     """The symbols of modulation ``name``, complex128, shape (order,), mean power exactly 1.
 
+    Args:
+        name: One of ``NAMES``.
+        rate: Code rate of an APSK set, None for its default; other modulations have none.
+        unipolar: Whether 4ASK and 8ASK start at zero; other modulations are what they are.
+
     Raises:
-        ValueError: No such modulation.
+        ValueError: No such modulation, or no such code rate.
     """
-    if name not in _RAW:
-        raise ValueError(f"unknown modulation {name!r}; choose from {', '.join(DIGITAL)}")
-    points = _RAW[name]()
+    if name not in NAMES:
+        raise ValueError(f"unknown modulation {name!r}; choose from {', '.join(NAMES)}")
+    points = _raw(name, rate, unipolar)
     return np.asarray(points / np.sqrt(np.mean(np.abs(points) ** 2)))
+
+
+def _raw(name: str, rate: str | None, unipolar: bool) -> Points:
+    if name in apsk.RADII:
+        return apsk.apsk(name, rate)
+    if name in ("4ASK", "8ASK"):
+        return ask(int(name[0]), unipolar=unipolar)
+    return _RAW[name]()

@@ -47,6 +47,19 @@ def words(keys: Tensor, positions: Tensor) -> Tensor:
     return mix(keys[:, None] + GAMMA * (positions[None, :] + 1))
 
 
+def stream(keys: Tensor, number: int) -> Tensor:
+    """Keys [B] of an independent stream of words for each key: its word at position ``number``, used as a key itself.
+
+    A key that is split into streams must not be asked for words of its own.
+    """
+    return words(keys, torch.tensor([number], device=keys.device))[:, 0]
+
+
+def uniform(bits: Tensor) -> Tensor:
+    """Uniform numbers in [0, 1) from the highest 24 bits of each word, float32, exact multiples of 2^-24."""
+    return _shift(bits, 40).to(torch.float32) * 2.0**-24
+
+
 def integers(bits: Tensor, below: Tensor) -> Tensor:
     """Uniform integers in [0, below) from the high half of each word; ``below`` broadcasts, at most 2^31."""
     return (_shift(bits, 32) * below) >> 32
