@@ -22,6 +22,7 @@ PAGES = (
     "docs/guides/check-a-run-you-have.md",
     "docs/guides/check-in-ci.md",
     "docs/guides/transformers.md",
+    "docs/guides/when-tocsin-is-wrong.md",
 )
 BLOCK = re.compile(r"^```console\n\$ tocsin (.*)\n((?:.*\n)*?)```$", re.MULTILINE)
 MORE = "…"

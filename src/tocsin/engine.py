@@ -103,7 +103,7 @@ def vet_options(options: Mapping[str, Mapping[str, Any]]) -> None:
             raise ValueError(f"{rule.code} {rule.name} has no option {unknown!r}; {expected}")
 
 
-IGNORED = "left out by ignore: the argument, --ignore, or [tool.tocsin] of pyproject.toml"
+IGNORED = "left out by ignore (argument, option or pyproject.toml)"
 
 
 def left_out(select: Iterable[str], ignore: Iterable[str]) -> list[NotChecked]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import re
+import shlex
 from pathlib import Path
 
 import numpy as np
@@ -52,10 +54,11 @@ def test_the_loops_run_and_leave_a_record(page, tmp_path, monkeypatch, capsys):
         "validation": batches[:3],
     }
     exec(compile(code(page), page, "exec"), space)  # noqa: S102
-    (run,) = tocsin.read("runs/first")
-    assert run.exit == "finished"
-    assert len(run.series["train/loss"]) == run.last_step >= 20
-    assert len(run.evaluations) == (2 if "watch" in page else 0)
+    runs = {run.name: run for run in tocsin.read("runs")}
+    assert {run.exit for run in runs.values()} == {"finished"}
+    assert len(runs["first"].series["train/loss"]) == runs["first"].last_step >= 20
+    evaluated = runs["second"].evaluations if "watch" in page else ()
+    assert [e.n for e in evaluated] == ([24, 24] if "watch" in page else [])
 
 
 def test_the_report_guide_runs():
@@ -111,17 +114,59 @@ def test_a_block_shows_as_much_as_it_showed(monkeypatch):
     assert transcripts.shown("x", "old\n…\n") == "a\n…"
 
 
+WRONG = "docs/guides/when-tocsin-is-wrong.md"
+
+
+@pytest.fixture
+def wrong(tmp_path, monkeypatch, capsys):
+    """What its page shows, done in the order of the page: the Python blocks and the commands with their exit codes."""
+    from tocsin.cli import main
+
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "pyproject.toml").write_text("")
+    space: dict[str, object] = {}
+    said: dict[str, str] = {}
+    for language, block in re.findall(r"^```(python|sh)\n(.*?)^```", page_text(WRONG), re.DOTALL | re.MULTILINE):
+        if language == "python":
+            exec(compile(block, WRONG, "exec"), space)  # noqa: S102
+            said["watch"] = said.get("watch", "") + capsys.readouterr().err
+            continue
+        for command, code in re.findall(r"^tocsin (.*?)\s+# exits (\d)$", block, re.MULTILINE):
+            arguments, _, file = command.partition(" > ")
+            assert main(shlex.split(arguments)) == int(code), command
+            said[command] = capsys.readouterr().out
+            if file:
+                (tmp_path / file).write_text(said[command])
+        assert block.count("tocsin") == block.count("# exits")
+    return said
+
+
+def test_the_guide_to_false_alarms_does_what_it_says(wrong, tmp_path):
+    (shown,) = re.findall(r"^```text\n(.*?) …\n```", page_text(WRONG), re.DOTALL | re.MULTILINE)
+    assert wrong["watch"].startswith(shown)
+    assert tocsin.Report.from_json(json.loads((tmp_path / "report.json").read_text())).roots[0].code == "OPT001"
+    assert "frozen-parameters" in (tmp_path / "report.html").read_text()
+    (run,) = tocsin.read("runs/features")
+    assert set(run.series["param/changed/0.weight"].value[1:]) == {0.0}
+
+
+def test_a_record_with_its_manifest_emptied_is_judged_alike(wrong, tmp_path):
+    manifest = tmp_path / "runs/features/run.json"
+    manifest.write_text(json.dumps({**json.loads(manifest.read_text()), "config": {}, "environment": {}}))
+    assert tocsin.check("runs/features").roots[0].code == "OPT001"
+
+
 def test_the_settings_of_the_guide_are_settings(tmp_path):
     from tocsin.cli.settings import find_settings
 
-    text = (ROOT / "docs/guides/severity.md").read_text(encoding="utf-8")
-    (block,) = re.findall(r"^```toml\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+    (block,) = re.findall(r"^```toml\n(.*?)^```", page_text(WRONG), re.DOTALL | re.MULTILINE)
     (tmp_path / "pyproject.toml").write_text(block, encoding="utf-8")
     settings = find_settings(tmp_path)
-    assert settings.ignore == ("GEN001",)
+    assert settings.ignore == ("GEN003", "OPT017")
     assert settings.baseline == tmp_path / "known.json"
-    for name, options in settings.options.items():
-        assert set(options) <= set(find_rule(name).options)
+    assert settings.options == {"frozen-parameters": {"steps": 100}}
+    defaults = {name: find_rule(name).options for name in settings.options}
+    assert f"{defaults['frozen-parameters']['steps']} unless said" in block
 
 
 @pytest.mark.parametrize("page", PAGES, ids=[str(p.relative_to(ROOT)) for p in PAGES])
