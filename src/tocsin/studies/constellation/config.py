@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from tocsin.studies.constellation.data_settings import Data as Data
+from tocsin.studies.constellation.objective_settings import Curriculum, Objective
 from tocsin.studies.study import Settings, Trainable, Training
 
 
@@ -28,11 +29,13 @@ class Network(Settings):
 
 
 class Config(Trainable):
-    """Everything that a run of this study can change."""
+    """Everything that a run of this study can change; without a ``curriculum`` all SNR levels are sampled alike."""
 
     data: Data = Data()
     view: View = View()
     network: Network = Network()
+    objective: Objective = Objective()
+    curriculum: Curriculum | None = None
     training: Training = Training(epochs=12, batch=128, peak_lr=5e-3)
 
 
