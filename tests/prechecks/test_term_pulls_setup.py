@@ -14,6 +14,12 @@ from tocsin.prechecks.checks.gradient_conflict import gradient_conflict
 from tocsin.prechecks.term_pulls import term_pulls
 
 
+@pytest.fixture(autouse=True)
+def _unhurried(monkeypatch):
+    """A busy machine must not change how many batches are looked at."""
+    monkeypatch.setattr("tocsin.prechecks.term_pulls.SECONDS", 60.0)
+
+
 def two(scale=1.0, weight=1.0, name="size", shown=lambda t: t):
     def losses(model, batch):
         z, v = model(batch[0])

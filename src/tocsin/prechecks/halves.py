@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from tocsin.prechecks.bench import Bench
+from tocsin.prechecks.entries import entries
 from tocsin.prechecks.portions import portion, samples_in
 from tocsin.prechecks.setup import Batch
 
@@ -65,17 +66,14 @@ def _weights(one: Tensor, two: Tensor, whole: Tensor) -> tuple[float, float]:
 
 
 def gradient(bench: Bench, batch: Batch, seed: int = _SEED) -> tuple[float, Tensor]:
-    """Total loss and its gradient in the trainable tensors, one flat float64 vector."""
+    """Total loss and its gradient in the trainable tensors, one flat float64 vector of their ``entries``."""
     torch.manual_seed(seed)
     total = bench.terms(batch)["total"]
     tensors = list(bench.trainable.values())
     if not total.requires_grad:
         return float(total.detach()), torch.zeros(1, dtype=torch.float64)
     grads = torch.autograd.grad(total.reshape(()), tensors, allow_unused=True)
-    flat = [
-        (torch.zeros_like(p) if g is None else g).detach().flatten().double()
-        for g, p in zip(grads, tensors, strict=True)
-    ]
+    flat = [entries(torch.zeros_like(p) if g is None else g) for g, p in zip(grads, tensors, strict=True)]
     return float(total.detach()), torch.cat(flat) if flat else torch.zeros(1, dtype=torch.float64)
 
 

@@ -13,14 +13,16 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from tocsin.prechecks.bench import Bench
+from tocsin.prechecks.entries import entries
+from tocsin.prechecks.over_batches import FEWEST
 from tocsin.prechecks.setup import Batch
 from tocsin.prechecks.term_sums import Table, as_sum, is_number, matrices
+from tocsin.probes.measures import dense
 from tocsin.probes.terms import hides, reaches
 
 Floats = NDArray[np.float64]
 Gradients = list[Tensor | None]
-SECONDS, FEWEST = 1.0, 3
-ENTRIES = 2**18  # of a tensor that go into products
+SECONDS = 1.0
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,15 @@ def term_pulls(bench: Bench) -> Pulls | str:
         with bench.restored():
             _KEPT[bench] = _pulls(bench)
     return _KEPT[bench]
+
+
+def shared_pulls(bench: Bench) -> Pulls | str:
+    """The same where two terms reach one matrix in ``FEWEST`` batches, or why they do not."""
+    pulls = term_pulls(bench)
+    if isinstance(pulls, str):
+        return pulls
+    enough = pulls.trunk and len(pulls.whole) >= FEWEST
+    return pulls if enough else f"needs two terms that reach the same matrix, in {FEWEST} batches"
 
 
 def _pulls(bench: Bench) -> Pulls | str:
@@ -152,24 +163,15 @@ def _joined(found: list[_Look], kept: list[str]) -> Pulls:
 
 
 def _largest(gradients: Gradients) -> float:
-    return max((float(g.abs().max()) for g in gradients if g is not None and g.numel()), default=0.0)
+    return max((float(dense(g).abs().max()) for g in gradients if g is not None and dense(g).numel()), default=0.0)
 
 
 def _products(gradients: Sequence[Gradients], at: Sequence[int]) -> Floats:
     """Inner products of several gradients over some tensors; in double precision, since they are subtracted."""
     made = np.zeros((len(gradients), len(gradients)))
     for i in at:
-        rows = [_strided(g[i]) for g in gradients]
+        rows = [None if one is None else entries(one).numpy() for one in (g[i] for g in gradients)]
         size = max((len(r) for r in rows if r is not None), default=0)
         table = np.stack([np.zeros(size) if r is None else r for r in rows])
         made += table @ table.T
     return made
-
-
-def _strided(gradient: Tensor | None) -> Floats | None:
-    if gradient is None:
-        return None
-    flat = gradient.flatten()
-    every = -(-flat.numel() // ENTRIES)
-    kept: Floats = flat[::every].double().cpu().numpy()
-    return kept

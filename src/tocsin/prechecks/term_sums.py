@@ -120,7 +120,8 @@ def _shuffled(bench: Bench, seed: int) -> Iterator[None]:
         for p in matrices(bench).values() if seed else ():
             flat = p.detach().cpu().flatten()
             noise = torch.randn(flat.shape, generator=generator).to(flat.dtype)
-            size = max(float(flat.float().square().mean().sqrt()), 0.1 / math.sqrt(p[0].numel()))
+            inputs = p[0].numel() if p.dim() else 1
+            size = max(float(flat.abs().float().square().mean().sqrt()), 0.1 / math.sqrt(inputs))
             mixed = flat[torch.randperm(flat.numel(), generator=generator)] + 0.3 * size * noise
             p.copy_(mixed.reshape(p.shape))
     yield

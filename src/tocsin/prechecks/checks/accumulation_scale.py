@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
 from tocsin.findings import Evidence, Finding, NotChecked, Remedy, rule
 from tocsin.prechecks.bench import Bench
 from tocsin.prechecks.halves import Halved, halved, randomness
+from tocsin.prechecks.over_batches import FEWEST, seen_interval
 from tocsin.prechecks.setup import SetupError
-from tocsin.stats import Interval, mean_interval
+from tocsin.stats import Interval
 
 _RANDOM = 0.01
 _EXPLAINED = 0.001  # float32 leaves 1e-5 of a weighted mean where the halves are nearly parallel
 _SPREAD = 1.25  # sqrt(pi / 2): from the mean size to the standard deviation of a normal variable
+Splits = list[Halved]  # of one batch
 _SUMMED = (
     Remedy("Average the loss over the samples (reduction='mean')"),
     Remedy("If a sum is meant, do not divide by the number of accumulated batches, and tune the rate for this size"),
@@ -45,7 +47,7 @@ def accumulation_scale(
     - *sum*: the whole 95 % interval of r over batches lies within `difference` of 1/2. Accumulated batches that are
       divided by their number give half of what one batch of that size gives. A warning where `accumulate` > 1; else a
       note: the gradient, and with it the learning rate that fits, grows with the size of the batch.
-    - *weights*, where `accumulate` > 1: |e| < .001 |G| in most splits, so the whole is a weighted mean of its halves,
+    - *weights*, where `accumulate` > 1: |e| < .001 |G| in most batches, so the whole is a weighted mean of its halves,
       and s = 1.25 mean |w1 - w2| has a lower end above `difference`. For normal weights that are counts (of tokens), s
       is the relative standard deviation of the counts of whole batches.
     - *compared*, where `accumulate` > 1: |e| is larger, and the lower end of the interval of d is above `difference`:
@@ -63,7 +65,7 @@ def accumulation_scale(
     ## Options
     - `difference` (0.05): relative. It does not average out as sampling noise does; a loss that is a mean gives 1e-6.
       Texts whose lengths spread evenly from 1 to 32 give 0.14 in batches of 16, from 24 to 32 they give 0.02.
-    - `seconds` (1): the time after which no further batch is looked at.
+    - `seconds` (1): the time after which no further batch is looked at, once 3 were.
 
     ## Known limits
     Samples must lie along the first dimension of every tensor of a batch. A loss that draws random numbers (noise,
@@ -74,14 +76,14 @@ def accumulation_scale(
     Hugging Face 2024, Fixing Gradient Accumulation (the loss of unequal token counts).
     """
     bench.model.eval()
-    started, found = time.perf_counter(), list[Halved]()
+    started, found = time.perf_counter(), list[Splits]()
     try:
         if randomness(bench, bench.train[0]) > _RANDOM:
             yield NotChecked("the loss draws random numbers, so halves of a batch are not comparable with the whole")
             return
         for batch in bench.train:
-            found += halved(bench, batch)
-            if time.perf_counter() - started > seconds:
+            found += [splits] if (splits := list(halved(bench, batch))) else []
+            if len(found) >= FEWEST and time.perf_counter() - started > seconds:
                 break
     except SetupError as error:
         yield NotChecked(f"half a batch cannot be made by slicing ({error})")
@@ -92,29 +94,28 @@ def accumulation_scale(
     yield from _judged(bench, found, difference)
 
 
-def _judged(bench: Bench, found: list[Halved], difference: float) -> Iterator[Finding]:
-    ratio = _interval([f.norm for f in found])
+def _judged(bench: Bench, found: list[Splits], difference: float) -> Iterator[Finding]:
+    ratios = _by_batch(found, lambda f: f.norm)
+    ratio = seen_interval(ratios)
     if abs(ratio[0] - 0.5) < difference and abs(ratio[1] - 0.5) < difference:
-        yield _summed(bench, found, ratio)
+        yield _summed(bench, float(np.mean(ratios)), ratio)
     elif bench.setup.accumulate > 1:
-        weighed = float(np.median([f.unexplained for f in found])) < _EXPLAINED
-        values = [_SPREAD * abs(f.imbalance) for f in found] if weighed else [f.difference for f in found]
-        apart = _interval(values)
+        weighed = float(np.median(_by_batch(found, lambda f: f.unexplained))) < _EXPLAINED
+        values = _by_batch(found, lambda f: _SPREAD * abs(f.imbalance) if weighed else f.difference)
+        apart = seen_interval(values)
         if apart[0] > difference:
             yield (_weighed if weighed else _compared)(
                 bench.setup.accumulate, float(np.mean(values)), apart, difference
             )
 
 
-def _interval(values: list[float]) -> Interval:
-    """Student's interval; where all values are the same, or there is one batch, what was seen."""
-    low, high = mean_interval(values) if np.ptp(values) > 1e-12 and len(values) > 3 else (min(values), max(values))
-    return (low, high) if low == low else (min(values), max(values))
+def _by_batch(found: list[Splits], measured: Callable[[Halved], float]) -> list[float]:
+    """The mean over the splits of each batch: two splits of the same samples are no two observations."""
+    return [float(np.mean([measured(split) for split in splits])) for splits in found]
 
 
-def _summed(bench: Bench, found: list[Halved], interval: Interval) -> Finding:
+def _summed(bench: Bench, ratio: float, interval: Interval) -> Finding:
     k = bench.setup.accumulate
-    ratio = float(np.mean([f.norm for f in found]))
     meaning = (
         f"{k} accumulated batches, divided by {k}, give 1/{k} of the gradient of one batch of that size"
         if k > 1

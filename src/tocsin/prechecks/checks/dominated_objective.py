@@ -10,7 +10,7 @@ from tocsin.findings import Evidence, Finding, NotChecked, Remedy, rule
 from tocsin.prechecks.bench import Bench
 from tocsin.prechecks.over_batches import batch_interval
 from tocsin.prechecks.term_names import is_regulariser
-from tocsin.prechecks.term_pulls import FEWEST, Floats, Pulls, term_pulls
+from tocsin.prechecks.term_pulls import Floats, Pulls, shared_pulls
 from tocsin.prechecks.term_sums import term_table
 
 _REMEDIES = (
@@ -43,12 +43,9 @@ def dominated_objective(
     Of the first moment only: a term may fall by itself within a few steps. Weights that change by step are as they are
     before the first.
     """
-    pulls = term_pulls(bench)
+    pulls = shared_pulls(bench)
     if isinstance(pulls, str):
         yield NotChecked(pulls)
-        return
-    if len(pulls.trunk) == 0 or len(pulls.whole) < FEWEST:
-        yield NotChecked(f"needs two terms that reach the same matrix, in {FEWEST} batches")
         return
     weights = pulls.weights(term_table(bench))
     sized = pulls.norms * np.array([1.0 if weights is None else abs(weights.get(n, 0.0)) for n in pulls.names])

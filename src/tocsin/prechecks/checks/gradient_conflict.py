@@ -11,7 +11,7 @@ from tocsin.findings import Evidence, Finding, NotChecked, Remedy, rule
 from tocsin.prechecks.bench import Bench
 from tocsin.prechecks.over_batches import batch_interval
 from tocsin.prechecks.term_names import is_opponent
-from tocsin.prechecks.term_pulls import FEWEST, term_pulls
+from tocsin.prechecks.term_pulls import shared_pulls
 from tocsin.prechecks.term_sums import term_table
 
 
@@ -37,14 +37,11 @@ def gradient_conflict(
     ## Known limits
     Says nothing about a conflict that training makes: that is the rule's, by the losses that do not fall.
     """
-    pulls, table = term_pulls(bench), term_table(bench)
+    pulls = shared_pulls(bench)
     if isinstance(pulls, str):
         yield NotChecked(pulls)
         return
-    if len(pulls.trunk) == 0 or len(pulls.whole) < FEWEST:
-        yield NotChecked(f"needs two terms that reach the same matrix, in {FEWEST} batches")
-        return
-    weights = pulls.weights(table)
+    weights = pulls.weights(term_table(bench))
     norms = pulls.norms
     judged = [k for k in range(len(pulls.names)) if (norms[:, k] > 0).all() and not is_opponent(pulls.names[k])]
     for i, j in itertools.combinations(judged, 2):

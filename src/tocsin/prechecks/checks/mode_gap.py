@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import statistics
 from collections.abc import Callable, Iterator
 
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -12,8 +11,8 @@ from tocsin.findings import Evidence, Finding, NotChecked, Remedy, rule
 from tocsin.prechecks import modes
 from tocsin.prechecks.batch_statistics import Layer, layers
 from tocsin.prechecks.bench import Bench
+from tocsin.prechecks.over_batches import seen_interval
 from tocsin.prechecks.portions import samples_in
-from tocsin.stats import Interval, t_of
 
 _DROP = Remedy("Give functional dropout its mode: F.dropout(x, p, training=self.training), dropout_p=p * self.training")
 _STUCK = Remedy("Let train() reach every module: an override must call super().train(mode), and return self")
@@ -79,7 +78,7 @@ def _dropout(bench: Bench, n: int) -> Iterator[Finding]:
         return
     found = [modes.spread_of_draws(bench, batch, samples_in(batch) or 0) for batch in bench.train]
     seen = [x for x in found if x is not None]
-    interval = _interval(seen)
+    interval = seen_interval(seen)
     if seen and interval[0] > 0:
         name, p = next(iter(drops.items()))
         value = sum(seen) / len(seen)
@@ -93,16 +92,8 @@ def _dropout(bench: Bench, n: int) -> Iterator[Finding]:
         )
 
 
-def _interval(values: list[float]) -> Interval:
-    """Student's: batches of a loader are no series in time, so nothing is allowed for their order."""
-    if len(values) < 3:
-        return (min(values), max(values)) if values else (math.nan, math.nan)
-    half = t_of(0.95, len(values) - 1) * statistics.stdev(values) / math.sqrt(len(values))
-    return statistics.fmean(values) - half, statistics.fmean(values) + half
-
-
 def _noise(found: list[Layer], lag: float) -> Iterator[Finding]:
-    noisy = [(layer, _interval(layer.apart())) for layer in found if len(layer.means) > 3]
+    noisy = [(layer, seen_interval(layer.apart())) for layer in found if len(layer.means) > 3]
     noisy = [(layer, interval) for layer, interval in noisy if interval[0] > lag]
     if noisy:
         layer, interval = max(noisy, key=lambda one: one[1][0])
@@ -130,7 +121,7 @@ def _momentum(found: list[Layer]) -> Iterator[Finding]:
         )
     elif fast:
         layer = max(fast, key=lambda one: sum(one.apart()) / len(one.means))
-        interval = _interval(layer.apart())
+        interval = seen_interval(layer.apart())
         yield Finding(
             f"{len(fast)} BatchNorm layers have momentum {layer.momentum:g}: their running statistics are the last "
             f"batch's, {sum(layer.apart()) / len(layer.means):.2f} [{interval[0]:.2f}, {interval[1]:.2f}] sd off in "
@@ -150,7 +141,7 @@ def _spreads(bench: Bench, *, train: bool) -> list[float]:
 
 def _loaded(found: list[Layer], held: list[float], trained: list[float], factor: float) -> Iterator[Finding]:
     logs = [math.log(h / t) for h, t in zip(held, trained, strict=False)]
-    low, high = _interval(logs)
+    low, high = seen_interval(logs)
     if len(held) != len(trained) or not (low > math.log(factor) or high < -math.log(factor)):
         return
     worst: Callable[[Layer], float] = lambda one: max(one.behind(), default=0.0)  # noqa: E731
