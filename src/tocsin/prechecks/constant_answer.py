@@ -25,28 +25,36 @@ def constant_loss(bench: Bench, batch: Batch, n: int) -> float | None:
 
     None where the model does not answer with ``n`` rows, or where a constant drives the loss down without end.
     """
+    return shared_constant(bench, [(batch, n)])
+
+
+def shared_constant(bench: Bench, batches: list[tuple[Batch, int]]) -> float | None:
+    """The same for several batches and their numbers of samples: one row for all, the mean of the batches' losses."""
     rows: dict[int, Tensor] = {}
-    calls = 0
+    calls = samples = 0
 
     def replaced(_: nn.Module, __: Any, output: Any) -> Any:
         nonlocal calls
 
         def one(leaf: Any) -> Any:
             nonlocal calls
-            if not isinstance(leaf, Tensor) or not floating([leaf], n):
+            if not isinstance(leaf, Tensor) or not floating([leaf], samples):
                 return leaf
             calls += 1
             free, shown = _free(leaf.detach().float())  # half precision would overflow in the search
             row = rows.setdefault(calls, free.requires_grad_())
             return shown(row).to(leaf.dtype).expand_as(leaf)
 
-        return _plain(output, one) if list(floating(tensors_in(output), n)) else output
+        return _plain(output, one) if list(floating(tensors_in(output), samples)) else output
 
     def loss() -> Tensor:
-        nonlocal calls
-        calls = 0
-        torch.manual_seed(_SEED)
-        return bench.terms(batch)["total"].reshape(())
+        nonlocal calls, samples
+        found = []
+        for batch, n in batches:
+            calls, samples = 0, n
+            torch.manual_seed(_SEED)
+            found.append(bench.terms(batch)["total"].reshape(()))
+        return torch.stack(found).mean()
 
     with hooked(bench.model.register_forward_hook(replaced)):
         first = loss()

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from tocsin.findings import Evidence, Finding, NotChecked, Remedy, rule
 from tocsin.prechecks.bench import Bench
 from tocsin.prechecks.constant_answer import constant_loss, guessing
+from tocsin.prechecks.overfit_samples import samples_learned
 from tocsin.prechecks.overfitting import RATES, Curve, overfitted
 from tocsin.prechecks.portions import portion, samples_in
 from tocsin.prechecks.setup import Batch, SetupError
@@ -22,7 +23,15 @@ _REMEDIES = (
 
 @rule("OPT019", needs=(), scope="setup")
 def cannot_overfit(
-    bench: Bench, *, samples: int = 32, steps: int = 200, seconds: float = 3.0, margin: float = 0.1
+    bench: Bench,
+    *,
+    samples: int = 32,
+    steps: int = 200,
+    seconds: float = 3.0,
+    margin: float = 0.1,
+    n_samples: int = 0,
+    target: float | None = None,
+    n_seconds: float = 20.0,
 ) -> Iterator[Finding | NotChecked]:
     """The model can learn one batch by heart: better, at least, than one constant answer for all of its samples.
 
@@ -42,6 +51,11 @@ def cannot_overfit(
 
     A note where the model has fewer trainable entries than the batch has samples: it may be too small to remember it.
 
+    With `n_samples`, the first so many samples are then trained on in their batches, until the mean loss of a round
+    over them is at most `target` (else c/2, c being the best constant answer for all of them). Rings, with the losses
+    of a constant answer and of guessing beside it, where after 20 rounds or more it is not and its slope does not lead
+    there in five times as many; a note where no target was given and more than a tenth of c was gained.
+
     ## Why is this bad?
     A few samples can be remembered by any model that is connected to its inputs and its loss, whatever their labels.
     One that cannot answers as if it did not see its inputs, and no amount of data, time or tuning repairs that.
@@ -52,6 +66,8 @@ def cannot_overfit(
     ## Options
     - `samples` (32): more than enough to tell a constant from an answer, few enough to be learned in seconds.
     - `steps` (200), `seconds` (3): the bound for both rates together. Small networks reach c/2 in 5 to 60 steps.
+    - `n_samples` (0: none), `target` (c/2) and `n_seconds` (20, both rates together): the longer question, asked with
+      `tocsin.preflight(..., options={"OPT019": {"n_samples": 256, "target": 0.05}})` or in the settings of the project.
     - `margin` (0.1): of |c|. Even a linear model on 32 random samples of 6 features gets 0.2 below.
 
     ## Known limits
@@ -63,6 +79,13 @@ def cannot_overfit(
     Karpathy 2019, A Recipe for Training Neural Networks ("overfit one batch"). Zhang et al. 2017, Understanding deep
     learning requires rethinking generalization (random labels are learned, too).
     """
+    found = list(_one_batch(bench, samples, steps, seconds, margin))
+    yield from found
+    if n_samples and not any(isinstance(one, Finding) for one in found):
+        yield from samples_learned(bench, n_samples, target, n_seconds, _chance)
+
+
+def _one_batch(bench: Bench, samples: int, steps: int, seconds: float, margin: float) -> Iterator[Finding | NotChecked]:
     batch, n = _first(bench, samples)
     try:
         with bench.restored():
