@@ -51,7 +51,7 @@ bench: $(STAMP)      ## Slower evidence: overhead, memory, readers against their
 $(OLDEST)/.torch-$(TORCH): pyproject.toml constraints-oldest.txt
 	$(PYTHON) -m venv --clear $(OLDEST)
 	$(OLDEST)/bin/python -m pip --disable-pip-version-check -q install -c constraints-oldest.txt torch==$(TORCH) \
-		pytest pytest-xdist -e '.[studies,lightning,transformers]'
+		-e '.[lightning,transformers]' lightning-fabric pytest pytest-xdist
 	@touch $@
 
 integrations: $(OLDEST)/.torch-$(TORCH)  ## Tests of integrations with the oldest supported versions; make test has the newest
