@@ -81,6 +81,27 @@ def test_silent_where_the_answers_of_groups_differ_and_the_input_has_no_sound_of
     assert found("DAT007", _setup(x, y, group, _at_random(group))) == ([], [])
 
 
+def _relative(seed):
+    """Each recording has a level of its own in its inputs; the answer is how far above it a sample is."""
+    random = np.random.default_rng(seed)
+    group = random.integers(0, GROUPS, N)
+    above = random.standard_normal(N)
+    x = random.standard_normal((GROUPS, D))[group] + 0.1 * random.standard_normal((N, D))
+    x[:, 0] += above + 3 * random.standard_normal(GROUPS)[group]
+    means = np.bincount(group, above) / np.bincount(group)
+    return x, above - means[group], group
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_targets_relative_to_their_group_are_a_note(seed):
+    x, y, group = _relative(seed)
+    (finding,), _ = found("DAT007", _setup(x, y, group, _at_random(group)))
+    assert finding.severity == "note"
+    assert finding.message.endswith(
+        "and no group tells the answer: the targets are measured relative to their group, as the inputs might be"
+    )
+
+
 def test_classes_of_one_group_each_and_few_groups_are_not_checked():
     x, _, group = _recordings(0)
     reason = "needs 10 groups and 100 samples of classes that are in several groups"

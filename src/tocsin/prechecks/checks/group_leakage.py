@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from tocsin.findings import Evidence, Finding, NotChecked, Remedy, rule
 from tocsin.prechecks.bench import Bench
 from tocsin.prechecks.cheap_probe import HeldOut, grouped_folds, held_out, random_folds
-from tocsin.prechecks.probe_tables import chosen_rows, features, input_columns, input_rows
+from tocsin.prechecks.probe_tables import Floats, chosen_rows, features, finite, input_columns, input_rows
 from tocsin.prechecks.probe_targets import FEWEST, Target, probe_targets
 from tocsin.prechecks.samples import Samples
 
@@ -24,12 +24,18 @@ _REMEDIES = (
 
 @dataclass(frozen=True)
 class Leak:
-    """What a probe knows of samples of known groups, and of new ones."""
+    """What a probe knows of samples of known groups, and of new ones.
+
+    Attributes:
+        level: What it knows of new ones with inputs measured from their group's mean, where that is as good as known
+            groups and no group tells the answer: the targets are measured so, too.
+    """
 
     target: Target
     known: HeldOut
     new: HeldOut
     groups: NDArray[np.int64]
+    level: HeldOut | None = None
 
     @property
     def gap(self) -> float:
@@ -58,6 +64,10 @@ def group_leakage(bench: Bench, *, kept: float = 0.5, least: float = 0.1) -> Ite
     The first left side is what the leak adds to the evaluation's skill. `s_grouped` is lenient: with and without what
     is not linear, and with the penalty that predicts the held-out groups best, whichever is best.
     Classes that are in one group only are left out: no new group has them.
+
+    A note where the targets are measured relative to their group: the group alone has a skill below `least`, and with
+    inputs less their group's mean `s_grouped >= kept * s_random`. No answer of a group leaks then; what a new group
+    lacks is its level.
 
     ## Why is this bad?
     Two samples of one recording share a room, a microphone, a person. A model that learns those predicts the rest of
@@ -123,7 +133,19 @@ def _leaks(train: Samples, share: float, kept: float, least: float) -> Iterator[
         new = max((held_out(x[at], target, folds, lenient=True) for x in maps), key=lambda held: held.skill)
         leak = Leak(target, known, new, groups)
         if share * leak.gap >= least and new.skill < kept * known.skill and leak.interval[0] > 0:
-            yield _finding(leak, share, kept)
+            level = _by_level(table[at], leak, folds)
+            kept_so = level.skill >= kept * known.skill
+            told = held_out(np.eye(int(groups.max()) + 1)[groups], target, random_folds(at.size)).skill >= least
+            yield _finding(replace(leak, level=level) if kept_so and not told else leak, share, kept)
+
+
+def _by_level(table: Floats, leak: Leak, folds: NDArray[np.intp]) -> HeldOut:
+    """What is known of new groups from inputs less their group's mean."""
+    of = np.unique(leak.groups, return_inverse=True)[1]
+    whole = finite(table)
+    means = np.stack([np.bincount(of, column) / np.bincount(of) for column in whole.T], axis=1)
+    maps = (features(whole - means[of]), features(whole - means[of], plain=True))
+    return max((held_out(x, leak.target, folds, lenient=True) for x in maps), key=lambda held: held.skill)
 
 
 def groups_of(train: Samples, target: Target) -> NDArray[np.int64]:
@@ -145,11 +167,13 @@ def _in_several(target: Target, train: Samples) -> Target | None:
 def _finding(leak: Leak, share: float, kept: float) -> Finding:
     target, (low, high) = leak.target, leak.interval
     many = np.unique(leak.groups).size
+    level = _of_level(leak)
     return Finding(
         f"{share:.0%} of the evaluation's samples belong to groups of the training; a cheap probe predicts "
         f"{target.task} with a skill of {leak.known.skill:.2f} in known groups, of "
         f"{max(leak.new.skill, 0):.2f} in new ones (1 knows "
-        f"all, {target.scale}): a difference of {leak.gap:.2f} [{low:.2f}, {high:.2f}] over {many} groups",
+        f"all, {target.scale}): a difference of {leak.gap:.2f} [{low:.2f}, {high:.2f}] over {many} groups{level}",
+        severity="note" if level else None,
         subject="group" if target.task == "main" else f"group {target.task}",
         evidence=(
             Evidence("setup:group", share, 0, text="share of the evaluation's samples in groups of the training"),
@@ -157,4 +181,14 @@ def _finding(leak: Leak, share: float, kept: float) -> Finding:
             Evidence("setup:train", leak.new.skill, 0, kept * leak.known.skill, (low, high), "folds of groups"),
         ),
         remedies=_REMEDIES,
+    )
+
+
+def _of_level(leak: Leak) -> str:
+    """For the message: that no answer leaks, where it is so."""
+    if leak.level is None:
+        return ""
+    return (
+        f"; with inputs less their group's mean it is {leak.level.skill:.2f} in new ones, and no group tells the "
+        "answer: the targets are measured relative to their group, as the inputs might be"
     )
