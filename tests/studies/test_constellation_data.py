@@ -122,8 +122,8 @@ def test_cell_probabilities_sum_to_one_and_match_the_generator() -> None:
     table = cell_probabilities("16APSK", 10, 64, 3.0)
     assert table.sum() == pytest.approx(1.0, abs=1e-9)
     modulation = torch.full((512,), DATA.modulations.index("16APSK"))
-    seen, _ = FRAMES.counts(modulation, torch.full_like(modulation, 5), torch.arange(512))
-    share = seen[:, 0].double().mean(0).numpy() / DATA.samples
+    seen = FRAMES.seen(modulation, torch.full_like(modulation, 5), torch.arange(512))
+    share = seen.counts[:, 0].double().mean(0).numpy() / DATA.samples
     assert np.abs(share - table).max() < 6 * np.sqrt(table.max() / (512 * DATA.samples))
 
 
@@ -131,7 +131,7 @@ def test_the_bayes_oracle_reaches_the_known_ceiling() -> None:
     """Measured elsewhere with its own generator: modulation .826, SNR .901, joint .795 (24 frames a pair)."""
     modulation, snr = every_cell()
     modulation, snr = modulation.repeat(4), snr.repeat(4)
-    counts, _ = FRAMES.counts(modulation, snr, SPLITS["test"] + torch.arange(4).repeat_interleave(FRAMES.cells))
+    counts = FRAMES.seen(modulation, snr, SPLITS["test"] + torch.arange(4).repeat_interleave(FRAMES.cells)).counts
     found = BayesOracle(DATA, VIEW).predict(counts[:, 0])
     levels = len(DATA.snr_db)
     assert float((found // levels == modulation).float().mean()) == pytest.approx(0.826, abs=0.04)

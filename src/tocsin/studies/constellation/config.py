@@ -2,23 +2,14 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from typing import Self
+
+from pydantic import Field, model_validator
 
 from tocsin.studies.constellation.data_settings import Data as Data
 from tocsin.studies.constellation.objective_settings import Curriculum, Objective
+from tocsin.studies.constellation.view_settings import View as View
 from tocsin.studies.study import Settings, Trainable, Training
-
-
-class View(Settings):
-    """How a frame becomes an image.
-
-    Attributes:
-        bins: Cells a side of the image.
-        extent: The image spans [-extent, extent] on both axes, in root mean square amplitudes of the frame.
-    """
-
-    bins: int = Field(default=64, ge=16, multiple_of=16)
-    extent: float = Field(default=3.0, gt=0)
 
 
 class Network(Settings):
@@ -37,6 +28,11 @@ class Config(Trainable):
     objective: Objective = Objective()
     curriculum: Curriculum | None = None
     training: Training = Training(epochs=12, batch=128, peak_lr=5e-3)
+
+    @model_validator(mode="after")
+    def _can_be_seen(self) -> Self:
+        self.view.refuse(self.data.samples, self.data.samples_per_symbol)
+        return self
 
 
 PRESETS = {"quick": Config()}

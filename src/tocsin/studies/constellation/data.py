@@ -11,38 +11,23 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from tocsin.studies.constellation import random_bits
+from tocsin.studies.constellation.channel import noise_power
 from tocsin.studies.constellation.config import Data, View
-from tocsin.studies.constellation.image import CHUNK, histogram, normalise_power
+from tocsin.studies.constellation.image import CHUNK
 from tocsin.studies.constellation.modulation import NAMES
+from tocsin.studies.constellation.representation import Batch as Batch
+from tocsin.studies.constellation.representation import Seen, joined, see
 from tocsin.studies.constellation.scenario import GENERATORS, scenario
 from tocsin.studies.constellation.signal_settings import Symbols
 from tocsin.studies.constellation.truth import Truth
 
 SPLITS = {"train": 0, "val": 1 << 40, "test": 2 << 40}  # first frame index of each split: they can never meet
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Images as counts, and their labels.
-
-    Attributes:
-        counts: Points a cell of each layer, int16 [B, L, H, W].
-        modulation: Class index [B] into ``Data.modulations``.
-        snr: Class index [B] into ``Data.snr_db``.
-        overflow: Samples outside the image's range, [B].
-    """
-
-    counts: Tensor
-    modulation: Tensor
-    snr: Tensor
-    overflow: Tensor
 
 
 class Frames:
@@ -82,19 +67,20 @@ class Frames:
         """Symbols, instants and offsets of the frames that ``iq`` gives."""
         return self.scenario.truth(modulation, self.keys(modulation, snr, index), self._snr_db[snr])
 
-    def counts(self, modulation: Tensor, snr: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
-        """Image counts int16 [B, 1, bins, bins] and samples out of range [B], made a few frames at a time."""
-        parts = [
-            histogram(normalise_power(self.iq(m, s, i)), self.view.bins, self.view.extent)
-            for m, s, i in zip(*(torch.split(column, CHUNK) for column in (modulation, snr, index)), strict=True)
-        ]
-        return torch.cat([p[0] for p in parts])[:, None], torch.cat([p[1] for p in parts])
+    def seen(self, modulation: Tensor, snr: Tensor, index: Tensor) -> Seen:
+        """What the view shows of the frames that ``iq`` gives, made a few frames at a time."""
+        columns = (torch.split(column, CHUNK) for column in (modulation, snr, index))
+        return joined([self._seen(*part) for part in zip(*columns, strict=True)])
+
+    def _seen(self, modulation: Tensor, snr: Tensor, index: Tensor) -> Seen:
+        per_symbol = self.data.samples_per_symbol
+        noise = noise_power(self._snr_db[snr], self.data.snr_definition, per_symbol)
+        return see(self.iq(modulation, snr, index), self.view, per_symbol, power=1 + noise)
 
     def batch(self, cell: Tensor, index: Tensor) -> Batch:
         """The frames ``index`` [B] of the cells [B], where cell = modulation * number of SNRs + SNR."""
         modulation, snr = cell // len(self.data.snr_db), cell % len(self.data.snr_db)
-        counts, overflow = self.counts(modulation, snr, index)
-        return Batch(counts, modulation, snr, overflow)
+        return Batch(**vars(self.seen(modulation, snr, index)), modulation=modulation, snr=snr)
 
     def training(self, epoch: int, size: int, seed: int) -> Iterator[Batch]:
         """One epoch (from 1): as many frames of every cell, that no other epoch has, in an order of its own."""
