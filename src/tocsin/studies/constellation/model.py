@@ -9,6 +9,8 @@ Shapes: B images, H = W = bins, C channels, F features.
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+
 import torch
 from torch import Tensor, nn
 
@@ -48,7 +50,8 @@ class ConstellationNet(nn.Module):
     def forward(self, image: Tensor) -> dict[str, Tensor]:
         """Logits of both tasks, float32 whatever the heads computed in."""
         hidden = torch.relu(self.norm(self.features(self.backbone(image))))
-        with torch.autocast(image.device.type, dtype=torch.float16, enabled=self.half_heads):
+        half = torch.autocast(image.device.type, dtype=torch.float16) if self.half_heads else nullcontext()
+        with half:  # autocast that is merely not enabled would switch off that of the caller
             logits = {task: head(hidden) for task, head in self.heads.items()}
         return {task: values.float() for task, values in logits.items()}
 
