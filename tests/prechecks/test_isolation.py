@@ -242,7 +242,7 @@ REFUSED = {
     "losses per sample": (
         changed(losses=lambda model, batch: model(batch[0])),
         "preflight: losses(model, batch) must give a scalar tensor, or named terms with the total under 'total'; got "
-        "Tensor",
+        "a tensor of float32 [16, 3]",
     ),
     "losses as a float": (
         changed(losses=lambda *_: 1.0),

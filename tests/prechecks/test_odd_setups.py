@@ -106,3 +106,128 @@ def test_each_optimizer_may_have_a_scheduler():
     report = tocsin.preflight(**given, select=["OPT009", "OPT008"])
     assert [schedule.last_epoch for schedule in schedulers] == [0, 0]
     assert not report.findings
+
+
+class Once:
+    """Says that it can be iterated, and gives its batches one time only."""
+
+    def __init__(self):
+        self.left = iter(batches())
+
+    def __iter__(self):
+        return self.left
+
+
+def broken_later():
+    yield from batches(64)
+    raise OSError("disk")
+
+
+class Later:
+    """Raises after four batches."""
+
+    def __iter__(self):
+        return broken_later()
+
+
+def leaves(model, batch):
+    raise SystemExit(0)
+
+
+def twice(model, batch):
+    loss = loss_of(model, batch)
+    loss.backward()
+    return loss
+
+
+FAILING = {
+    "a loader for one pass": (
+        {"train": Once()},
+        "train gave no batch in another pass: it must be one that can be repeated",
+    ),
+    "a loader that breaks off": ({"train": Later()}, "iterating train raised OSError: disk"),
+    "losses that exit": ({"losses": leaves}, "losses(model, batch) raised SystemExit: 0"),
+    "a complex loss": (
+        {"losses": lambda m, b: loss_of(m, b) * (1 + 0j)},
+        "losses(model, batch) must give a scalar tensor, or named terms with the total under 'total'; got a tensor of "
+        "complex64 []",
+    ),
+    "a step that returns a list": (
+        {"step": lambda *_: [1, 2]},
+        "step(model, optimizer, scaler, batch) must give its loss as one number, losses by name, or None; got list",
+    ),
+    "batches of one's own graph": (
+        {"train": [(x.requires_grad_() * 2, y) for x, y in batches()]},
+        "copying a batch of train raised RuntimeError: Only Tensors created explicitly by the user (graph leaves) "
+        "support the deepcopy protocol at the moment. ",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", FAILING)
+def test_what_fails_while_it_is_looked_at_is_said(name):
+    given, message = FAILING[name]
+    with pytest.raises(tocsin.SetupError) as error:
+        tocsin.preflight(**parts(**given), select=["OPT001"])
+    assert str(error.value).startswith(f"preflight: {message}")
+
+
+def test_a_backward_pass_inside_losses_is_told_from_a_fault_of_ours():
+    with pytest.raises(tocsin.SetupError, match="^preflight: the backward pass of the total raised RuntimeError: Try"):
+        tocsin.preflight(**parts(losses=twice), select=["OPT001"])
+
+
+def penalised(model, batch):
+    x = batch[0].clone().requires_grad_()
+    z = model(x)
+    slope = torch.autograd.grad(z.sum(), x, create_graph=True)[0].square().mean()
+    return {"total": F.cross_entropy(z, batch[1]) + slope, "slope": slope}
+
+
+class Forces(nn.Module):
+    """Answers with a gradient of its own."""
+
+    def __init__(self):
+        super().__init__()
+        self.energy = network()
+
+    def forward(self, x):
+        with torch.enable_grad():
+            x = x if x.requires_grad else x.clone().requires_grad_()
+            return torch.autograd.grad(self.energy(x).square().sum(), x, create_graph=torch.is_grad_enabled())[0]
+
+
+@pytest.mark.parametrize("loss", ["penalty", "model"])
+def test_losses_and_models_that_differentiate_are_evaluated_too(loss):
+    given = parts(losses=penalised) if loss == "penalty" else parts(model=Forces())
+    report = tocsin.preflight(**given, val=batches(32), select=["OPT001", "OPT003", "DAT006", "OPT017", "EVL007"])
+    assert not report.findings
+    assert {"OPT001", "OPT017", "EVL007"} <= set(report.clean)
+
+
+def test_a_step_that_says_nothing_of_its_losses_is_no_nan():
+    def step(model, optimizer, scaler, batch):
+        optimizer.zero_grad()
+        loss_of(model, batch).backward()
+        optimizer.step()
+
+    report = tocsin.preflight(**parts(step=step), select=["AMP003", "OPT001"])
+    assert not report.findings
+
+
+def test_lbfgs_gets_its_closure():
+    model = network()
+    given = parts(model=model, optimizer=torch.optim.LBFGS(model.parameters(), max_iter=2))
+    assert "OPT001" in tocsin.preflight(**given, select=["OPT001"]).clean
+
+
+def test_nothing_can_be_rehearsed_while_recording_is_switched_off(monkeypatch):
+    monkeypatch.setenv("TOCSIN_DISABLED", "1")
+    report = tocsin.preflight(**parts(), select=["OPT001", "OPT002"])
+    assert report.clean == ("OPT002",)
+    assert [n.reason for n in report.not_checked] == ["nothing is recorded while TOCSIN_DISABLED is set"]
+
+
+def test_what_needs_a_schedule_is_not_called_clean_without_one():
+    (blind,) = tocsin.preflight(**parts(), select=["OPT008"]).not_checked
+    assert (blind.code, blind.reason) == ("OPT008", "needs scheduler of the Setup")

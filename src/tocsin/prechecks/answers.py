@@ -7,11 +7,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from tocsin.prechecks.bench import Bench
+from tocsin.prechecks.calls import called
 from tocsin.prechecks.own_copy import own_copy
-from tocsin.prechecks.setup import Batch, SetupError
+from tocsin.prechecks.portions import floating
+from tocsin.prechecks.setup import Batch
 from tocsin.probes.inputs import tensors_in
 
 Change = Callable[[Any], Any]
@@ -51,12 +54,24 @@ def answer(bench: Bench, batch: Batch, change: Change | None = None) -> Answer |
         bench.model.register_forward_pre_hook(before, with_kwargs=True), bench.model.register_forward_hook(after)
     ):
         try:
-            bench.setup.losses(bench.model, own_copy(batch))
+            called("losses(model, batch)", bench.setup.losses, bench.model, own_copy(batch))
         except _Answered:
             return seen[0]
-        except Exception as error:
-            raise SetupError(f"preflight: losses(model, batch) raised {type(error).__name__}: {error}") from error
     return None
+
+
+def still(bench: Bench, batch: Batch, n: int, change: Change | None = None) -> Tensor | None:
+    """The floating-point answers of ``n`` rows, beside each other, [n, D] float64 without a graph; None without any.
+
+    Gradients are on meanwhile: a model may differentiate in its forward pass, as a force field does.
+
+    Raises:
+        SetupError: As ``answer``.
+    """
+    with torch.enable_grad():
+        found = answer(bench, batch, change)
+    outputs = floating(found.outputs, n) if found is not None else []
+    return torch.cat([t.detach().double().reshape(n, -1) for t in outputs], 1) if outputs else None
 
 
 @contextmanager

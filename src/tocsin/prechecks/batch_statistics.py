@@ -85,7 +85,7 @@ def layers(bench: Bench) -> list[Layer]:
 
     hooks = [m.register_forward_pre_hook(seen) for m in found]
     bench.model.train()
-    with hooked(*hooks), torch.no_grad():
+    with hooked(*hooks), torch.enable_grad():
         for batch in bench.train:
             try:
                 answer(bench, batch)

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from tocsin.prechecks.calls import Given, called
 from tocsin.prechecks.own_copy import own_copy, size_of
 from tocsin.prechecks.reading import unwrapped
 from tocsin.prechecks.samples import Samples, gather, predicted
@@ -40,11 +41,13 @@ class Bench:
         self.train = _first(setup.train, "train")
         self.val = _first(setup.val, "val") if setup.val is not None else []
         self._samples: dict[str, Samples | None] = {}
+        for p in self.trainable.values():
+            p.grad = None  # what is found there must be of this preflight
 
     @cached_property
     def again(self) -> list[Batch]:
         """The first ``BATCHES`` training batches of another pass, copies: in their order, augmented anew."""
-        return _first(self.setup.train, "train")
+        return _first(self.setup.train, "train", "gave no batch in another pass: it must be one that can be repeated")
 
     @cached_property
     def config(self) -> Mapping[str, Any]:
@@ -83,19 +86,31 @@ class Bench:
         Raises:
             SetupError: It gave something else, or raised.
         """
-        try:
-            found = getattr(self.setup, of)(self.model, own_copy(batch))
-        except Exception as error:
-            raise SetupError(f"preflight: {of}(model, batch) raised {type(error).__name__}: {error}") from error
-        named = dict(found) if isinstance(found, Mapping) else {"total": found}
+        found = called(f"{of}(model, batch)", getattr(self.setup, of), self.model, own_copy(batch))
+        named = {str(name): value for name, value in found.items()} if isinstance(found, Mapping) else {"total": found}
         total = named.get("total")
-        if not isinstance(total, Tensor) or total.numel() != 1:
-            got = "no total" if total is None else type(total).__name__
+        if not isinstance(total, Tensor) or total.numel() != 1 or total.is_complex():
             raise SetupError(
                 f"preflight: {of}(model, batch) must give a scalar tensor, or named terms with the total under "
-                f"'total'; got {got}"
+                f"'total'; got {_told(total)}"
             )
         return named
+
+    def numbers(self, batch: Batch) -> dict[str, float]:
+        """The loss terms of a batch as an evaluation computes them, without gradients.
+
+        With gradients where the loss differentiates itself, as a gradient penalty or a differential equation does.
+
+        Raises:
+            SetupError: ``losses`` gave something else, or raised.
+        """
+        try:
+            with torch.no_grad():
+                found = self.terms(batch)
+        except SetupError:
+            with torch.enable_grad():
+                found = self.terms(batch)
+        return {name: float(term.detach()) for name, term in found.items()}
 
     def predictions(self, batch: Batch) -> dict[str, tuple[Tensor, Tensor]]:
         """Target and prediction of a batch by task, without gradients.
@@ -109,7 +124,7 @@ class Bench:
         """The first samples of a loader as tables; None where there is none, or where batches differ in shape."""
         if split not in self._samples:
             batches = getattr(self.setup, split)
-            self._samples[split] = None if batches is None else gather(self.setup, batches)
+            self._samples[split] = None if batches is None else gather(self.setup, Given(batches, split))
         return self._samples[split]
 
     @contextmanager
@@ -143,16 +158,20 @@ class Bench:
         return self.setup.has(need)
 
 
-def _first(batches: Any, name: str) -> list[Batch]:
+def _first(batches: Any, name: str, what: str = "gave no batch") -> list[Batch]:
     started, found = time.perf_counter(), list[Batch]()
-    try:
-        for batch in islice(iter(batches), BATCHES):
-            found.append(own_copy(batch))
-            long = time.perf_counter() - started > SECONDS or sum(map(size_of, found)) > MOST_BYTES
-            if long and len(found) >= FEWEST:
-                break
-    except Exception as error:
-        raise SetupError(f"preflight: iterating {name} raised {type(error).__name__}: {error}") from error
+    for batch in islice(Given(batches, name), BATCHES):
+        found.append(called(f"copying a batch of {name}", own_copy, batch))
+        long = time.perf_counter() - started > SECONDS or sum(map(size_of, found)) > MOST_BYTES
+        if long and len(found) >= FEWEST:
+            break
     if not found:
-        raise SetupError(f"preflight: {name} gave no batch")
+        raise SetupError(f"preflight: {name} {what}")
     return found
+
+
+def _told(total: Any) -> str:
+    """What came in place of a total."""
+    if isinstance(total, Tensor):
+        return f"a tensor of {str(total.dtype).removeprefix('torch.')} {list(total.shape)}"
+    return "no total" if total is None else type(total).__name__

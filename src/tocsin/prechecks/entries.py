@@ -11,6 +11,6 @@ MOST = 2**18  # of a tensor: norms and products of gradients are sums over so ma
 
 
 def entries(gradient: Tensor) -> Tensor:
-    """At most ``MOST``, evenly spread, in float64 on the CPU: sparse gradients with their zeros, complex ones as pairs."""
+    """At most ``MOST``, evenly spread, float64 on the CPU: sparse gradients with their zeros, complex ones as pairs."""
     whole = gradient if gradient.layout == torch.strided else gradient.to_dense()
     return strided(whole, MOST).double().cpu()

@@ -84,6 +84,7 @@ def checked(
     blind = _left_out(_selected(select, []) - wanted)
     costs: list[tuple[str, float]] = []
     judged: set[str] = set()
+    without: list[NotChecked] = []
     with _timed("batches", costs):
         bench = Bench(setup)
     for check in all_checks():
@@ -99,7 +100,11 @@ def checked(
         if rules:
             with _timed(what, costs):
                 run = run_of(bench)
-                judged |= _by_rules(run, rules, options, found, blind)
+                if isinstance(run, str):
+                    without += [NotChecked(run, rule.code, rule.name, NAME) for rule in rules]
+                else:
+                    judged |= _by_rules(run, rules, options, found, blind)
+    blind += [n for n in without if n.code not in judged]  # others may have looked
     return _report(found, blind, judged, costs)
 
 
@@ -169,12 +174,8 @@ def _ring(check: Rule, finding: Finding) -> Finding:
     return replace(rung, name=rule.name, explains=(*rule.explains, *check.explains)) if rule is not None else rung
 
 
-def _by_rules(
-    run: Run | None, rules: list[Rule], options: Any, found: list[Finding], blind: list[NotChecked]
-) -> set[str]:
+def _by_rules(run: Run, rules: list[Rule], options: Any, found: list[Finding], blind: list[NotChecked]) -> set[str]:
     """Let rules judge a run made for them, and give the codes that looked; what a check has said is not said again."""
-    if run is None:
-        return set()
     keeper = check_run(replace(run, name=NAME), rules, options)
     said = {(f.code, f.subject) for f in found} | {(f.code, "") for f in found}
     found += [f for f in keeper.rung.values() if f.healed_at is None and (f.code, f.subject) not in said]

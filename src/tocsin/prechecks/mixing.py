@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from tocsin.prechecks.answers import answer, hooked
+from tocsin.prechecks.answers import answer, hooked, still
 from tocsin.prechecks.bench import Bench
 from tocsin.prechecks.portions import floating, mapped
 from tocsin.prechecks.setup import Batch
@@ -81,10 +81,7 @@ def by_exchange(bench: Bench, batch: Batch, n: int) -> Floats | None:
 
 def _answered(bench: Bench, batch: Batch, n: int, change: Callable[[Any], Any] | None = None) -> Tensor | None:
     torch.manual_seed(_SEED)  # a model that samples draws the same each time
-    with torch.no_grad():
-        found = answer(bench, batch, change)
-    outputs = floating(found.outputs, n) if found is not None else []
-    return torch.cat([t.double().reshape(len(t), -1) for t in outputs], 1) if outputs else None
+    return still(bench, batch, n, change)
 
 
 def _exchanged(j: int, n: int) -> Callable[[Any], Any]:

@@ -7,13 +7,12 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
-from tocsin.prechecks.answers import answer, hooked
+from tocsin.prechecks.answers import answer, hooked, still
 from tocsin.prechecks.bench import Bench
-from tocsin.prechecks.portions import floating
 from tocsin.prechecks.setup import Batch
 
 _DROPS = (
@@ -44,10 +43,12 @@ def _dropped(func: Any, args: Any, kwargs: Any) -> float:
         return float(kwargs.get("dropout_p", args[4] if len(args) > 4 else 0.0))
     if func not in _DROPS:
         return 0.0
-    names = ("input", "p", "train") if func is torch.dropout else tuple(inspect.signature(func).parameters)
-    given = {**dict(zip(names, args, strict=False)), **kwargs}
-    on = given.get("train", given.get("training", True))
-    return float(given.get("p", 0.5)) if on else 0.0
+    if func is torch.dropout:
+        given = {**dict(zip(("input", "p", "train"), args, strict=False)), **kwargs}
+        return float(given["p"]) if given["train"] else 0.0
+    asked = inspect.signature(func).bind(*args, **kwargs)
+    asked.apply_defaults()  # alpha_dropout is off unless it is told to be on
+    return float(asked.arguments["p"]) if asked.arguments["training"] else 0.0
 
 
 def drops_in_eval(bench: Bench, batch: Batch) -> dict[str, float]:
@@ -79,14 +80,12 @@ def spread_of_draws(bench: Bench, batch: Batch, n: int) -> float | None:
     both = []
     for seed in (1, 2):
         torch.manual_seed(seed)
-        with torch.no_grad():
-            found = answer(bench, batch)
-        outputs = floating(found.outputs, n) if found is not None else []
-        if not outputs:
+        rows = still(bench, batch, n)
+        if rows is None:
             return None
-        both.append(torch.cat([t.double().reshape(len(t), -1) for t in outputs], 1))
-    spread = float((both[0] - both[0].mean(0)).square().mean().sqrt())
-    return float((both[0] - both[1]).square().mean().sqrt()) / spread if spread > 0 else None
+        both.append(rows)
+    wide = _spread(both[0])
+    return float((both[0] - both[1]).square().mean().sqrt()) / wide if wide > 0 else None
 
 
 def stuck(model: nn.Module) -> Iterator[tuple[str, nn.Module, bool]]:
@@ -100,10 +99,9 @@ def stuck(model: nn.Module) -> Iterator[tuple[str, nn.Module, bool]]:
 
 def spread(bench: Bench, batch: Batch, n: int) -> float | None:
     """Root mean square of the answers about their mean over the samples."""
-    with torch.no_grad():
-        found = answer(bench, batch)
-    outputs = floating(found.outputs, n) if found is not None else []
-    if not outputs:
-        return None
-    rows = torch.cat([t.double().reshape(len(t), -1) for t in outputs], 1)
+    rows = still(bench, batch, n)
+    return None if rows is None else _spread(rows)
+
+
+def _spread(rows: Tensor) -> float:
     return float((rows - rows.mean(0)).square().mean().sqrt())

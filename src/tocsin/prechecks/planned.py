@@ -74,14 +74,16 @@ def _rates(bench: Bench) -> Floats | None:
     return np.asarray(rates)
 
 
-def scheduled(bench: Bench) -> Run | None:
+def scheduled(bench: Bench) -> Run | str:
     """A run that holds nothing but the configuration and the learning rate of each planned step, ``lr/<group>``.
 
-    None without a scheduler, without a plan, and beyond ``MOST_STEPS``.
+    Else why there is none: no scheduler, no plan, or more than ``MOST_STEPS``.
     """
-    rates = planned_rates(bench) if bench.setup.schedulers else None
+    if not bench.setup.schedulers:
+        return "needs scheduler of the Setup"
+    rates = planned_rates(bench)
     if rates is None:
-        return None
+        return f"needs steps or epochs of the Setup, {MOST_STEPS} steps at most, and rates that hang on no score"
     per_epoch, step = steps_per_epoch(bench), np.arange(1, len(rates) + 1)
     epoch = np.ceil(step / per_epoch) if per_epoch else None
     series = {f"lr/{k}": Series.of(f"lr/{k}", column, step=step, epoch=epoch) for k, column in enumerate(rates.T)}

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch.optim import Optimizer
 
 from tocsin.prechecks.setup import Setup, SetupError
 
@@ -24,12 +25,15 @@ def copied(setup: Setup) -> Setup:
     """
     try:
         with warnings.catch_warnings(action="ignore"):
-            model, optimizers, scheduler, scaler = copy.deepcopy(
-                (setup.model, setup.optimizers, setup.scheduler, setup.scaler)
+            memo: dict[int, Any] = {}
+            model, optimizers, scheduler, scaler, metrics = copy.deepcopy(
+                (setup.model, setup.optimizers, setup.scheduler, setup.scaler, setup.metrics), memo
             )
+            for own, made in zip(setup.optimizers, optimizers, strict=True):
+                _complete(own, made, memo)
     except Exception as error:
         raise SetupError(
-            "preflight works on copies, and this model, optimizer, scheduler or scaler cannot be copied "
+            "preflight works on copies, and this model, optimizer, scheduler, scaler or metric cannot be copied "
             f"({type(error).__name__}: {error}); give it a function that builds them: tocsin preflight module:function"
         ) from error
     mine = {id(p) for o in optimizers for group in o.param_groups for p in group["params"]}
@@ -43,7 +47,17 @@ def copied(setup: Setup) -> Setup:
             "preflight: the copied optimizer has lost the copied model; give preflight a function that builds both"
         )
     one = optimizers[0] if len(optimizers) == 1 and not isinstance(setup.optimizer, list | tuple) else optimizers
-    return replace(setup, model=model, optimizer=one, scheduler=scheduler, scaler=scaler)
+    return replace(setup, model=model, optimizer=one, scheduler=scheduler, scaler=scaler, metrics=metrics)
+
+
+def _complete(own: Optimizer, made: Optimizer, memo: dict[int, Any]) -> None:
+    """Give a copied optimizer what its class holds beside groups and state: torch leaves that out.
+
+    Functions are not taken along: those that schedulers put there step the optimizer that they were made for.
+    """
+    for name, value in vars(own).items():
+        if name not in vars(made) and not callable(value):
+            vars(made)[name] = copy.deepcopy(value, memo)
 
 
 _GENERATORS = (np.random.Generator, np.random.RandomState, torch.Generator, random.Random)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -87,8 +88,7 @@ def first(bench: Bench, split: str) -> list[Batch]:
 def finite_loss(bench: Bench, split: str, batch: Batch) -> bool:
     """Whether the loss of this batch is finite, the model in the mode of the split."""
     bench.model.train(split == "train")
-    with torch.no_grad():
-        return bool(torch.isfinite(bench.terms(batch)["total"]))
+    return math.isfinite(bench.numbers(batch)["total"])
 
 
 def same_targets(bench: Bench, split: str, samples: Samples, other: Samples | None) -> Iterator[Finding]:
