@@ -219,3 +219,6 @@ from corpus import faults_objective  # noqa: E402, F401
 
 # isort: split
 from corpus import faults_forward  # noqa: E402, F401
+
+# isort: split
+from corpus import faults_ranks  # noqa: E402, F401

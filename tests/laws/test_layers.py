@@ -40,6 +40,7 @@ DATA = {
     "declared",
     "claims",
     "siblings",
+    "ranks",
     "questions",
 }
 

@@ -119,6 +119,7 @@ CODES = {
     "RUN003": "killed",
     "RUN004": "wasted-time",
     "RUN005": "data-starved",
+    "RUN006": "ranks-diverge",
 }
 
 

@@ -12,6 +12,7 @@ from tocsin.record.segments import Column, read_segment, unread_lines
 from tocsin.run import Evaluation, Event, Parameter, Run
 
 T = TypeVar("T")
+MOST_RANKS = 64
 
 
 @dataclass
@@ -23,13 +24,15 @@ class _Rank:
     events: list[Event] = field(default_factory=list)
     tables: tuple[tuple[int, tuple[Parameter, ...]], ...] = ()
     unread: list[str] = field(default_factory=list)
+    manifest: dict[str, Any] | None = None
 
 
 def read(folder: str | Path) -> Run:
     """Read one run.
 
-    Rank 0 gives the series; those of rank k are named ``rank<k>/<name>``, and so are its splits. What cannot be read
-    is left out and said in ``Run.unread``.
+    Rank 0 gives the series; those of rank k are named ``rank<k>/<name>``, and so are its splits. Of several ranks the
+    ``ranks`` of the environment also say how each ended. What cannot be read, and what the ranks after the first
+    ``MOST_RANKS`` wrote, is left out and said in ``Run.unread``.
 
     Raises:
         RecordError: ``folder`` is no record, cannot be read, or is of a newer version.
@@ -37,12 +40,22 @@ def read(folder: str | Path) -> Run:
     where = Path(folder)
     told = manifest.load(where / layout.MANIFEST)
     try:
-        ranks = layout.rank_folders(where)
+        ranks, left_out = _bounded(layout.rank_folders(where))
         last_write = _last_write(where, ranks.values())
         read_ranks = {rank: _read_rank(where, rank, told) for rank in {0: where, **ranks}}
     except OSError as error:
         raise layout.RecordError(f"{where}: {error.strerror or error}") from error
+    read_ranks[0].unread += left_out
     return _run(where, told, read_ranks, last_write)
+
+
+def _bounded(ranks: dict[int, Path]) -> tuple[dict[int, Path], list[str]]:
+    """The first ``MOST_RANKS`` ranks, and what is said of the others."""
+    if len(ranks) <= MOST_RANKS:
+        return ranks, []
+    return dict(list(ranks.items())[:MOST_RANKS]), [
+        f"{len(ranks)} ranks are recorded; the first {MOST_RANKS} were read"
+    ]
 
 
 def _run(where: Path, told: dict[str, Any], ranks: dict[int, _Rank], last_write: float) -> Run:
@@ -67,12 +80,22 @@ def _run(where: Path, told: dict[str, Any], ranks: dict[int, _Rank], last_write:
         parameters=first.tables[-1][1] if first.tables else (),
         tables=first.tables,
         config=told["config"],
-        environment=told["environment"],
+        environment=_environment(told, ranks, last_write),
         exit=manifest.exit_of(told, last_write),
         path=where,
         source="tocsin",
         unread=tuple(sentence for part in ranks.values() for sentence in part.unread),
     )
+
+
+def _environment(told: dict[str, Any], ranks: dict[int, _Rank], last_write: float) -> dict[str, Any]:
+    """What rank 0 said, and how each of several ranks ended."""
+    environment: dict[str, Any] = told["environment"]
+    if len(ranks) < 2:
+        return environment
+    ends = {str(k): manifest.exit_of(p.manifest, last_write) for k, p in ranks.items() if p.manifest is not None}
+    described = environment.get("ranks")
+    return {**environment, "ranks": {**(described if isinstance(described, dict) else {}), "exit": ends}}
 
 
 def _named(rank: int, name: str) -> str:
@@ -83,7 +106,8 @@ def _read_rank(where: Path, rank: int, told: dict[str, Any]) -> _Rank:
     found = _Rank()
     rank_folder = where / f"rank{rank}"
     base = where if rank == 0 else rank_folder
-    attempts = told["attempts"] if rank == 0 else _attempts(manifest.manifest_path(where, rank), found.unread)
+    found.manifest = told if rank == 0 else _manifest(manifest.manifest_path(where, rank), found.unread)
+    attempts = found.manifest["attempts"] if found.manifest is not None else []
     segments = []
     for number in layout.segment_numbers(rank_folder):
         segment = read_segment(rank_folder, number)
@@ -99,13 +123,12 @@ def _read_rank(where: Path, rank: int, told: dict[str, Any]) -> _Rank:
     return found
 
 
-def _attempts(path: Path, unread: list[str]) -> list[dict[str, Any]]:
+def _manifest(path: Path, unread: list[str]) -> dict[str, Any] | None:
     try:
-        attempts: list[dict[str, Any]] = manifest.load(path)["attempts"]
+        return manifest.load(path)
     except layout.RecordError as error:
         unread.append(str(error))
-        return []
-    return attempts
+        return None
 
 
 def _attempt_of(segment: int, attempts: list[dict[str, Any]]) -> int:
