@@ -7,7 +7,7 @@ author = "the tocsin contributors"
 project_copyright = author
 release = version = __version__
 extensions = ["myst_parser", "sphinx_copybutton"]
-myst_enable_extensions = ["dollarmath", "colon_fence"]
+myst_enable_extensions = ["dollarmath", "colon_fence", "deflist"]
 myst_heading_anchors = 3
 exclude_patterns = ["_build"]
 html_theme = "furo"
