@@ -1,0 +1,1 @@
+"""The planted faults and their nearest healthy neighbours: those of the tests, drawn anew for each seed."""
