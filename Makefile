@@ -37,6 +37,7 @@ check: $(STAMP)      ## Lint, types, generated docs in sync
 docs: $(STAMP)       ## Build the HTML documentation into docs/_build
 	$(BIN)/python docs/generate.py
 	$(BIN)/python docs/transcripts.py
+	$(BIN)/python docs/pictures.py
 	$(BIN)/sphinx-build -q -W -b html docs docs/_build/html
 
 bench: $(STAMP)      ## Slower evidence: overhead, memory, readers against their peers and on damaged files, detection over seeds

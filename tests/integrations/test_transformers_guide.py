@@ -39,7 +39,9 @@ def example() -> Any:
 def test_the_demo_prints_what_the_guide_shows(example: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     example.main(tmp_path)
     said = [shape(line) for line in capsys.readouterr().out.splitlines()]
-    (block,) = re.findall(r"^```text\n\$ python .*\n(.*?)^```", GUIDE, re.DOTALL | re.MULTILINE)
+    (block,) = re.findall(r"^```text\n\$ python [^\n]*\n(.*?)^```", GUIDE, re.DOTALL | re.MULTILINE)
+    block, _, status = block.partition("$ echo $?\n")
+    assert status == "0\n", "the script ends by itself, as it did here"
     shown = [shape(line) for line in block.splitlines() if line not in ("…", "")]
     assert [line for line in said if line in set(shown)] == shown
     kept = tocsin.check(ROOT / "examples/hidden_nan")
