@@ -55,15 +55,16 @@ plant(
 )
 
 
-def _rate(declared):
-    return lambda seed: setup(cross_entropy, seed=seed, config={"lr": declared})
+def _declared(**config):
+    return lambda seed: setup(cross_entropy, seed=seed, config=config)
 
 
+plant("CFG001", "rehearsal", {"a rate as text": _declared(lr="1e-3")}, {"a rate as a number": _declared(lr=1e-3)})
 plant(
-    "CFG001",
+    "CFG002",
     "rehearsal",
-    {"declared 1e-3, used 0.1": _rate(1e-3)},
-    {"declared as used": _rate(0.1)},
+    {"a dropout of 50": _declared(dropout=50), "betas beyond 1": _declared(betas=[0.9, 1.5])},
+    {"a dropout of .5": _declared(dropout=0.5, betas=[0.9, 0.999])},
 )
 
 

@@ -46,7 +46,10 @@ plant(
     "EVL007",
     "train-eval-mode-gap",
     {
-        **{f"{name} stays on": lambda s, by=by: modes.setup(modes.Functional(by), modes.batches(seed=s)) for name, by in modes.DROPPED.items()},
+        **{
+            f"{name} stays on": lambda s, by=by: modes.setup(modes.Functional(by), modes.batches(seed=s))
+            for name, by in modes.DROPPED.items()
+        },
         "BatchNorm of two samples": lambda s: modes.setup(modes.network(), modes.batches(2, seed=s)),
         "momentum 0": lambda s: modes.setup(modes.network(momentum=0.0), modes.batches(seed=s)),
     },
@@ -54,7 +57,7 @@ plant(
         **{name: lambda s, make=make: modes.setup(make(), modes.batches(seed=s)) for name, make in modes.QUIET.items()},
         "BatchNorm of 16 samples": lambda s: modes.setup(modes.network(), modes.batches(16, seed=s)),
     },
-)  # fmt: skip
+)
 
 
 def _sums(loss, **how):
