@@ -11,9 +11,10 @@ from torch.nn.utils import clip_grad_norm_, clip_grad_value_
 import tocsin
 from tocsin.findings import Finding
 from tocsin.prechecks.bench import Bench
+from tocsin.prechecks.copies import copied
 from tocsin.prechecks.flight import all_checks
 from tocsin.prechecks.setup import Setup
-from tocsin.prechecks.state import copied, kept_random
+from tocsin.prechecks.state import kept_random
 
 
 def loss_of(model, batch):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 from torch.nn import functional as F
+from torch.utils.data import DataLoader
 
 import tocsin
 
@@ -173,7 +175,7 @@ def test_what_fails_while_it_is_looked_at_is_said(name):
 
 
 def test_a_backward_pass_inside_losses_is_told_from_a_fault_of_ours():
-    with pytest.raises(tocsin.SetupError, match="^preflight: the backward pass of the total raised RuntimeError: Try"):
+    with pytest.raises(tocsin.SetupError, match=r"^preflight: the backward pass of the total raised RuntimeError: "):
         tocsin.preflight(**parts(losses=twice), select=["OPT001"])
 
 
@@ -231,3 +233,95 @@ def test_nothing_can_be_rehearsed_while_recording_is_switched_off(monkeypatch):
 def test_what_needs_a_schedule_is_not_called_clean_without_one():
     (blind,) = tocsin.preflight(**parts(), select=["OPT008"]).not_checked
     assert (blind.code, blind.reason) == ("OPT008", "needs scheduler of the Setup")
+
+
+def of_two_models(model, other, kind):
+    """Losses that reach tensors beside the model they are given: another model's, or the caller's own."""
+    if kind == "another model":
+        return lambda m, b: F.cross_entropy(m(b[0]) + other(b[0]), b[1])
+    return lambda m, b: loss_of(m, b) + 1e-3 * sum(p.square().sum() for p in model.parameters())
+
+
+@pytest.mark.parametrize("kind", ["another model", "the caller's model"])
+def test_losses_that_train_the_callers_tensors_are_stopped_before_they_do(kind):
+    model, other = network(), network()
+    optimizer = torch.optim.SGD([*model.parameters(), *other.parameters()], 0.1)
+    given = parts(model=model, optimizer=optimizer, losses=of_two_models(model, other, kind))
+    for code in ("OPT002", "OPT001"):
+        with pytest.raises(tocsin.SetupError, match=r"the losses train a tensor that they were written with"):
+            tocsin.preflight(**given, select=[code])
+    assert all(p.grad is None and not p._backward_hooks for m in (model, other) for p in m.parameters())
+
+
+class Counting(nn.Module):
+    """A metric that remembers what it has seen, as those of torchmetrics do."""
+
+    def __init__(self):
+        super().__init__()
+        self.seen = 0
+
+    def forward(self, target, prediction):
+        self.seen += len(target)
+        return (prediction.argmax(1) == target).float().mean()
+
+
+def test_a_metric_with_a_memory_is_copied():
+    metric = Counting()
+    given = parts(metrics={"accuracy": metric}, predict=lambda m, b: (b[1], m(b[0])))
+    assert tocsin.preflight(**given, select=["EVL001"]).clean == ("EVL001",)
+    assert metric.seen == 0
+
+
+class Drawing:
+    """A collate function and a sampler with generators of their own."""
+
+    def __init__(self, rng):
+        self.rng = rng
+
+    def __call__(self, rows):
+        x, y = (torch.stack(column) for column in zip(*rows, strict=True))
+        return x + torch.as_tensor(self.rng.normal(size=x.shape), dtype=x.dtype), y
+
+    def __iter__(self):
+        return iter(self.rng.permutation(96).tolist())
+
+    def __len__(self):
+        return 96
+
+
+class Noisy(torch.utils.data.Dataset):
+    """Adds noise in the worker."""
+
+    def __init__(self):
+        self.rows = [(x, y) for xs, ys in batches() for x, y in zip(xs, ys, strict=True)]
+
+    def __len__(self):
+        return len(self.rows)
+
+    def __getitem__(self, k):
+        return self.rows[k][0] + torch.randn(4), self.rows[k][1]
+
+
+def noisy_loader(kind):
+    if kind == "persistent":
+        seeded = torch.Generator().manual_seed(3)
+        return DataLoader(Noisy(), 16, num_workers=1, persistent_workers=True, generator=seeded)
+    drawing = [Drawing(np.random.default_rng(seed)) for seed in (1, 2)]
+    return DataLoader(Noisy(), 16, sampler=drawing[0], collate_fn=drawing[1])
+
+
+@pytest.mark.parametrize("kind", ["persistent", "collate and sampler"])
+def test_the_batches_after_a_preflight_are_those_that_would_have_come(kind):
+    seen = []
+    for flown in (False, True):
+        torch.manual_seed(5)
+        loader = noisy_loader(kind)
+        if flown:
+            tocsin.preflight(**parts(train=loader), select=["OPT002", "DAT003"])
+        seen.append([torch.cat([x for x, _ in loader]) for _ in range(2)])
+    assert all(map(torch.equal, *seen))
+
+
+def test_parts_beside_a_setup_are_not_passed_over():
+    with pytest.raises(tocsin.SetupError, match=r"give a setup or its parts, not both; got val beside it"):
+        tocsin.preflight(tocsin.Setup(**parts()), val=batches())

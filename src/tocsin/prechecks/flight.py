@@ -17,9 +17,10 @@ from tocsin.engine import IGNORED, RAISED, UnknownRule, check_run, ordered, sele
 from tocsin.findings import Finding, NotChecked, Report, Rule
 from tocsin.prechecks import planned, rehearsal
 from tocsin.prechecks.bench import Bench
+from tocsin.prechecks.copies import copied
 from tocsin.prechecks.guard import untouched
 from tocsin.prechecks.setup import Setup, SetupError, as_setup
-from tocsin.prechecks.state import copied, kept_random
+from tocsin.prechecks.state import kept_random
 from tocsin.run import Run
 
 NAME = "preflight"
@@ -46,8 +47,8 @@ def preflight(
 ) -> Report:
     """Check a training before it begins: seconds on a CPU for a small model.
 
-    Nothing of the caller's changes: checks work on a copy of model and optimizer and on copies of the first batches,
-    and the random states are put back.
+    Nothing of the caller's changes: checks work on a copy of model, optimizer and metrics and on copies of the first
+    batches, and the random states are put back. Loaders are iterated some times: what one counts by itself moves on.
 
     Args:
         setup: A ``Setup``, a mapping of its parts, or ``(model, optimizer, losses, train, val)``.
@@ -63,6 +64,8 @@ def preflight(
         SetupError: A part is missing or of the wrong kind, or a function of the setup raised.
         UnknownRule: A selector matches nothing.
     """
+    if setup is not None and parts:
+        raise SetupError(f"preflight: give a setup or its parts, not both; got {', '.join(parts)} beside it")
     given = as_setup(parts if setup is None else setup)
     with kept_random([given.train, given.val]):
         mine = copied(given)
