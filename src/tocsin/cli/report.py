@@ -14,6 +14,7 @@ from tocsin.cli.errors import UserError
 from tocsin.cli.output import say, say_json
 from tocsin.findings import Report
 from tocsin.identifiers import redactor_of
+from tocsin.reports.pictures import Picture, pictures
 from tocsin.reports.plain import plain
 from tocsin.run import Run
 
@@ -40,22 +41,24 @@ def report(
     runs = api.read(path)
     judgement = judged(runs, keep_identifiers=keep)
     published = runs if keep else cleaned(runs)
-    file = write_html(judgement, published, output or (path if path.is_dir() else path.parent) / "report.html")
+    file = write_html(
+        judgement, published, output or (path if path.is_dir() else path.parent) / "report.html", pictures(runs)
+    )
     if as_json:
         say_json("tocsin.written-report/1", {"path": str(file), "verdict": judgement.verdict})
     else:
         say(plain(file))
 
 
-def write_html(judgement: Report, runs: Sequence[Run], file: Path) -> Path:
-    """Write the HTML report to ``file`` and return it.
+def write_html(judgement: Report, runs: Sequence[Run], file: Path, shown: Sequence[Sequence[Picture]] = ()) -> Path:
+    """Write the HTML report to ``file``, with the pictures of each run, and return it.
 
     Raises:
         UserError: The file cannot be written.
     """
     from tocsin.reports import html
 
-    text = html.render(judgement, runs)
+    text = html.render(judgement, runs, pictures=shown)
     try:
         file.write_text(text, "utf-8", errors="backslashreplace")
     except OSError as error:

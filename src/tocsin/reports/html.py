@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from tocsin.findings import Report, jsonable
 from tocsin.reports.beside import beaten, constant
+from tocsin.reports.pictures import Picture
 from tocsin.reports.plain import figure, plain
 from tocsin.reports.plots import overlays
 from tocsin.reports.settings import text
@@ -43,7 +44,9 @@ SUBJECTS = {
 }
 
 
-def render(report: Report, runs: Sequence[Run], *, title: str | None = None) -> str:
+def render(
+    report: Report, runs: Sequence[Run], *, title: str | None = None, pictures: Sequence[Sequence[Picture]] = ()
+) -> str:
     """The report as a self-contained HTML page.
 
     Args:
@@ -51,13 +54,15 @@ def render(report: Report, runs: Sequence[Run], *, title: str | None = None) -> 
         runs: The runs that were checked, in the report's order; a run of the report that is missing here is shown
             by its findings alone.
         title: Title of the page; the names of the runs when None.
+        pictures: Of each run, in the order of ``runs``.
 
     Returns:
         HTML text that can be encoded as UTF-8, drawn from at most about 48,000 points whatever was recorded.
     """
     page = Page()
     whole = _matched(report, runs)
-    views = [run_view(run, report, page) for run in whole]
+    shown = [*pictures, *[()] * (len(whole) - len(pictures))]
+    views = [run_view(run, report, page, own) for run, own in zip(whole, shown, strict=True)]
     several = len(views) > 1
     together = page.place(overlays(whole, page.curves) if several else [])
     style, scripts = asset("vendor/uPlot.min.css") + asset("page/page.css"), _scripts()
@@ -86,7 +91,7 @@ def fragment(report: Report) -> str:
 def policy(scripts: Sequence[str], style: str) -> str:
     """Content security policy: nothing may load, and only these exact scripts and this style apply."""
     allowed = " ".join(_digest(script) for script in scripts)
-    parts = ("default-src 'none'", f"script-src {allowed}", f"style-src {_digest(style)}")
+    parts = ("default-src 'none'", f"script-src {allowed}", f"style-src {_digest(style)}", "img-src data:")
     return "; ".join((*parts, "base-uri 'none'", "form-action 'none'"))
 
 

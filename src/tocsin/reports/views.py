@@ -13,6 +13,7 @@ from tocsin.findings import Evidence, Finding, NotChecked, Report, Score, Severi
 from tocsin.references import scored
 from tocsin.reports.curves import Curves
 from tocsin.reports.glyphs import Glyph, glyph
+from tocsin.reports.pictures import Picture
 from tocsin.reports.plots import Plot, finding_panels, main_panels
 from tocsin.reports.scores import Scores, last_of_each, scores
 from tocsin.reports.settings import Setting, settings
@@ -91,9 +92,10 @@ class RunView:
     environment: list[Setting]
     events: tuple[Event, ...]
     events_left_out: int
+    pictures: tuple[Picture, ...] = ()
 
 
-def run_view(run: Run, report: Report, page: Page) -> RunView:
+def run_view(run: Run, report: Report, page: Page, pictures: Sequence[Picture] = ()) -> RunView:
     """Everything the page says of one run."""
     own = of_run(report, run.name)
     roots = families(own)
@@ -126,6 +128,7 @@ def run_view(run: Run, report: Report, page: Page) -> RunView:
         environment=settings(run.environment)[0],
         events=tuple(said[-MOST_EVENTS:]),
         events_left_out=max(0, len(said) - MOST_EVENTS),
+        pictures=tuple(pictures),
     )
 
 
