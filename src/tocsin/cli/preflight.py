@@ -53,15 +53,25 @@ def preflight(
         from tocsin.prechecks.setup import SetupError
     try:
         if ":" in target:
+            _refuse("--fault and --set", "a study", fault, settings)
             report = _of_function(target, _read(config), how)
         else:
+            _refuse("--config", "module:function", config)
             report = _of_study(target, preset, fault, seed, settings or [], how)
     except SetupError as error:
         raise UserError(str(error)) from error
+    except SystemExit as error:  # what it exits with is no verdict of ours
+        raise UserError(f"{target} ended the process by sys.exit({error.code}) while it was looked at") from error
     from tocsin.prechecks.flight import all_checks
 
     show(report, Format.json if as_json else output, more=all_checks())
     raise typer.Exit(exit_code(report))
+
+
+def _refuse(options: str, what: str, *given: Any) -> None:
+    """Options that would be passed over."""
+    if any(given):
+        raise UserError(f"{options}: for {what} only")
 
 
 def _of_function(target: str, config: Any, how: dict[str, Any]) -> Report:
