@@ -2,7 +2,8 @@
 
 A constellation that looks the same after a turn of 1/M has a line at M times the carrier in its M-th power. The
 strongest line of all orders gives the offset; the smallest order that has a line at this offset gives the phase, up to
-a turn that the constellation does not show. Where no order has a line that noise would not make, nothing is turned.
+a turn that the constellation does not show. Where no order has a line that noise would not make, nothing is turned:
+128QAM has none in a hundred symbols.
 
 Shapes: B frames, K symbols. Source: Viterbi and Viterbi 1983, with the fourth power of the amplitude as weight: the
 corners of QAM and the outer rings of APSK carry the line.
@@ -20,20 +21,36 @@ ORDERS = (2, 4, 8, 12, 16, 20, 32, 48)  # ASK; QAM; 8PSK; 16APSK; 16PSK, 32APSK;
 RANGE = 3.2e-3  # offsets looked for [cycles a symbol]: four standard deviations of 1e-4 cycles a sample at 8 a symbol
 CHANCE = 0.01  # how often noise alone may pass for a line
 
+Lines = list[tuple[int, Tensor]]  # orders M, and complex values [B, K] with a line at M times the carrier
 
-def derotate(symbols: Tensor) -> Tensor:
-    """Symbols [B, 2, K] turned back by their estimated carrier offset and phase, same shape; NaN stays NaN."""
+
+def derotate(symbols: Tensor, squares: Tensor | None = None) -> Tensor:
+    """Symbols turned back by their estimated carrier offset and phase.
+
+    Args:
+        symbols: Symbol instants [B, 2, K].
+        squares: For frames whose symbols have no line of their own, something that has one at twice the carrier,
+            complex [B, K]; rows of zeros for all others.
+
+    Returns:
+        [B, 2, K]; NaN in a frame makes all of it NaN.
+    """
     z = torch.complex(symbols[:, 0], symbols[:, 1])
-    z = z * _turn(-_offset(_powers(z), z.shape[1]), z.shape[1])
-    z = z * torch.polar(torch.ones_like(z.real[:, :1]), -_phase(_powers(z)))
+    lines = _powers(z)
+    if squares is not None:
+        lines[0] = (2, torch.where((squares != 0).any(1, keepdim=True), squares, lines[0][1]))
+    offset = _offset(lines)
+    z = z * _turn(-offset, z.shape[1])
+    z = z * torch.polar(torch.ones_like(offset), -_phase(lines, offset))
     return torch.stack([z.real, z.imag], 1)
 
 
-def _offset(powers: dict[int, Tensor], length: int) -> Tensor:
+def _offset(lines: Lines) -> Tensor:
     """Carrier offset [cycles a symbol], shape (B, 1); 0 where there is no line."""
-    found = torch.zeros_like(next(iter(powers.values())).real[:, :1])
+    frames, length = lines[0][1].shape
+    found = lines[0][1].real.new_zeros(frames, 1)
     best = torch.full_like(found, -math.log(CHANCE))
-    for order, values in powers.items():
+    for order, values in lines:
         frequency, strength = _line(values, _waves(order, length).to(values.device), length)
         strength = strength - math.log(2 * _steps(order, length) + 1)  # so many lines to choose the strongest from
         found = torch.where(strength > best, frequency / order, found)
@@ -56,24 +73,24 @@ def _strength(line: Tensor, values: Tensor) -> Tensor:
     return line.abs().square() / values.abs().square().sum(1, keepdim=True)
 
 
-def _phase(powers: dict[int, Tensor]) -> Tensor:
-    """Phase [rad] by the smallest order with a line at frequency zero, shape (B, 1); 0 where none has one."""
-    phase = torch.zeros_like(next(iter(powers.values())).real[:, :1])
-    for order, values in sorted(powers.items(), reverse=True):
-        line = values.sum(1, keepdim=True)
+def _phase(lines: Lines, offset: Tensor) -> Tensor:
+    """Phase [rad] by the first line at the offset [B, 1] that is one, shape (B, 1); 0 where none is."""
+    phase = torch.zeros_like(offset)
+    for order, values in reversed(lines):
+        line = (values * _turn(-order * offset, values.shape[1])).sum(1, keepdim=True)
         phase = torch.where(_strength(line, values) > -math.log(CHANCE), torch.angle(line) / order, phase)
     return phase
 
 
-def _powers(z: Tensor) -> dict[int, Tensor]:
-    """Powers of the phase of each of ``ORDERS``, weighted by the fourth power of the amplitude, complex [B, K]."""
+def _powers(z: Tensor) -> Lines:
+    """Powers of the phase of each of ``ORDERS``, weighted by the fourth power of the amplitude."""
     amplitude = z.abs()
     doubled = {1: z / amplitude.clamp_min(1e-12)}
     for order in (2, 4, 8, 16, 32):
         doubled[order] = doubled[order // 2].square()
     doubled |= {12: doubled[8] * doubled[4], 20: doubled[16] * doubled[4], 48: doubled[32] * doubled[16]}
     weight = amplitude.square().square()
-    return {order: doubled[order] * weight for order in ORDERS}
+    return [(order, doubled[order] * weight) for order in ORDERS]
 
 
 def _turn(frequency: Tensor, length: int) -> Tensor:

@@ -14,9 +14,8 @@ import torch
 from torch import Tensor
 
 from tocsin.studies.constellation import features
-from tocsin.studies.constellation.carrier import derotate
 from tocsin.studies.constellation.image import histogram, normalise_power, outside
-from tocsin.studies.constellation.instants import instants
+from tocsin.studies.constellation.instants import synchronised
 from tocsin.studies.constellation.view_settings import View
 
 
@@ -114,8 +113,7 @@ class _Points:
     @cached_property
     def instants(self) -> Tensor:
         """Symbol instants without carrier, [B, 2, K], of unit power where frames are."""
-        found = instants(self.iq, self.per_symbol)
-        found = found if self.per_symbol == 1 else derotate(found)  # one sample a symbol: already synchronous
+        found = synchronised(self.iq, self.per_symbol)
         return normalise_power(found) if self.view.power == "sample" else found
 
     def of(self, layer: str) -> Tensor:
