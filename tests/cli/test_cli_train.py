@@ -34,6 +34,7 @@ def test_a_training_shows_its_epochs_findings_verdict_and_files(cli, trainer):
         "run_dir": Path("runs/toy-calm-reed-7"),
         "device": "auto",
         "resume": False,
+        "init": None,
         "overrides": {},
     }
 
@@ -51,6 +52,14 @@ def test_what_is_asked_reaches_the_training(cli, trainer):
     }
     asked = {key: trainer.called_with[key] for key in ("preset", "seed", "run_dir", "device", "resume")}
     assert asked == {"preset": "standard", "seed": 3, "run_dir": Path("here"), "device": "cpu", "resume": True}
+
+
+def test_weights_of_another_run_reach_the_training_and_are_not_mixed_with_resuming(cli, trainer):
+    assert cli("train", "toy", "--run-dir", "b", "--from", "runs/a/checkpoints/best.pt").code == 0
+    assert trainer.called_with["init"] == Path("runs/a/checkpoints/best.pt")
+    outcome = cli("train", "toy", "--run-dir", "b", "--resume", "--from", "best.pt")
+    assert outcome.code == 2
+    assert "--resume goes on with a run, --from begins a new one" in outcome.err
 
 
 def test_exit_1_on_findings_only_where_asked(cli, trainer):

@@ -33,6 +33,10 @@ def train(
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint in --run-dir.")] = False,
+    from_: Annotated[
+        Path | None,
+        typer.Option("--from", help="Begin with the weights of this checkpoint of another run.", metavar="CHECKPOINT"),
+    ] = None,
     epochs: Annotated[int | None, typer.Option(help="The same as --set training.epochs=N.", min=1)] = None,
     settings: Annotated[
         list[str] | None,
@@ -56,12 +60,14 @@ def train(
         raise UserError("train needs a study; `tocsin train --list` shows them")
     if resume and run_dir is None:
         raise UserError("--resume needs --run-dir, the folder of the run to go on with")
+    if resume and from_ is not None:
+        raise UserError("--resume goes on with a run, --from begins a new one with the weights of another: choose one")
     find_settings()  # a mistake in pyproject.toml is said before the training, not after it
     overrides = parsed(settings or ())
     if epochs is not None:
         overrides["training.epochs"] = epochs
     choice = {"preset": preset, "fault": fault, "seed": seed}
-    how = {"run_dir": run_dir, "device": device, "resume": resume, "overrides": overrides}
+    how = {"run_dir": run_dir, "device": device, "resume": resume, "init": from_, "overrides": overrides}
     folder = nearby(_train(chosen(study, preset, fault), choice, how, as_json))
     report, html = _judge(folder)
     _tell({"study": study, **choice, "run": str(folder)}, report, html, as_json)

@@ -12,12 +12,13 @@ from typing import Any
 import numpy as np
 import torch
 from torch import nn
-from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LRScheduler
 
-from tocsin.studies.study import Experiment, StudyError, leaves
+from tocsin.studies.assembly import Assembly
+from tocsin.studies.study import StudyError, leaves
 
-FORMAT = 1
+FORMAT = 2
+LAST, BEST = "checkpoints/last.pt", "checkpoints/best.pt"  # below the folder of the run, whose name tells it
+COUNTS = ("step", "epoch", "skipped", "best", "best_epoch")
 IDENTITY = ("study", "fault", "seed", "manifest", "config")
 
 
@@ -32,14 +33,14 @@ def save(path: Path, state: Mapping[str, Any]) -> None:
     partial.replace(path)
 
 
-def load(path: Path, device: torch.device | str = "cpu") -> dict[str, Any]:
+def load(path: Path, device: torch.device | str = "cpu", *, why: str = "nothing to resume") -> dict[str, Any]:
     """Read a checkpoint with ``weights_only``: a hostile file cannot run code.
 
     Raises:
         StudyError: There is none, it is damaged, or another format.
     """
     if not path.is_file():
-        raise StudyError(f"nothing to resume: {path} does not exist")
+        raise StudyError(f"{why}: {path} " + ("is no file" if path.exists() else "does not exist"))
     try:
         state = torch.load(path, map_location=device, weights_only=True)
     except Exception as error:
@@ -87,52 +88,60 @@ def restore_random_state(state: Mapping[str, Any]) -> None:
 class Keeper:
     """What a run needs to go on where it stopped, and its best checkpoint so far.
 
-    ``selection`` picks the best: an unweighted measure, because learned task weights change what a weighted loss means
-    from epoch to epoch.
+    The selection metric picks the best: an unweighted measure, because learned task weights change what a weighted loss
+    means from epoch to epoch.
+
+    Attributes:
+        step, epoch: Batches and epochs done.
+        skipped: Batches whose gradients were not finite, so that no step was taken.
+        origin: Where the first weights came from, as recorded; empty for a run that began afresh.
     """
 
     def __init__(
-        self,
-        identity: Mapping[str, Any],
-        experiment: Experiment,
-        optimizer: Optimizer,
-        scheduler: LRScheduler,
-        scaler: torch.amp.GradScaler,
+        self, identity: Mapping[str, Any], assembly: Assembly, ema: nn.Module | None, origin: Mapping[str, Any]
     ) -> None:
         self.identity = identity
-        self.parts: dict[str, Any] = {"optimizer": optimizer, "scheduler": scheduler, "scaler": scaler}
-        self.weights: dict[str, nn.Module] = {"model": experiment.model, "weighting": experiment.weighting}
-        self.step = self.epoch = self.best_epoch = 0
+        self.parts: dict[str, Any] = {
+            "optimizer": assembly.optimizer,
+            "scheduler": assembly.schedule,
+            "scaler": assembly.scaler,
+        }
+        self.weights = {"model": assembly.experiment.model, "weighting": assembly.experiment.weighting}
+        if ema is not None:
+            self.weights["ema"] = ema
+        self.origin = dict(origin)
+        self.step = self.epoch = self.skipped = self.best_epoch = 0
         self.best = math.inf
 
     def save(self, folder: Path, selected: float) -> None:
-        """Write ``last.pt``, and ``best.pt`` where ``selected`` is the smallest so far; NaN never is."""
+        """Write ``last.pt`` into the run's folder, and ``best.pt`` where ``selected`` is the smallest; NaN never is."""
         weights = {name: module.state_dict() for name, module in self.weights.items()}
+        whose = {**self.identity, "run": folder.name, "epoch": self.epoch, "origin": self.origin}
         if selected < self.best:
             self.best, self.best_epoch = selected, self.epoch
-            save(folder / "best.pt", {**self.identity, "epoch": self.epoch, **weights})
-        progress = {"step": self.step, "epoch": self.epoch, "best": self.best, "best_epoch": self.best_epoch}
+            save(folder / BEST, {**whose, **weights})
+        counts = {name: getattr(self, name) for name in COUNTS}
         parts = {name: part.state_dict() for name, part in self.parts.items()}
-        state = {**self.identity, **progress, **weights, **parts, "random": random_state()}
-        save(folder / "last.pt", state)
+        save(folder / LAST, {**whose, **counts, **weights, **parts, "random": random_state()})
 
-    def restore(self, path: Path, device: torch.device) -> None:
-        """Take everything up from ``path``. The order of an epoch is a function of (seed, epoch): no more is needed.
+    def restore(self, folder: Path, device: torch.device) -> None:
+        """Take everything up from a run's folder; an epoch's order is a function of (seed, epoch).
 
         Raises:
             StudyError: No checkpoint, or one of another run or data set.
         """
-        state = load(path, device)
-        refuse_another(state, self.identity, path)
+        state = load(folder / LAST, device)
+        refuse_another(state, self.identity, folder / LAST)
         for name, part in {**self.weights, **self.parts}.items():
             part.load_state_dict(state[name])
         restore_random_state(state["random"])
-        self.step, self.epoch = state["step"], state["epoch"]
-        self.best, self.best_epoch = state["best"], state["best_epoch"]
+        self.origin = state["origin"]
+        for name in COUNTS:
+            setattr(self, name, state[name])
 
     def restore_best(self, folder: Path, device: torch.device) -> None:
         """Load the best weights for the final test; without a finite selection metric the last ones stay."""
         if self.best_epoch:
-            state = load(folder / "best.pt", device)
+            state = load(folder / BEST, device)
             for name, module in self.weights.items():
                 module.load_state_dict(state[name])

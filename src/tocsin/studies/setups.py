@@ -7,11 +7,11 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.optim import AdamW
-from torch.optim.lr_scheduler import OneCycleLR
 
 import tocsin
-from tocsin.studies.study import Experiment, Study, Training
+from tocsin.studies.assembly import assemble
+from tocsin.studies.stepping import fill_gradients, update
+from tocsin.studies.study import Experiment, Study
 
 
 class Epochs:
@@ -29,6 +29,19 @@ class Epochs:
         return self.experiment.steps_per_epoch
 
 
+class UnderAutocast(nn.Module):
+    """A network that computes in bfloat16, as Fabric has it, but lets ``backward`` be called by anyone."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, *inputs: Any) -> Any:
+        """What the network says of the inputs; it answers in float32 itself."""
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            return self.model(*inputs)
+
+
 def setup_of(
     study: Study,
     *,
@@ -43,37 +56,29 @@ def setup_of(
         StudyError: Unknown preset, fault or setting.
     """
     torch.manual_seed(seed)
-    experiment = study.build(study.configure(preset, fault, overrides), fault, seed, torch.device("cpu"))
-    settings: Training = experiment.config.training
-    optimizer = AdamW(experiment.parameter_groups(), lr=settings.peak_lr, weight_decay=settings.weight_decay)
-    steps = settings.epochs * experiment.steps_per_epoch
-    half = settings.precision != "float32"
-    scaler = torch.amp.GradScaler("cpu", init_scale=settings.init_scale, enabled=half)
-    clipped = [p for group in optimizer.param_groups for p in group["params"]]
+    assembly = assemble(study, study.configure(preset, fault, overrides), fault, seed, torch.device("cpu"))
+    experiment, settings = assembly.experiment, assembly.settings
+    model = experiment.model
+    if settings.precision == "bfloat16":
+        experiment.model = UnderAutocast(model)
 
     def losses(_: nn.Module, batch: Any) -> dict[str, Tensor]:
         total, terms = experiment.loss(batch)
         return {"total": total, **terms}
 
-    def step(model: nn.Module, optimizer: Any, scaler: Any, batch: Any) -> dict[str, Tensor]:
-        found = losses(model, batch)
-        optimizer.zero_grad()
-        scaler.scale(found["total"]).backward()
-        experiment.treat_gradients()
-        scaler.unscale_(optimizer)
-        nn.utils.clip_grad_norm_(clipped, settings.clip_norm)
-        scaler.step(optimizer)
-        scaler.update()
+    def step(_: nn.Module, optimizer: Any, scaler: Any, batch: Any) -> dict[str, Tensor]:
+        found = losses(experiment.model, batch)
+        update(optimizer, scaler, fill_gradients(experiment, optimizer, scaler, found["total"], settings.clip_norm))
         return found
 
     return tocsin.Setup(
-        model=experiment.model,
-        optimizer=optimizer,
+        model=model,
+        optimizer=assembly.optimizer,
         losses=losses,
         train=Epochs(experiment),
         step=step,
-        scaler=scaler,
-        scheduler=OneCycleLR(optimizer, settings.peak_lr, total_steps=steps, pct_start=settings.warmup_frac),
-        steps=steps,
+        scaler=assembly.scaler,
+        scheduler=assembly.schedule.recorded,
+        steps=assembly.steps,
         config=experiment.config,
     )

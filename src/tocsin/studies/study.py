@@ -5,40 +5,19 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ValidationError
 from torch import Tensor, nn
+
+from tocsin.studies.settings import Settings as Settings
+from tocsin.studies.settings import Trainable as Trainable
+from tocsin.studies.settings import Training as Training
 
 
 class StudyError(ValueError):
     """A study, preset, fault or setting that does not exist or cannot be; the message gives the choices."""
-
-
-class Settings(BaseModel):
-    """A typed, frozen group of settings; unknown keys are refused."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class Training(Settings):
-    """What the training loop itself needs, the same for every study."""
-
-    epochs: int = Field(ge=1)
-    batch: int = Field(ge=1)
-    peak_lr: float = Field(gt=0)
-    warmup_frac: float = Field(default=0.2, gt=0, lt=1)
-    weight_decay: float = Field(default=0.01, ge=0)
-    clip_norm: float = Field(default=1.0, gt=0)
-    precision: Literal["float32", "float16-heads"] = "float32"
-    init_scale: float = Field(default=2.0**16, gt=0)
-
-
-class Trainable(Settings):
-    """A study's whole configuration: at least ``training``."""
-
-    training: Training
 
 
 class Experiment(Protocol):

@@ -1,28 +1,26 @@
 """The one training loop of all studies: read ``train`` from top to bottom.
 
-Precision: the model, the losses and the optimizer are float32; a study may run its heads under float16 autocast, and
-then the ``GradScaler`` skips steps whose gradients overflow, and counts them. Nothing else is skipped or mended: a NaN
-is left to be seen.
+Precision: weights, losses and the optimizer are float32; the network may compute in bfloat16, or its heads in float16
+under a loss scale. A step whose gradients are not finite is skipped and counted in ``train/skipped_nonfinite``. Nothing
+is mended, and the losses are recorded as they are: a NaN is left to be seen.
+
+Everything that a run writes lies below its own folder, whose name is the run's.
 """
 
 from __future__ import annotations
 
 import csv
+import secrets
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
-from lightning_fabric import Fabric, seed_everything
-from torch import nn
-from torch.optim import AdamW
-from torch.optim.lr_scheduler import OneCycleLR
-
 import tocsin
-from tocsin.studies.checkpoints import Keeper
+from tocsin.studies.checkpoints import LAST
 from tocsin.studies.progress import Progress, Publisher
-from tocsin.studies.study import Experiment, Study, StudyError, Training
+from tocsin.studies.session import Session, prepare
+from tocsin.studies.study import Study, StudyError
 
 
 def train(
@@ -34,6 +32,7 @@ def train(
     run_dir: str | Path | None = None,
     device: str = "auto",
     resume: bool = False,
+    init: str | Path | None = None,
     overrides: Mapping[str, Any] | None = None,
     on_progress: Callable[[Progress], None] | None = None,
 ) -> Path:
@@ -46,93 +45,65 @@ def train(
         seed: Initial weights and order of the training frames.
         run_dir: Folder of the run; default ``runs/<study>-<adjective>-<noun>-<number>``.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ``mps``.
-        resume: Go on from the last checkpoint in ``run_dir``.
+        resume: Go on from the last checkpoint in ``run_dir``: weights, optimizer, schedule, order, random state.
+        init: Checkpoint of a run whose weights this one begins with; all else begins afresh.
         overrides: Settings by dotted key, e.g. ``{"training.epochs": 3}``.
         on_progress: Called several times a second and at the end of each epoch. It then shows the findings too: the
             recorder says on standard error only what is no finding.
 
     Raises:
-        StudyError: Unknown preset, fault, setting or device, or a checkpoint that is missing or of another run.
+        StudyError: Unknown preset, fault, setting or device, or a checkpoint that is missing, that belongs to another
+            run (``resume``), or that holds another network (``init``).
     """
     config = study.configure(preset, fault, overrides)
     path = Path(run_dir) if run_dir is not None else None
-    fabric = _fabric(device)
-    seed_everything(seed, workers=True, verbose=False)
-
-    experiment: Experiment = study.build(config, fault, seed, fabric.device)
-    config = experiment.config
-    settings: Training = config.training
-    steps = settings.epochs * experiment.steps_per_epoch
-    optimizer = AdamW(experiment.parameter_groups(), lr=settings.peak_lr, weight_decay=settings.weight_decay)
-    scheduler = OneCycleLR(optimizer, settings.peak_lr, total_steps=steps, pct_start=settings.warmup_frac)
-    half = settings.precision != "float32"
-    scaler = torch.amp.GradScaler(fabric.device.type, init_scale=settings.init_scale, enabled=half)
-    identity = {"study": study.name, "fault": fault, "seed": seed, "manifest": experiment.manifest}
-    identity["config"] = config.model_dump(mode="json")
-    keeper = Keeper(identity, experiment, optimizer, scheduler, scaler)
-    if resume:
-        if path is None:
-            raise StudyError("to resume, name the run's folder: run_dir")
-        keeper.restore(path / "checkpoints" / "last.pt", fabric.device)
-        if keeper.epoch >= settings.epochs:
-            raise StudyError(f"{path} already ended after {keeper.epoch} epochs: there is nothing to resume")
-    model = experiment.model
-    experiment.model, stepper = fabric.setup(model, optimizer)
-    clipped = [p for group in optimizer.param_groups for p in group["params"]]
-
-    recorder = tocsin.watch(
-        model,
-        optimizer,
-        run_dir=path,
-        config={"preset": preset, **identity},
-        scaler=scaler if scaler.is_enabled() else None,
-        scheduler=scheduler,
-        start_step=keeper.step,
-        say=None if on_progress is None else _say_trouble,
-    )
-    with recorder as run:
-        folder = run.folder or path or Path("runs") / study.name
-        show = Publisher(on_progress, run, experiment, keeper.step, steps, settings.epochs)
-        for epoch in range(keeper.epoch + 1, settings.epochs + 1):
+    if resume and path is None:
+        raise StudyError("to resume, name the run's folder: run_dir")
+    start = Path(init) if init is not None else None
+    session = prepare(study, config, fault, seed, device, path if resume else None, start)
+    experiment, keeper, epochs = session.experiment, session.keeper, session.settings.epochs
+    with _watched(session, preset, path, quiet=on_progress is not None) as run:
+        folder = run.folder or _unrecorded(path, study.name, resume)
+        show = Publisher(on_progress, run, experiment, keeper.step, session.assembly.steps, epochs)
+        for epoch in range(keeper.epoch + 1, epochs + 1):
             for batch in experiment.batches(epoch):
                 total, terms = experiment.loss(batch)
                 run.losses(total=total, **terms)  # before backward: the terms still have their graphs
-                _clear_gradients(experiment)
-                fabric.backward(scaler.scale(total))
-                experiment.treat_gradients()
-                scaler.unscale_(optimizer)
-                nn.utils.clip_grad_norm_(clipped, settings.clip_norm)
-                scale = scaler.get_scale()
-                scaler.step(stepper)
-                scaler.update()
-                if scaler.get_scale() >= scale:  # a lower scale means that this step was skipped
-                    scheduler.step()
-                keeper.step += 1
+                session.step(total)
                 show(epoch, keeper.step, {"total": total, **terms})
             keeper.epoch = epoch
-            metrics = experiment.evaluate("val", run.evaluate)
-            run.metrics(metrics)
+            metrics = session.evaluate("val", run)
+            run.metrics(metrics | {"train/skipped_nonfinite": keeper.skipped})
             run.end_epoch()
-            keeper.save(folder / "checkpoints", metrics[experiment.selection])
+            session.end_epoch(folder, metrics)
             show(epoch, keeper.step, {"total": total, **terms}, metrics)
-        keeper.restore_best(folder / "checkpoints", fabric.device)
-        run.metrics(experiment.evaluate("test", run.evaluate) | {"test/checkpoint_epoch": keeper.best_epoch})
+        keeper.restore_best(folder, session.fabric.device)
+        run.metrics(session.evaluate("test", run) | {"test/checkpoint_epoch": keeper.best_epoch})
         _write_tables(folder / "tables", experiment.tables)
     return folder
 
 
-def _fabric(device: str) -> Fabric:
-    kind, _, number = device.partition(":")
-    try:
-        return Fabric(accelerator=kind, devices=[int(number)] if number else 1)
-    except Exception as error:
-        raise StudyError(f"device {device!r} cannot be used: {error}") from error
+def _watched(session: Session, preset: str, path: Path | None, *, quiet: bool) -> tocsin.Recorder:
+    scaler, keeper = session.assembly.scaler, session.keeper
+    return tocsin.watch(
+        session.model,
+        session.assembly.optimizer,
+        run_dir=path,
+        config={"preset": preset, **keeper.identity, **keeper.origin},
+        scaler=scaler if scaler.is_enabled() else None,
+        ema=session.ema,
+        scheduler=session.assembly.schedule.recorded,
+        start_step=keeper.step,
+        say=_say_trouble if quiet else None,
+    )
 
 
-def _clear_gradients(experiment: Experiment) -> None:
-    """Of all parameters, also of those that no optimizer holds."""
-    experiment.model.zero_grad(set_to_none=True)
-    experiment.weighting.zero_grad(set_to_none=True)
+def _unrecorded(path: Path | None, study: str, resume: bool) -> Path:
+    """Where the checkpoints of a run go that tocsin was told not to record: never among those of another run."""
+    folder = path or Path("runs") / f"{study}-{secrets.token_hex(4)}"
+    if (folder / LAST).exists() and not resume:
+        raise StudyError(f"{folder} holds the checkpoints of another run: name another folder, or resume it")
+    return folder
 
 
 def _say_trouble(text: str) -> None:
