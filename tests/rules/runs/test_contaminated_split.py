@@ -35,6 +35,8 @@ def test_another_split_seed():
         ({"fold": 1}, {"fold": 0}),
         ({"data": {"split": {"seed": 1}}}, {"data": {"split": {"seed": 2}}}),
         ({"split_manifest_hash": "ab"}, {"split_manifest_hash": "cd"}),
+        ({"split": {"val_hash": "a", "test_hash": "c"}}, {"split": {"val_hash": "b", "test_hash": "c"}}),
+        ({"split": {"val_hash": "c", "test_hash": "a"}}, {"split": {"val_hash": "c", "test_hash": "b"}}),
     ],
 )
 def test_what_tells_splits_apart(mine, first):

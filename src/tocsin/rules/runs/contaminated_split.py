@@ -16,6 +16,8 @@ _FROM = frozenset(("init", "load", "warm", "start", "weights"))
 _DATA = frozenset(("dataset", "datasets", "corpus"))
 _SPLITS = frozenset(("split", "splits", "fold", "folds"))
 _FACTS = frozenset(("seed", "hash", "digest", "manifest", "checksum", "id", "index"))
+_EVALUATED = frozenset(("val", "valid", "validation", "eval", "test"))
+_HASHES = frozenset(("hash", "digest", "checksum", "manifest"))
 _SHORTEST_NAME = 3
 
 
@@ -78,8 +80,8 @@ def contaminated_split(runs: Sequence[Run], *, overlap: float = 0.05) -> Iterato
         )
     for start, facts in known:
         differ = {key: pair for key, pair in facts.items() if pair[0] != pair[1]}
-        part = _evaluated_part(facts)
-        if part is not None and part[0] == part[1]:
+        parts = _evaluated_parts(facts)
+        if parts and all(mine == first for mine, first in parts):
             continue  # the samples that it is scored on are the same ones
         share = _trained_share(start.first)
         if differ and (share is None or share >= overlap):
@@ -144,18 +146,10 @@ def _of_split(run: Run) -> dict[str, str]:
     return found
 
 
-def _evaluated_part(facts: Mapping[str, tuple[str, str]]) -> tuple[str, str] | None:
-    """The hashes of the evaluation part, where both have them."""
-    for key, pair in facts.items():
-        words = set(declared.words_of(key))
-        if words & {"val", "valid", "validation", "eval", "test"} and words & {
-            "hash",
-            "digest",
-            "checksum",
-            "manifest",
-        }:
-            return pair
-    return None
+def _evaluated_parts(facts: Mapping[str, tuple[str, str]]) -> list[tuple[str, str]]:
+    """The hashes of the evaluation parts, where both have them."""
+    said = ((set(declared.words_of(key)), pair) for key, pair in facts.items())
+    return [pair for words, pair in said if words & _EVALUATED and words & _HASHES]
 
 
 def _trained_share(run: Run) -> float | None:
