@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import torch
 from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch import callbacks as lightning_kinds
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger
 from lightning.pytorch.plugins.precision import MixedPrecision
@@ -270,6 +271,37 @@ def test_a_compiled_module_is_followed_and_gets_no_graph_more(tmp_path: Path) ->
     run = record(tmp_path)
     assert len(values(run, "train/loss")) == values(run, "count/optimizer")[-1] == 20
     assert not codes(run)
+
+
+@pytest.mark.parametrize("calls", ["self", "part"])
+def test_a_batch_is_one_forward_under_ddp_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, calls: str) -> None:
+    ddp = {"strategy": "ddp", "devices": 1, "use_distributed_sampler": False}
+    for name in ("MASTER_ADDR", "MASTER_PORT", "WORLD_SIZE", "NODE_RANK", "LOCAL_RANK", "RANK"):
+        monkeypatch.setenv(name, "")
+        monkeypatch.delenv(name)
+    try:
+        fit(tmp_path / "ddp", model=Net(calls=calls), data=loader(shuffle=False), **ddp)
+    finally:
+        torch.distributed.destroy_process_group()
+    fit(tmp_path / "one", model=Net(calls=calls), data=loader(shuffle=False))
+    ddp, one = record(tmp_path / "ddp"), record(tmp_path / "one")
+    assert values(ddp, "count/forward")[-1] == values(ddp, "count/backward")[-1] == 30
+    for name in ("count/forward", "train/loss", "input/fingerprint/train", "input/fingerprint/eval"):
+        assert values(ddp, name) == values(one, name), name
+
+
+@pytest.mark.skipif(not hasattr(lightning_kinds, "EMAWeightAveraging"), reason="Lightning has it from 2.6 on")
+@pytest.mark.parametrize("first", ["ours", "theirs"])
+def test_averaged_weights_are_followed_and_the_live_ones_recorded_to_the_end(tmp_path: Path, first: str) -> None:
+    average = lightning_kinds.EMAWeightAveraging(decay=0.9)
+    ours = TocsinCallback(every=1, say=quiet)
+    callbacks = [ours, average] if first == "ours" else [average, ours]
+    fit(tmp_path / "ema", watched=False, more=callbacks)
+    fit(tmp_path / "plain")
+    ema, plain = record(tmp_path / "ema"), record(tmp_path / "plain")
+    assert 0 < values(ema, "ema/behind")[-1] < 1
+    assert values(ema, "param/norm") == pytest.approx(values(plain, "param/norm"))
+    assert values(ema, "update/ratio/net.0.weight") == pytest.approx(values(plain, "update/ratio/net.0.weight"))
 
 
 class Poisoned(Net):

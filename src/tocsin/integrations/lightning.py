@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from tocsin.findings import Severity
 from tocsin.integrations.fits import Fit
 from tocsin.integrations.steps import unscaled
-from tocsin.integrations.trainers import scaler_of, sinks_of, steps_done, why_not
+from tocsin.integrations.trainers import averaging, put_first, scaler_of, sinks_of, steps_done, why_not
 from tocsin.recorder import Recorder, watch
 
 _HOMES = [home for home in ("lightning.pytorch", "pytorch_lightning") if find_spec(home.partition(".")[0])]
@@ -82,12 +82,16 @@ class TocsinCallback(_Base):  # type: ignore[misc]  # Lightning may be missing
             if trainer.is_global_zero:
                 self.run.say(f"tocsin: {why}; nothing is recorded")
             return
+        average = averaging(trainer)
+        if average is not None:
+            put_first(trainer, self)
         run = watch(
             pl_module,
             trainer.optimizers,
             run_dir=self._run_dir if self._run_dir is not None else home / "tocsin",
             config=dict(pl_module.hparams),
             scaler=scaler_of(trainer),
+            ema=getattr(average, "_average_model", None),
             scheduler=[c.scheduler for c in trainer.lr_scheduler_configs] or None,
             start_step=steps_done(trainer) if self._resumed is None else self._resumed,
             ignore=(*self._ignore, *(_OVERFITTING if trainer.overfit_batches else ())),
@@ -131,6 +135,10 @@ class TocsinCallback(_Base):  # type: ignore[misc]  # Lightning may be missing
     def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:
         if self._fit:
             self._fit.end_epoch(trainer.callback_metrics)
+
+    def on_train_end(self, trainer: Any, pl_module: Any) -> None:
+        if self._fit and averaging(trainer) is not None:  # which puts the averaged weights in place of the live ones
+            self._fit.finish(self._fit.stopped)
 
     def on_exception(self, trainer: Any, pl_module: Any, exception: BaseException) -> None:
         if self._fit:

@@ -28,6 +28,17 @@ def steps_done(trainer: Any) -> int:
     return int(trainer.fit_loop.total_batch_idx) + 1 if trainer.ckpt_path else 0
 
 
+def averaging(trainer: Any) -> Any:
+    """The user's ``WeightAveraging`` callback, of which EMA is one; None without one."""
+    of_kind = [c for c in trainer.callbacks if any(kind.__name__ == "WeightAveraging" for kind in type(c).__mro__)]
+    return of_kind[0] if of_kind else None
+
+
+def put_first(trainer: Any, callback: Any) -> None:
+    """Let ``callback`` hear of the end of a training first: an averaging one then replaces the live weights."""
+    trainer.callbacks = [callback, *(c for c in trainer.callbacks if c is not callback)]
+
+
 def sinks_of(trainer: Any) -> list[Sink]:
     """Where findings go beside our own record: the loggers that the user gave."""
     found: list[Sink] = []

@@ -143,7 +143,7 @@ class _InputHook(Hook):
         self.inputs = inputs
 
     def __call__(self, module: nn.Module, args: Any, kwargs: Any) -> None:
-        if torch.compiler.is_compiling():
+        if torch.compiler.is_compiling() or redirected(module):
             return
         mode = "train" if torch.is_grad_enabled() else "eval"
         if self.inputs.pace.waiting and mode == "train":
@@ -159,6 +159,11 @@ class _InputHook(Hook):
         self.inputs.eager = True
         if not enough:
             self.meter.run(self.probe, self.action, args, kwargs)
+
+
+def redirected(module: nn.Module) -> bool:
+    """Whether this call is Lightning's way to ``training_step`` through a wrapper's ``forward``, and no forward."""
+    return getattr(vars(module).get("forward"), "__qualname__", "").startswith("_ForwardRedirection.")
 
 
 def tensors_in(value: Any, depth: int = 0) -> Iterator[Tensor]:
