@@ -8,6 +8,7 @@ import socket
 import traceback
 import warnings
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +18,22 @@ PATIENCE_S = 60.0
 Work = Callable[[int, Path], Any]
 
 
-def run_ranks(work: Work, folder: Path, world: int = 2) -> None:
+def run_ranks(work: Work, folder: Path, world: int = 2, *, joined: bool = True) -> None:
     """``work(rank, folder)`` in each of ``world`` forked processes of one group, which need not import all again.
+
+    Args:
+        work: What each does; a module's own function.
+        folder: Where a process that raises leaves its traceback.
+        world: How many processes.
+        joined: The group is made before and left after; else ``work`` does so, by the environment as torchrun sets it.
 
     Raises:
         AssertionError: One of them raised, or has not ended after ``PATIENCE_S``: it waits for another, perhaps.
     """
+    import_module("torch._dynamo")  # which DistributedDataParallel does: here once, and not in each process
     fork = multiprocessing.get_context("fork")
     port = free_port()
-    ranks = [fork.Process(target=_of_one_rank, args=(rank, world, port, work, folder)) for rank in range(world)]
+    ranks = [fork.Process(target=_of_one_rank, args=(rank, world, port, work, folder, joined)) for rank in range(world)]
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", ".*fork.*", DeprecationWarning)
         for rank in ranks:
@@ -46,14 +54,16 @@ def free_port() -> int:
         return int(one.getsockname()[1])
 
 
-def _of_one_rank(rank: int, world: int, port: int, work: Work, folder: Path) -> None:
+def _of_one_rank(rank: int, world: int, port: int, work: Work, folder: Path, joined: bool) -> None:
     os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "RANK": str(rank), "WORLD_SIZE": str(world)}
     torch.set_num_threads(1)  # threads do not survive a fork
     try:
-        torch.distributed.init_process_group("gloo", rank=rank, world_size=world)
+        if joined:
+            torch.distributed.init_process_group("gloo", rank=rank, world_size=world)
         work(rank, folder)
-        torch.distributed.barrier()
-        torch.distributed.destroy_process_group()
+        if joined:
+            torch.distributed.barrier()
+            torch.distributed.destroy_process_group()
     except BaseException:
         (folder / f"failed-{rank}").write_text(traceback.format_exc())
         os._exit(1)

@@ -12,6 +12,7 @@ from tocsin.run import Run
 from tocsin.stats import wilson
 
 LEAST = 8  # batches
+UNLIKE = 4  # of rank 0's batches: fewer, and a single batch is trained on, or a grid that never changes
 NAMED = 3  # tensors in a message
 EPS = {"float64": 2.0**-52, "float32": 2.0**-23, "float16": 2.0**-10, "bfloat16": 2.0**-7}
 WRAP = (
@@ -44,8 +45,8 @@ def ranks_diverge(run: Run, *, share: float = 0.5) -> Iterator[Finding | NotChec
     or more differ by no more than that; else a warning.
 
     **Batches.** Fingerprints of the model's training inputs at the same steps. A warning where the lower end of the
-    95 % Wilson interval of the share of equal ones is above `share`, with at least 8 compared batches of which half
-    or more are different on rank 0.
+    95 % Wilson interval of the share of equal ones is above `share`, with at least 8 compared batches, 4 of
+    them different ones on rank 0.
 
     **Steps.** One rank finished and another went on to more steps: it waits in a collective for the first until a
     time-out. A note where all of them finished.
@@ -197,12 +198,12 @@ def _batches(ranks: Mapping[int, Part], share: float) -> Iterator[Finding | NotC
     if not judged:
         yield NotChecked(f"needs the inputs of {LEAST} training batches at common steps, the model itself being called")
         return
-    told = [one for one in judged if 2 * one.distinct >= one.of]
+    told = [one for one in judged if one.distinct >= UNLIKE]
     equal = [one for one in told if wilson(one.same, one.of)[0] > share]
     if equal:
         yield _repeated(ranks, max(equal, key=lambda one: one.same), equal)
     elif not told:
-        yield NotChecked("most training batches of rank 0 are one and the same")
+        yield NotChecked(f"fewer than {UNLIKE} of rank 0's training batches are different ones")
 
 
 def _repeated(ranks: Mapping[int, Part], worst: Shared, all_: list[Shared]) -> Finding:
