@@ -45,6 +45,23 @@ def test_the_final_row_ends_the_run_and_is_no_point(tmp_path: Path):
     assert points(found, "train/loss") == [(10, 1.5), (20, 1.25)]
 
 
+LATER = {"epoch": 3.0, "grad_norm": 3.5, "learning_rate": 4e-06, "loss": 1.0, "step": 30}
+
+
+@pytest.mark.parametrize(("ends", "exit_"), [(False, "unknown"), (True, "finished")])
+def test_a_final_row_in_the_middle_ends_an_earlier_call_of_train(tmp_path: Path, ends: bool, exit_: str):
+    rows = [*TRAIN, FINAL, LATER, *([{**FINAL, "step": 30, "epoch": 3.0}] if ends else [])]
+    found = run(READER, write(tmp_path / "trainer_state.json", state(*rows)))
+    assert found.exit == exit_
+    assert points(found, "train/loss") == [(10, 1.5), (20, 1.25), (30, 1.0)]
+    assert [(e.kind, e.step) for e in found.events] == [("resume", 30), *([("exit", 30)] if ends else [])]
+
+
+def test_evaluations_after_the_final_row_do_not_reopen_the_run(tmp_path: Path):
+    evaluation = {"epoch": 2.0, "step": 20, "eval_loss": 1.3, **speed("eval")}
+    assert run(READER, write(tmp_path / "trainer_state.json", state(*TRAIN, FINAL, evaluation))).exit == "finished"
+
+
 def test_several_sets_are_splits_of_their_own(tmp_path: Path):
     sets = ("eval_g0", "eval_g0_long", "eval", "test")
     rows = [

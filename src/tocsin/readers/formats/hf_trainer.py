@@ -74,7 +74,9 @@ def _splits(rows: list[dict[str, Any]]) -> list[tuple[str, str]]:
 
 def _read_row(log: Log, row: dict[str, Any], splits: list[tuple[str, str]]) -> None:
     step, epoch = whole(row.get("step")), number(row.get("epoch"))
-    if step is not None and step < log.at and "loss" in row:
+    if "loss" in row and log.exit == "finished":
+        _go_on(log, step)
+    elif step is not None and step < log.at and "loss" in row:
         log.event("resume", "the steps of the history go back", step=step)
     if "train_runtime" in row:
         log.exit = "finished"
@@ -92,6 +94,13 @@ def _read_row(log: Log, row: dict[str, Any], splits: list[tuple[str, str]]) -> N
             log.add("train/loss" if key == "loss" else key, value, step=step, epoch=epoch)
         elif rest not in _TIMES:
             log.add(_of_class(rest, prefix, split, classes), value, step=step, epoch=epoch, split=split)
+
+
+def _go_on(log: Log, step: int | None) -> None:
+    """What looked like the end was that of an earlier call of ``train``."""
+    log.exit = "unknown"
+    log.events = [event for event in log.events if event.kind != "exit"]
+    log.event("resume", "training goes on after a final row", step=step)
 
 
 def _of_class(rest: str, prefix: str, split: str, classes: set[str]) -> str:
