@@ -27,7 +27,7 @@ def main(words: list[str] | None = None) -> int:
     from preflight import measuring, page
 
     todo = [job for job in measuring.jobs(asked.seeds, asked.detection_seeds) if not asked.only or job[0] in asked.only]
-    results = run(todo, asked.workers)
+    results = run(todo, asked.workers, asked.kept)
     tables = tabulated(results, asked.seeds)
     for name, value in tables["summary"].items():
         print(f"{name:60} {value}")
@@ -41,17 +41,22 @@ def main(words: list[str] | None = None) -> int:
     return 1 if refused else 0
 
 
-def run(todo: Sequence[tuple[str, ...]], workers: int) -> list[dict[str, Any]]:
-    """The results in order, from so many processes."""
+def run(todo: Sequence[tuple[str, ...]], workers: int, kept: Path | None = None) -> list[dict[str, Any]]:
+    """The results in order, from so many processes; those in the file ``kept`` are not made again, new ones added."""
     from preflight.measuring import measured
 
-    found = []
+    lines = kept.read_text().splitlines() if kept is not None and kept.is_file() else []
+    done = {tuple(result["job"]): result for result in map(json.loads, lines)}
+    left = [job for job in todo if job not in done]
     with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
-        for k, result in enumerate(pool.map(measured, todo, chunksize=8), start=1):
-            found.append(result)
+        for k, result in enumerate(pool.map(measured, left, chunksize=4), start=1):
+            done[tuple(result["job"])] = result
+            if kept is not None:
+                with kept.open("a") as file:
+                    print(json.dumps(result), file=file)
             if k % 200 == 0:
-                print(f"{k} of {len(todo)}", file=sys.stderr, flush=True)
-    return found
+                print(f"{k} of {len(left)}", file=sys.stderr, flush=True)
+    return [done[job] for job in todo]
 
 
 def tabulated(results: Sequence[dict[str, Any]], seeds: int) -> dict[str, Any]:
@@ -89,6 +94,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--detection-seeds", type=int, default=5, help="of the detection benchmark's healthy trainings")
     parser.add_argument("--only", nargs="+", choices=("plant", "kind", "detection", "study"), default=[])
     parser.add_argument("--workers", type=int, default=2, help="processes")
+    parser.add_argument("--kept", type=Path, help="results as JSON lines: those in it are not made again")
     parser.add_argument("--json", type=Path, help="write the tables here")
     parser.add_argument("--page", type=Path, help="write the page of the documentation here")
     return parser

@@ -11,6 +11,8 @@ from torch import nn
 from torch.utils.data import DataLoader, Dataset, IterableDataset, Subset, TensorDataset
 
 from tocsin import preflight
+from tocsin.prechecks.checks.frozen_augmentation import _judged
+from tocsin.prechecks.draws import in_workers
 
 X = torch.randn(64, 6, generator=torch.Generator().manual_seed(0))
 
@@ -143,6 +145,49 @@ def test_what_worker_init_fn_does_counts():
     found = {f.subject for f in frozen(DataLoader(Numpy(), 8, num_workers=2, worker_init_fn=same_seed)).findings}
     assert found == {"workers", "epochs"}
     assert not frozen(DataLoader(Held(), 8, num_workers=2, worker_init_fn=own_seed)).findings
+
+
+class Collate:
+    """Noise on a batch, from a generator of its own or torch's; ``seed`` sets torch's each time."""
+
+    def __init__(self, own=False, seed=None):
+        self.rng, self.seed = np.random.default_rng(0) if own else None, seed
+
+    def __call__(self, samples):
+        if self.seed is not None:
+            torch.manual_seed(self.seed)
+        x = torch.stack([torch.as_tensor(sample[0]) for sample in samples])
+        noise = torch.randn(x.shape) if self.rng is None else torch.as_tensor(self.rng.normal(size=x.shape))
+        return x + noise, torch.zeros(len(x))
+
+
+def test_a_collate_function_that_seeds_itself_rings():
+    (found,) = frozen(DataLoader(Plain(), 8, collate_fn=Collate(seed=3))).findings
+    assert found.severity == "warning"
+    assert found.message == (
+        "collated twice, 4 of 4 training samples are the same, though random numbers are drawn (torch): collate_fn "
+        "seeds the generator itself, alike for every sample"
+    )
+
+
+def test_a_generator_of_a_collate_function_repeats_in_workers_and_epochs():
+    report = frozen(DataLoader(Plain(), 8, num_workers=2, collate_fn=Collate(own=True)))
+    assert {f.subject for f in report.findings} == {"workers", "epochs"}
+    assert report.findings[0].message.endswith("of collate_fn.rng, which collate_fn draws from")
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_living_collate_function_is_silent(workers):
+    loader = DataLoader(Torch(), 8, num_workers=workers, collate_fn=Collate())
+    assert frozen(loader).clean == ("DAT009",)
+
+
+def test_spawned_workers_get_one_state():
+    """One start of two processes, which takes seconds."""
+    loader = DataLoader(Held(), 8, num_workers=2, multiprocessing_context="spawn")
+    drawn = in_workers(loader, [0])
+    assert [(one.worker, one.epoch) for one in drawn] == [(0, 0), (1, 0)]
+    assert [f.subject for f in _judged(loader, drawn)] == ["workers"]
 
 
 class Stream(IterableDataset):

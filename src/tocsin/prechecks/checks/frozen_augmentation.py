@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,13 +10,14 @@ from torch.utils.data import DataLoader, IterableDataset
 
 from tocsin.findings import Evidence, Finding, NotChecked, Remedy, rule
 from tocsin.prechecks.bench import Bench
-from tocsin.prechecks.draws import Drawn, in_workers, keys_of, take_twice
+from tocsin.prechecks.draws import COLLATE, DATA_SET, Drawn, in_workers, keys_of, take_twice
 from tocsin.prechecks.identity import batch_codes
 
 REMEDIES = (
     Remedy("Draw from torch's or numpy's global generator, which DataLoader seeds anew in each worker and epoch"),
     Remedy("Or seed the generator in worker_init_fn with torch.initial_seed() and nothing constant"),
 )
+IN_WORDS = {DATA_SET: "the data set", COLLATE: "collate_fn"}
 APART = (Remedy("Give each worker its part of the data by torch.utils.data.get_worker_info()"),)
 
 
@@ -28,13 +28,14 @@ def frozen_augmentation(bench: Bench) -> Iterator[Finding | NotChecked]:
     ## What it does
     Rings only where random numbers are drawn: taking a sample changes the state of a generator of Python, numpy or
     torch, or of one that the data set or its transforms hold. Four samples are taken, each twice in a row, in the
-    process or in two of the loader's own workers, over two epochs; states are compared, so each answer is exact.
+    process or in two of the loader's own workers (forked or spawned), over two epochs; states are compared, so each
+    answer is exact. A `collate_fn` of the user's is looked at in the same way, with two copies of a sample.
 
     - *Samples*: the second time both the sample and the generators' states are the same as the first time, for each of
       them: the data set seeds them itself. A warning where all samples end in one state, too (the same numbers for
       every sample), else a note: a seed by index also makes a synthetic data set that is meant to be finite.
     - *Workers*: after the same first sample a generator is in the same state in both workers.
-    - *Epochs*: the same in both epochs, workers being started anew (not with ``persistent_workers``).
+    - *Epochs*: the same in both epochs, workers being started anew (not with ``persistent_workers``, nor spawned ones).
     - *Streams*: an ``IterableDataset`` gives consecutive batches of different workers the same content, in each of at
       least two rounds that differ from each other: it is not split between the workers.
 
@@ -53,9 +54,9 @@ def frozen_augmentation(bench: Bench) -> Iterator[Finding | NotChecked]:
     None: states are equal or not; two generators seeded apart agree with a chance of 2^-64.
 
     ## Known limits
-    Silent about generators that are made anew for each sample (``default_rng(index)``), and about augmentation in
-    ``collate_fn`` or on the device. Not checked: lists of batches, streams beyond what workers repeat, workers that are
-    spawned rather than forked.
+    Silent about generators that are made anew for each sample (``default_rng(index)``), that a function closes over,
+    and about augmentation on the device. Not checked: lists of batches, streams beyond what workers repeat, and spawned
+    workers that a data set cannot be sent to.
 
     ## References
     Parnamaa 2021, "Using PyTorch + NumPy? You're making a mistake". PyTorch documentation, torch.utils.data,
@@ -69,25 +70,20 @@ def frozen_augmentation(bench: Bench) -> Iterator[Finding | NotChecked]:
         found = _unsplit(bench, loader.num_workers)
         yield found or NotChecked("train is a stream: what it draws cannot be seen")
         return
-    if loader.num_workers and not _forked(loader):
-        yield NotChecked("the workers are spawned, not forked")
-        return
     try:
         drawn = _drawn(loader)
     except Exception as error:  # of a data set that is taken in another way than the loader does
         yield NotChecked(f"no sample could be taken: {type(error).__name__}: {error}")
         return
-    yield from _judged(loader, drawn)
-
-
-def _forked(loader: DataLoader[Any]) -> bool:
-    context = loader.multiprocessing_context or multiprocessing
-    return bool(context.get_start_method() == "fork")
+    for by in (DATA_SET, COLLATE):
+        yield from _judged(loader, [one for one in drawn if one.by == by])
 
 
 def _drawn(loader: DataLoader[Any]) -> list[Drawn]:
     keys = keys_of(loader)
-    return in_workers(loader, keys) if loader.num_workers else [take_twice(loader.dataset, key) for key in keys]
+    if loader.num_workers:
+        return in_workers(loader, keys)
+    return [one for key in keys for one in take_twice(loader.dataset, key, loader.collate_fn)]
 
 
 def _judged(loader: DataLoader[Any], drawn: list[Drawn]) -> Iterator[Finding]:
@@ -104,8 +100,8 @@ def _reseeded(drawn: list[Drawn], names: str) -> Finding:
     ends = {tuple(sorted(one.generators.items())) for one in drawn}
     alike = len(ends) == 1 and len(drawn) > 1
     message = (
-        f"taken twice, {len(drawn)} of {len(drawn)} training samples are the same, though random numbers are drawn "
-        f"({names}): the data set seeds the generator itself"
+        f"{'taken' if drawn[0].by == DATA_SET else 'collated'} twice, {len(drawn)} of {len(drawn)} training samples "
+        f"are the same, though random numbers are drawn ({names}): {IN_WORDS[drawn[0].by]} seeds the generator itself"
     )
     message += ", alike for every sample" if alike else ", by sample"
     said = Evidence("setup:train", 1.0, 0, text="share of samples that are the same when taken again")
@@ -114,9 +110,8 @@ def _reseeded(drawn: list[Drawn], names: str) -> Finding:
 
 def _repeated(loader: DataLoader[Any], drawn: list[Drawn]) -> Iterator[Finding]:
     """Generators whose state repeats: the first sample of each worker in each of two epochs is the same one."""
-    half = len(drawn) // 2
-    epochs = [{one.worker: one.generators for one in reversed(part)} for part in (drawn[:half], drawn[half:])]
-    first, later = epochs
+    by = IN_WORDS[drawn[0].by]
+    first, later = ({one.worker: one.generators for one in reversed(drawn) if one.epoch == k} for k in (0, 1))
     workers = [n for n in first.get(0, {}) if len(first) > 1 and first[0][n] == first[1].get(n)]
     again = [n for n in first.get(0, {}) if first[0][n] == later.get(0, {}).get(n) and not loader.persistent_workers]
     for names, subject, who in (
@@ -124,7 +119,7 @@ def _repeated(loader: DataLoader[Any], drawn: list[Drawn]) -> Iterator[Finding]:
         (again, "epochs", "each epoch"),
     ):
         if names:
-            message = f"{who} begins with the same random numbers of {', '.join(names)}, which the data set draws from"
+            message = f"{who} begins with the same random numbers of {', '.join(names)}, which {by} draws from"
             said = Evidence("setup:train", float(len(names)), 0, text=f"generators alike in {who}")
             yield Finding(message, subject, 0, (said,), REMEDIES)
 
