@@ -7,6 +7,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import stats
 
 from studies.oversampled_frames import IDEAL, complex_frames, labels, oversampled
 from tocsin.studies.constellation.config import Data
@@ -76,6 +77,35 @@ def test_splits_and_epochs_share_no_frame() -> None:
     starts = [first + index for first in SPLITS.values() for index in range(4)]
     seen = torch.cat([small.iq(modulation, snr, torch.full_like(modulation, start)) for start in starts])
     assert len(np.unique(seen.flatten(1).numpy(), axis=0)) == len(seen) == 12 * 6
+
+
+def test_symbols_noise_and_offsets_of_a_frame_are_independent() -> None:
+    """Rank correlations over frames; one stream of words used twice would show in them."""
+    frames = oversampled(channel={"fading": "rayleigh", "paths": 1, "delay_spread": 0})
+    label = labels(frames, "256QAM", 2000)
+    truth = frames.truth(*label)
+    assert truth.gains is not None
+    noise = torch.view_as_complex((frames.iq(*label) - frames.signal(*label)).transpose(1, 2).contiguous())
+    guarded = frames.symbols(label[0], frames.keys(*label))
+    columns = [guarded[:, 0], guarded[:, 3], noise[:, 0].abs(), noise[:, 3].abs(), noise[:, 0].angle()]
+    columns += [truth.timing, truth.phase, truth.cfo.abs(), truth.rate.abs(), truth.rolloff]
+    columns += [truth.gains[:, 0].abs(), truth.gains[:, 0].angle()]
+    correlation = stats.spearmanr(torch.stack([c.double() for c in columns], 1).numpy()).statistic - np.eye(12)
+    assert np.abs(correlation).max() < 4.5 / np.sqrt(2000)
+
+
+def test_frames_are_those_of_their_first_version() -> None:
+    """Words to the bit, what follows from them to rounding: if this fails on purpose, raise the generator's version."""
+    described = manifest(Data(scenario="oversampled", modulations="digital-17"))
+    assert described["sha256"] == "110e2672d141cda6d0f0ac44f83b7c569f8b05cd0f3926c05963fd78d9425613"
+    frames = oversampled(channel={"fading": "rician"})
+    label = labels(frames, "OQPSK", 1, 5)
+    truth = frames.truth(*label)
+    assert truth.gains is not None
+    drawn = [truth.timing, truth.phase, truth.cfo * 1e4, truth.rate * 1e4, truth.rolloff, truth.gains[:, 1].real]
+    assert torch.cat(drawn).tolist() == pytest.approx([3.14535, 1.31411, 0.62252, 1.29426, 0.27035, -0.10499], abs=1e-4)
+    received = frames.iq(*label)[0, :, 100:103].flatten().tolist()
+    assert received == pytest.approx([0.4858, 0.8703, -0.0896, 0.0077, 0.0032, -0.0939], abs=1e-3)
 
 
 def test_the_manifest_says_what_the_frames_depend_on() -> None:
