@@ -325,3 +325,62 @@ def test_the_batches_after_a_preflight_are_those_that_would_have_come(kind):
 def test_parts_beside_a_setup_are_not_passed_over():
     with pytest.raises(tocsin.SetupError, match=r"give a setup or its parts, not both; got val beside it"):
         tocsin.preflight(tocsin.Setup(**parts()), val=batches())
+
+
+def test_options_of_a_rule_that_its_check_does_not_have_break_nothing():
+    report = tocsin.preflight(**parts(), select=["OPT002"], options={"no-gradient-path": {"steps": 5, "share": 0.2}})
+    assert report.clean == ("OPT002",)
+    report = tocsin.preflight(**parts(), select=["OPT003"], options={"OPT019": {"steps": 5}})
+    assert not [n for n in report.not_checked if "raised" in n.reason]
+
+
+def test_options_that_nothing_has_are_refused():
+    with pytest.raises(ValueError, match=r"OPT002 no-gradient-path has no option 'shares'; expected share, steps"):
+        tocsin.preflight(**parts(), options={"OPT002": {"shares": 0.2}})
+    with pytest.raises(tocsin.UnknownRule, match="no check and no rule has this code or name"):
+        tocsin.preflight(**parts(), options={"OPT999": {}})
+
+
+def changing(model, batch, count=[0]):  # noqa: B006 (counts the calls)
+    """Tasks that come and go."""
+    count[0] += 1
+    return {"a" if count[0] % 2 else "b": (batch[1], model(batch[0]))}
+
+
+INPUTS = {
+    "complex": lambda x: torch.complex(x, x.flip(0)),
+    "8-bit floats": lambda x: x.to(torch.float8_e4m3fn),
+    "16-bit counts": lambda x: (100 * x + 1000).to(torch.uint16),
+    "sparse": lambda x: x.to_sparse(),
+    "truth values": lambda x: x > 0,
+    "half precision": lambda x: x.bfloat16(),
+}
+
+
+class AnyInput(nn.Module):
+    """Takes what comes."""
+
+    def __init__(self):
+        super().__init__()
+        self.net = network()
+
+    def forward(self, x):
+        x = x.to_dense() if x.is_sparse else x
+        return self.net(x.abs() if x.is_complex() else x.float())
+
+
+@pytest.mark.filterwarnings("ignore:Sparse:UserWarning")
+@pytest.mark.parametrize("kind", INPUTS)
+def test_inputs_of_any_type_break_no_check(kind):
+    train = [(INPUTS[kind](x), y) for x, y in batches()]
+    given = parts(model=AnyInput(), train=train, val=train[:3], predict=lambda m, b: (b[1], m(b[0])))
+    report = tocsin.preflight(**given, select=["DAT002", "DAT003", "OPT017", "OPT018", "EVL007"])
+    assert [n.reason for n in report.not_checked if "raised" in n.reason] == []
+
+
+@pytest.mark.parametrize("predict", [changing, lambda m, b: (b[1].float().mean(), m(b[0]).mean())])
+def test_predictions_of_any_form_break_no_check(predict):
+    metrics = {"accuracy": lambda t, p: (p.argmax(1) == t).float().mean()}
+    given = parts(predict=predict, metrics=metrics, val=batches())
+    report = tocsin.preflight(**given, select=["OBJ011", "OBJ010", "EVL001", "EVL010"])
+    assert [n.reason for n in report.not_checked if "raised" in n.reason] == []

@@ -150,8 +150,12 @@ def _truth(
     bench: Bench, shapes: list[tuple[int, ...]]
 ) -> tuple[Tensor | None, Literal["classes", "regression"], int | None]:
     """Targets in the order of the outputs, and what the loss expects."""
-    for task in bench.predictions(bench.train[0]):
-        target = torch.cat([bench.predictions(batch)[task][0].detach().cpu() for batch in bench.train])
+    pairs = [bench.predictions(batch) for batch in bench.train]
+    for task in pairs[0]:
+        targets = [pair[task][0].detach().cpu() for pair in pairs if task in pair]
+        if len(targets) < len(pairs) or not all(t.dim() for t in targets):
+            continue
+        target = torch.cat(targets)
         if not target.is_floating_point() and target.dim() == 1 and len(shapes[0]) == 2 and int(target.min()) >= 0:
             if int(target.max()) < shapes[0][1] > 1:
                 return target, "classes", shapes[0][1]

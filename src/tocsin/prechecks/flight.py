@@ -13,10 +13,11 @@ from typing import Any
 
 import tocsin.prechecks.checks
 from tocsin import engine
-from tocsin.engine import IGNORED, RAISED, UnknownRule, check_run, ordered, select_rules, selectors
+from tocsin.engine import IGNORED, RAISED, check_run, ordered, selectors
 from tocsin.findings import Finding, NotChecked, Report, Rule
 from tocsin.prechecks import planned, rehearsal
 from tocsin.prechecks.bench import Bench
+from tocsin.prechecks.choosing import options_of, selected, vet_options
 from tocsin.prechecks.copies import copied
 from tocsin.prechecks.guard import untouched
 from tocsin.prechecks.setup import Setup, SetupError, as_setup
@@ -62,7 +63,8 @@ def preflight(
 
     Raises:
         SetupError: A part is missing or of the wrong kind, or a function of the setup raised.
-        UnknownRule: A selector matches nothing.
+        UnknownRule: A selector matches nothing, or options are of no check and no rule.
+        ValueError: A check has no such option, nor has the rule of its code.
     """
     if setup is not None and parts:
         raise SetupError(f"preflight: give a setup or its parts, not both; got {', '.join(parts)} beside it")
@@ -82,9 +84,10 @@ def checked(
 ) -> Report:
     """The same on the setup itself, whose model is used up."""
     select, ignore = selectors(select), selectors(ignore)
-    wanted = _selected(select, ignore)
+    wanted = selected(all_checks(), select, ignore)
+    vet_options(all_checks(), options or {})
     found: list[Finding] = []
-    blind = _left_out(_selected(select, []) - wanted)
+    blind = _left_out(selected(all_checks(), select, []) - wanted)
     costs: list[tuple[str, float]] = []
     judged: set[str] = set()
     without: list[NotChecked] = []
@@ -111,26 +114,6 @@ def checked(
     return _report(found, blind, judged, costs)
 
 
-def _selected(select: list[str], ignore: list[str]) -> set[str]:
-    """Codes of checks and rules that these words choose."""
-    codes = {check.code: check.name for check in all_checks()}
-    own = {code: name for code, name in codes.items() if code not in engine.all_rules()}
-
-    def matching(words: list[str]) -> set[str]:
-        chosen: set[str] = set()
-        for word in words:
-            hits = {code for code, name in own.items() if code.startswith(word.upper()) or name == word.lower()}
-            try:
-                hits |= {rule.code for rule in select_rules([word])}
-            except UnknownRule:
-                if not hits:
-                    raise
-            chosen |= hits
-        return chosen
-
-    return (matching(select) if select else {*own, *engine.all_rules()}) - matching(ignore)
-
-
 def _left_out(codes: set[str]) -> list[NotChecked]:
     """Those of the ignored codes that a preflight looks for."""
     rehearsed = {code: engine.all_rules()[code].name for code in (*planned.RULES, *rehearsal.RULES)}
@@ -155,9 +138,8 @@ def _judge(
     if missing:
         unable(f"needs {', '.join(missing)} of the Setup")
         return
-    chosen = {**options.get(check.name, {}), **options.get(check.code, {})}
     try:
-        outcomes = list(check.check(bench, **chosen))
+        outcomes = list(check.check(bench, **options_of(check, options)))
     except SetupError:
         raise
     except Exception as error:  # a broken check must not hide what the others find
@@ -179,7 +161,7 @@ def _ring(check: Rule, finding: Finding) -> Finding:
 
 def _by_rules(run: Run, rules: list[Rule], options: Any, found: list[Finding], blind: list[NotChecked]) -> set[str]:
     """Let rules judge a run made for them, and give the codes that looked; what a check has said is not said again."""
-    keeper = check_run(replace(run, name=NAME), rules, options)
+    keeper = check_run(replace(run, name=NAME), rules, {rule.code: options_of(rule, options or {}) for rule in rules})
     said = {(f.code, f.subject) for f in found} | {(f.code, "") for f in found}
     found += [f for f in keeper.rung.values() if f.healed_at is None and (f.code, f.subject) not in said]
     blind += keeper.not_checked.values()

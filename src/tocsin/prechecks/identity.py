@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -14,6 +15,8 @@ from tocsin.probes import contents, measures
 from tocsin.probes.inputs import tensors_in
 
 Codes = NDArray[np.int64]
+_ORDERED = {torch.float16, torch.bfloat16, torch.float32, torch.float64, torch.uint8}
+_BITS = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}  # others are told apart by their bits
 _NONE: Codes = np.empty(0, np.int64)
 
 
@@ -35,7 +38,9 @@ def batch_codes(setup: Setup, batch: Batch) -> Codes:
 
 def varied(rows: Tensor) -> NDArray[np.bool_]:
     """Whether the entries of each sample differ: those of padding and of blank samples do not."""
-    found: NDArray[np.bool_] = contents.varied(rows.reshape(len(rows), -1)).numpy()
+    flat = measures.dense(rows).reshape(len(rows), -1)
+    plain = flat.dtype in _ORDERED or flat.dtype == torch.bool
+    found: NDArray[np.bool_] = contents.varied(flat if plain else flat.view(_BITS[flat.element_size()])).numpy()
     return found
 
 

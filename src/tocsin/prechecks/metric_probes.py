@@ -73,10 +73,11 @@ def probes_of(bench: Bench) -> tuple[list[Probe], list[str]]:
 
 def _probes(bench: Bench) -> tuple[list[Probe], list[str]]:
     pairs = [bench.predictions(batch) for batch in bench.val or bench.train]
+    always = [task for task in pairs[0] if all(task in pair for pair in pairs)]
     found: list[Probe] = []
     unable: list[str] = []
     for name, metric in bench.setup.metrics.items():
-        tasks = [t for t in pairs[0] if t.lower() in name.lower()] or list(pairs[0])
+        tasks = [t for t in always if t.lower() in name.lower()] or always
         if len(tasks) > 1:
             unable.append(f"{name} names none of the tasks {', '.join(tasks)}")
             continue

@@ -15,9 +15,11 @@ _DEPTH = 6
 
 
 def samples_in(batch: Any) -> int | None:
-    """The first dimension that all tensors and arrays of a batch share; None where they differ or there is none."""
-    sizes = {len(leaf) for leaf in _leaves(batch) if leaf.ndim}
-    return sizes.pop() if len(sizes) == 1 else None
+    """The first dimension that all tensors and arrays of a batch share; None where they differ or one is sparse."""
+    leaves = list(_leaves(batch))
+    sizes = {len(leaf) for leaf in leaves if leaf.ndim}
+    dense = all(leaf.layout == torch.strided for leaf in leaves if isinstance(leaf, Tensor))  # others take no slice
+    return sizes.pop() if dense and len(sizes) == 1 else None
 
 
 def portion(batch: Any, part: slice) -> Any:

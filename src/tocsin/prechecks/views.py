@@ -45,6 +45,7 @@ def _pair(bench: Bench, batch: object) -> tuple[Tensor, Tensor]:
     try:
         given = views(batch) if views is not None else ()
         a, b = (torch.as_tensor(one).detach().cpu() for one in given)
+        a, b = (torch.view_as_real(one.resolve_conj()) if one.is_complex() else one for one in (a, b))
     except Exception as error:
         raise SetupError(
             f"preflight: views(batch) must give two tensors, as training and as evaluation see the samples; "
@@ -83,14 +84,19 @@ def _flat(x: Tensor) -> Tensor:
 def _sorted(x: Tensor) -> Tensor:
     """So many quantiles of each sample."""
     flat = _flat(x).sort(dim=1).values
-    return flat[:, torch.linspace(0, flat.shape[1] - 1, min(_QUANTILES, flat.shape[1])).long()]
+    return flat[:, _spread(flat.shape[1], min(_QUANTILES, flat.shape[1]))]
+
+
+def _spread(length: int, n: int) -> Tensor:
+    """``n`` places from first to last; in double precision, since single would round beyond the last of 2^24."""
+    return torch.linspace(0, length - 1, n, dtype=torch.float64).long()
 
 
 def _correlations(a: Tensor, b: Tensor) -> Floats:
     """Pearson's r of each row; NaN where one is constant."""
     if a.shape != b.shape:
         n = min(a.shape[1], b.shape[1])
-        a, b = (x[:, torch.linspace(0, x.shape[1] - 1, n).long()] for x in (a, b))
+        a, b = (x[:, _spread(x.shape[1], n)] for x in (a, b))
     a, b = (x - x.mean(dim=1, keepdim=True) for x in (a, b))
     scale = a.norm(dim=1) * b.norm(dim=1)
     r = (a * b).sum(dim=1) / torch.where(scale > 0, scale, torch.nan)
