@@ -128,6 +128,26 @@ def test_a_nan_that_the_log_hides_is_named_live_and_in_the_log(tmp_path: Path) -
     assert (root.code, root.step) == ("AMP004", 5)
 
 
+def test_the_scale_and_the_skipped_steps_of_float16_are_recorded(tmp_path: Path) -> None:
+    """On the CPU the Trainer makes no scaler for ``fp16=True``; one of torch goes the way that one on a GPU goes."""
+
+    class Overflow(transformers.TrainerCallback):
+        def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, *, model: Any, **_: Any) -> None:
+            if state.global_step == 3:
+                model.net[0].weight.grad[0, 0] = float("inf")
+
+    trainer = trainer_of(tmp_path, TocsinCallback(every=1, say=quiet), Overflow(), fp16=True, max_grad_norm=0)
+    assert trainer.accelerator.scaler is None
+    trainer.accelerator.scaler = torch.amp.GradScaler("cpu", init_scale=2.0**10)
+    trainer.train()
+    run = read(tmp_path)
+    assert set(points(run, "amp/scale").values()) == {1024, 512}
+    assert points(run, "count/skipped")[8] == 1
+    assert points(run, "count/optimizer")[8] == 7
+    assert points(run, "train/loss") == pytest.approx(logged(trainer, "loss"), abs=ROUNDED)
+    assert max(v for v in points(run, "grad/norm").values() if np.isfinite(v)) < 10, "unscaled"
+
+
 def test_live_findings_equal_those_found_afterwards(tmp_path: Path) -> None:
     callback = TocsinCallback(every=1, say=quiet)
     trainer_of(tmp_path, callback, data=samples(bad=(34,)), max_steps=40).train()
