@@ -46,6 +46,7 @@ bench: $(STAMP)      ## Slower evidence: overhead, memory, readers against their
 	$(BIN)/python benchmarks/readers.py
 	$(BIN)/python benchmarks/fuzz_readers.py
 	$(BIN)/python benchmarks/scale.py
+	$(BIN)/python benchmarks/studies
 	$(BIN)/python benchmarks/constellation_faults.py
 	$(BIN)/python benchmarks/detection --split all --json benchmarks/results/detection.json
 

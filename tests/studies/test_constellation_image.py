@@ -122,11 +122,12 @@ def test_layers_and_features_come_in_their_order_and_shape() -> None:
     assert torch.allclose(other.scalars[:, 0], batch.scalars[:, 1], atol=1e-4)
 
 
-def test_differences_keep_the_power_of_white_noise_and_lose_what_is_slow() -> None:
+def test_differences_double_the_power_of_white_noise_and_lose_what_is_slow() -> None:
     iq = noise(4, 4096)
-    assert torch.allclose(differences(iq, 3, 1), (iq[..., 3:] - iq[..., :-3]) / 2**0.5)
-    assert torch.allclose(differences(iq, 1, 2), (iq[..., 2:] - 2 * iq[..., 1:-1] + iq[..., :-2]) / 2, atol=1e-6)
-    assert float(differences(iq, 5, 1).square().sum(1).mean()) == pytest.approx(2.0, rel=0.05)
+    assert torch.equal(differences(iq, 3, 1), iq[..., 3:] - iq[..., :-3])
+    assert torch.allclose(differences(iq, 1, 2), iq[..., 2:] - 2 * iq[..., 1:-1] + iq[..., :-2], atol=1e-5)
+    assert float(differences(iq, 5, 1).square().sum(1).mean()) == pytest.approx(4.0, rel=0.05)
+    assert float(differences(iq, 1, 2).square().sum(1).mean()) == pytest.approx(12.0, rel=0.05)
     ramp = torch.arange(64.0).expand(1, 2, 64)
     assert torch.equal(differences(ramp, 4, 2), torch.zeros(1, 2, 56))
 
