@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -162,3 +163,13 @@ def test_answers_in_half_precision():
 
     torch.manual_seed(0)
     assert flown(mlp(), halved, classes()).clean == ("OPT019",)
+
+
+def test_opponents_have_no_total_to_lower():
+    torch.manual_seed(0)
+    model = nn.ModuleDict({"one": mlp(), "two": mlp()})
+    optimizers = [torch.optim.SGD(part.parameters(), 0.1) for part in model.values()]
+    given = Setup(model, optimizers, lambda m, b: m["one"](b[0]).mean() - m["two"](b[0]).mean(), classes())
+    stepped = replace(given, step=lambda *_: torch.zeros(()))
+    (blind,) = tocsin.preflight(stepped, select=["OPT019"]).not_checked
+    assert blind.reason.startswith("several optimizers")
