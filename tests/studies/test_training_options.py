@@ -121,7 +121,8 @@ def test_bfloat16_is_in_the_network_and_not_in_the_losses(tmp_path: Path) -> Non
         def loss(self, batch: Batch) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
             logits = self.logits(batch)
             inner: list[torch.dtype] = []
-            hook = self.model.get_submodule("features").register_forward_hook(lambda *a: inner.append(a[2].dtype))
+            features = next(m for name, m in self.model.named_modules() if name.endswith("features"))
+            hook = features.register_forward_hook(lambda *a: inner.append(a[2].dtype))
             self.logits(batch)
             hook.remove()
             kinds.add((inner[0], logits["snr"].dtype))
@@ -134,6 +135,8 @@ def test_bfloat16_is_in_the_network_and_not_in_the_losses(tmp_path: Path) -> Non
     state = last(run(tmp_path / "b", study, {"training.precision": "bfloat16"}))
     assert kinds == {(torch.bfloat16, torch.float32)}
     assert {value.dtype for value in state["model"].values()} == {torch.float32}
+    (record,) = tocsin.read(tmp_path / "b")
+    assert not [event for event in record.events if event.kind == "warning"]  # every probe could look
 
 
 class OneBadBatch(Constellation):

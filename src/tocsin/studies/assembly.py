@@ -44,18 +44,14 @@ def assemble(study: Study, config: Any, fault: str | None, seed: int, device: to
     return Assembly(experiment, settings, steps, optimizer, schedule_of(optimizer, settings, steps), scaler)
 
 
-def fabric_of(device: str, precision: str = "float32") -> Fabric:
-    """Fabric on one device; with ``bfloat16`` its modules compute under autocast and answer in float32.
+def fabric_of(device: str) -> Fabric:
+    """Fabric on one device.
 
     Raises:
         StudyError: There is no such device here.
     """
     kind, _, number = device.partition(":")
     try:
-        return Fabric(
-            accelerator=kind,
-            devices=[int(number)] if number else 1,
-            precision="bf16-mixed" if precision == "bfloat16" else "32-true",
-        )
+        return Fabric(accelerator=kind, devices=[int(number)] if number else 1)
     except Exception as error:
         raise StudyError(f"device {device!r} cannot be used: {error}") from error

@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from lightning_fabric import Fabric, seed_everything
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 import tocsin
 from tocsin.studies.assembly import Assembly, assemble, fabric_of
+from tocsin.studies.autocast import in_precision
 from tocsin.studies.averaging import answering, average_of
 from tocsin.studies.checkpoints import Keeper
 from tocsin.studies.start_weights import start_from
@@ -32,8 +33,9 @@ class Session:
         self.assembly, self.keeper, self.ema, self.fabric = assembly, keeper, ema, fabric
         self.experiment, self.settings = assembly.experiment, assembly.settings
         self.model = self.experiment.model
-        self.experiment.model, self._stepper = fabric.setup(self.model, assembly.optimizer)
-        self._averaged = None if ema is None else fabric.setup_module(ema.module)
+        wrapped, self._stepper = fabric.setup(self.model, assembly.optimizer)
+        self.experiment.model = self._in_precision(wrapped)
+        self._averaged = None if ema is None else self._in_precision(fabric.setup_module(ema.module))
 
     def step(self, total: Tensor) -> None:
         """Learn from one batch, unless its gradients are not finite; that is counted."""
@@ -52,6 +54,9 @@ class Session:
         with answering(self.experiment, self._averaged):
             return self.experiment.evaluate(split, run.evaluate)
 
+    def _in_precision(self, model: nn.Module) -> nn.Module:
+        return in_precision(model, self.settings.precision, self.fabric.device.type)
+
     def end_epoch(self, folder: Path, metrics: dict[str, float]) -> None:
         """Tell the schedule what was reached, and write the checkpoints."""
         selected = metrics[self.experiment.selection]
@@ -69,7 +74,8 @@ def prepare(
     """
     if path is not None and init is not None:
         raise StudyError("a run is either resumed or begun with another one's weights: leave out resume or init")
-    place = fabric_of(device).device
+    fabric = fabric_of(device)
+    place = fabric.device
     seed_everything(seed, workers=True, verbose=False)
     assembly = assemble(study, config, fault, seed, place)
     experiment, settings = assembly.experiment, assembly.settings
@@ -82,4 +88,4 @@ def prepare(
         keeper.restore(path, place)
         if keeper.epoch >= settings.epochs:
             raise StudyError(f"{path} already ended after {keeper.epoch} epochs: there is nothing to resume")
-    return Session(assembly, keeper, ema, fabric_of(device, settings.precision))
+    return Session(assembly, keeper, ema, fabric)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 import tocsin
 from tocsin.studies.assembly import assemble
+from tocsin.studies.autocast import in_precision
 from tocsin.studies.stepping import fill_gradients, update
 from tocsin.studies.study import Experiment, Study
 
@@ -29,19 +30,6 @@ class Epochs:
         return self.experiment.steps_per_epoch
 
 
-class UnderAutocast(nn.Module):
-    """A network that computes in bfloat16, as Fabric has it, but lets ``backward`` be called by anyone."""
-
-    def __init__(self, model: nn.Module) -> None:
-        super().__init__()
-        self.model = model
-
-    def forward(self, *inputs: Any) -> Any:
-        """What the network says of the inputs; it answers in float32 itself."""
-        with torch.autocast("cpu", dtype=torch.bfloat16):
-            return self.model(*inputs)
-
-
 def setup_of(
     study: Study,
     *,
@@ -59,8 +47,7 @@ def setup_of(
     assembly = assemble(study, study.configure(preset, fault, overrides), fault, seed, torch.device("cpu"))
     experiment, settings = assembly.experiment, assembly.settings
     model = experiment.model
-    if settings.precision == "bfloat16":
-        experiment.model = UnderAutocast(model)
+    experiment.model = in_precision(model, settings.precision, "cpu")
 
     def losses(_: nn.Module, batch: Any) -> dict[str, Tensor]:
         total, terms = experiment.loss(batch)
