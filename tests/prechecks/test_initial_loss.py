@@ -14,7 +14,8 @@ from prechecks.objective_setups import CLASSES, binary, cross_entropy, look, net
 from tocsin.prechecks.bench import Bench
 from tocsin.prechecks.checks.initial_loss import initial_loss
 from tocsin.prechecks.constant_loss import known_constant, searched_constant
-from tocsin.prechecks.loss_looks import looks_of, matches
+from tocsin.prechecks.loss_looks import looks_of
+from tocsin.prechecks.loss_matches import matches
 
 
 def he(out=CLASSES):

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from tocsin.prechecks.bench import Bench
-from tocsin.prechecks.loss_looks import Match, Rows
+from tocsin.prechecks.loss_looks import Rows
+from tocsin.prechecks.loss_matches import Match
 from tocsin.probes.constants import best_constant
 
 Floats = NDArray[np.float64]

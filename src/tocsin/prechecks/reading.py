@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-import inspect
 from collections.abc import ItemsView, Iterator, KeysView, Mapping, ValuesView
-from types import SimpleNamespace
 from typing import Any
+
+from tocsin.prechecks.config_fields import fields_of, is_listed, is_nested, leaves_of, leaves_of_value, used_by
 
 
 @dataclasses.dataclass
@@ -34,15 +34,21 @@ def reading(config: Any) -> Any:
         ``dict()`` read all keys of that level; iterating over keys and ``in`` read none. Copies of the wrapper note in
         the same place, those in other processes cannot. Configurations in lists come wrapped too. A method or property
         reads what it mentions. The wrapper is a ``Mapping``, no instance of the configuration's class.
+
+    Raises:
+        TypeError: It is no configuration.
     """
-    return config if isinstance(config, Reading) else Reading(config, "", Notes())
+    if isinstance(config, Reading):
+        return config
+    fields_of(config)
+    return Reading(config, "", Notes())
 
 
 def unread(config: Any) -> list[str] | None:
     """Dotted keys that nothing has read, sorted; None where ``config`` is no wrapper."""
     if not isinstance(config, Reading):
         return None
-    return sorted(set(_leaves(config._config, config._stem)) - config._notes.read)
+    return sorted(set(leaves_of(config._config, config._stem)) - config._notes.read)
 
 
 def missed(config: Any) -> list[str]:
@@ -81,8 +87,8 @@ class Reading(Mapping[str, Any]):
         except AttributeError:
             self._notes.missed.add(f"{self._stem}{name}")
             raise
-        for key in _used_by(type(self._config), name, set()) & set(plain):
-            self._notes.read.update(_leaves_of(plain[key], f"{self._stem}{key}"))
+        for key in used_by(type(self._config), name, set()) & set(plain):
+            self._notes.read.update(leaves_of_value(plain[key], f"{self._stem}{key}"))
         return found
 
     def __iter__(self) -> Iterator[str]:
@@ -125,83 +131,15 @@ class Reading(Mapping[str, Any]):
         return f"reading({self._config!r})"
 
     def _plain(self) -> Mapping[str, Any]:
-        return _fields(self._config)
+        return fields_of(self._config)
 
     def _note(self, key: str, value: Any) -> Any:
         return self._wrapped(f"{self._stem}{key}", value)
 
     def _wrapped(self, key: str, value: Any) -> Any:
-        if _nested(value) and len(_fields(value)):
+        if is_nested(value) and len(fields_of(value)):
             return Reading(value, f"{key}.", self._notes)
-        if _listed(value):
+        if is_listed(value):
             return type(value)(self._wrapped(f"{key}.{k}", one) for k, one in enumerate(value))
         self._notes.read.add(key)
         return value
-
-
-class _All(set[str]):
-    """Every name."""
-
-    def __and__(self, other: Any) -> set[str]:
-        return set(other)
-
-
-_WHOLE = {"__dict__", "asdict", "vars", "getattr", "fields", "model_dump", "dict", "items", "values"}
-
-
-def _used_by(kind: type, name: str, seen: set[str]) -> set[str]:
-    """Names that a method or property of the user's class mentions, and those it calls; all where that is not known."""
-    raw = inspect.getattr_static(kind, name, None)
-    raw = raw.fget if isinstance(raw, property) else getattr(raw, "func", getattr(raw, "__func__", raw))
-    code = getattr(raw, "__code__", None)
-    if code is None or _WHOLE & set(code.co_names) or kind.__module__ != getattr(raw, "__module__", None):
-        return _All()
-    seen.add(name)
-    found = set(code.co_names)
-    for other in found - seen:
-        if hasattr(kind, other) and other not in getattr(kind, "__dataclass_fields__", ()):
-            more = _used_by(kind, other, seen)
-            if isinstance(more, _All):
-                return more
-            found = found | more
-    return found
-
-
-def _fields(config: Any) -> Mapping[str, Any]:
-    if isinstance(config, Mapping):
-        return config
-    if dataclasses.is_dataclass(config) and not isinstance(config, type):
-        return {f.name: getattr(config, f.name) for f in dataclasses.fields(config)}
-    if hasattr(type(config), "model_fields"):  # pydantic
-        return {name: getattr(config, name) for name in type(config).model_fields}
-    if hasattr(config, "__dict__"):
-        held: Mapping[str, Any] = vars(config)
-        return held
-    raise TypeError(
-        f"a configuration is a mapping, dataclass, pydantic model or namespace, got {type(config).__name__}"
-    )
-
-
-def _nested(value: Any) -> bool:
-    made = dataclasses.is_dataclass(value) and not isinstance(value, type)
-    return isinstance(value, Mapping | SimpleNamespace) or made or hasattr(type(value), "model_fields")
-
-
-def _listed(value: Any) -> bool:
-    """Whether it is a list of configurations."""
-    return type(value) in (list, tuple) and any(_nested(one) and len(_fields(one)) for one in value)
-
-
-def _leaves(config: Any, stem: str = "") -> Iterator[str]:
-    for key, value in _fields(config).items():
-        yield from _leaves_of(value, f"{stem}{key}")
-
-
-def _leaves_of(value: Any, key: str) -> Iterator[str]:
-    if _nested(value) and len(_fields(value)):
-        yield from _leaves(value, f"{key}.")
-    elif _listed(value):
-        for k, one in enumerate(value):
-            yield from _leaves_of(one, f"{key}.{k}")
-    else:
-        yield key

@@ -13,7 +13,8 @@ from tocsin.findings import Evidence, Finding, NotChecked, Remedy, Severity, rul
 from tocsin.prechecks.bench import Bench
 from tocsin.prechecks.constant_loss import Constant, Floats, known_constant, searched_constant
 from tocsin.prechecks.drawn_anew import drawn_anew
-from tocsin.prechecks.loss_looks import FEWEST, Looks, Match, Rows, counts, is_constant, looks_of, matches
+from tocsin.prechecks.loss_looks import FEWEST, Looks, Rows, looks_of
+from tocsin.prechecks.loss_matches import Match, counts, is_constant, matches
 from tocsin.prechecks.over_batches import batch_interval
 
 _STARTED = re.compile(r"pretrain|checkpoint|ckpt|resume|finetun|fine_tun|init_from|weights_path|load_from")

@@ -9,7 +9,8 @@ import torch
 
 from tocsin.findings import Evidence, Finding, NotChecked, Remedy, Severity, rule
 from tocsin.prechecks.bench import Bench
-from tocsin.prechecks.loss_looks import FEWEST, Looks, Match, Rows, looks_of, matches
+from tocsin.prechecks.loss_looks import FEWEST, Looks, Rows, looks_of
+from tocsin.prechecks.loss_matches import Match, matches
 from tocsin.prechecks.term_sums import matrices
 
 _WIDER = 100.0
@@ -72,14 +73,14 @@ def loss_on_probabilities(bench: Bench) -> Iterator[Finding | NotChecked]:
     found = {m.task: m for m in [*matches(looks)][::-1] if m.loss in _FAULTS}
     known = {m.task for m in matches(looks)}
     for task in looks.tasks:
-        if task in found and _is_meant(bench, looks, found[task]):
+        if task in found and _are_probabilities(bench, looks, found[task]):
             yield _finding(found[task], looks.tasks[task])
         elif task not in known:
             yield NotChecked(f"no term is a known loss of the predictions of {task}")
 
 
-def _is_meant(bench: Bench, looks: Looks, match: Match) -> bool:
-    """Whether predictions of two classes are probabilities beyond their values; others show it by themselves."""
+def _are_probabilities(bench: Bench, looks: Looks, match: Match) -> bool:
+    """Whether what the loss was given are probabilities; of two classes, small logits lie within [0, 1] as well."""
     rows: Rows = looks.tasks[match.task]
     if rows.kind == "classes" or rows.form == "logits":
         return True

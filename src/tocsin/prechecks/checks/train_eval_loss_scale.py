@@ -12,7 +12,9 @@ from torch import Tensor
 from tocsin.findings import Evidence, Finding, NotChecked, Remedy, rule
 from tocsin.prechecks.bench import Bench
 from tocsin.prechecks.loss_looks import FEWEST, Floats, looks_of
+from tocsin.prechecks.loss_matches import counts
 from tocsin.prechecks.over_batches import batch_interval
+from tocsin.prechecks.planned import length
 from tocsin.prechecks.setup import Batch, SetupError
 from tocsin.prechecks.term_sums import is_number
 
@@ -141,16 +143,14 @@ def _sizes(bench: Bench) -> dict[str, Floats]:
     looks = looks_of(bench)
     found: dict[str, Floats] = {}
     for rows in () if isinstance(looks, str) else looks.tasks.values():
-        found.setdefault("the batch size", np.array(rows.samples, np.float64))
-        tokens = np.array([len(t) for t in rows.target], np.float64)
+        samples, tokens = counts(rows)
+        found.setdefault("the batch size", samples)
         if not np.array_equal(tokens, found["the batch size"]):
             found.setdefault("the rows of the batch (tokens)", tokens)
         if rows.kind == "classes":
             found.setdefault("the number of classes", np.array([float(rows.prediction[0].shape[1])]))
     found["accumulate"] = np.array([float(bench.setup.accumulate)])
     for split in ("train", "val"):
-        try:
-            found[f"the number of batches of {split}"] = np.array([float(len(getattr(bench.setup, split)))])
-        except TypeError:
-            continue
+        if (batches := length(getattr(bench.setup, split))) is not None:
+            found[f"the number of batches of {split}"] = np.array([float(batches)])
     return {what: each for what, each in found.items() if (each > 0).all()}
