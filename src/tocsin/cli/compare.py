@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.text import Text
 
 from tocsin import api
 from tocsin.cli.check import exit_code, show, split
 from tocsin.cli.errors import UserError
 from tocsin.cli.output import colored, say, say_json, width
-from tocsin.cli.table import table
-from tocsin.comparison import Comparison, Contrast, compare
 from tocsin.reports.plain import figure, plain
-from tocsin.reports.terminal import paint
+
+if TYPE_CHECKING:
+    from tocsin.comparison import Comparison, Contrast
 
 _MOST_SETTINGS = 20
 
@@ -39,6 +38,8 @@ def compare_runs(
     Runs that differ in their seed alone are taken together. The rules of several runs (CMP) are checked, too.
     Exits as `check` does.
     """
+    from tocsin.comparison import compare
+
     runs = [run for path in paths for run in api.read(path)]
     try:
         found = compare(runs, metric=metric, confidence=confidence)
@@ -55,6 +56,11 @@ def compare_runs(
 
 def rendered(found: Comparison) -> str:
     """The comparison as text: arms with their scores, settings that differ, then what can be said of each arm."""
+    from rich.text import Text
+
+    from tocsin.cli.table import table
+    from tocsin.reports.terminal import paint
+
     parts = [
         table(("arm", "seeds", "mean", "lowest", "highest", "runs"), [_row(k, found) for k in range(len(found.arms))])
     ]
@@ -79,6 +85,8 @@ def _row(k: int, found: Comparison) -> tuple[str, ...]:
 
 def _settings(keys: list[str], found: Comparison) -> str:
     """One row a setting, one column an arm."""
+    from tocsin.cli.table import table
+
     rows = []
     for key in keys[:_MOST_SETTINGS]:
         pairs = [{**c.questions, **c.settings}.get(key) for c in found.contrasts]
