@@ -67,6 +67,15 @@ def test_neighbours_are_silent(run):
     assert findings(run) == []
 
 
+def test_steps_left_out_because_the_loss_is_no_number_are_no_gate():
+    """Every second batch has a NaN in its loss, and no step is taken on it; with finite losses the same rings."""
+    guarded, wasted = gated(2), gated(2)
+    k = np.arange(128)
+    guarded.series["train/loss"] = Run.of(series={"train/loss": np.where(k % 2 == 0, 1.0, np.nan)}).series["train/loss"]
+    assert findings(wasted)
+    assert not findings(guarded)
+
+
 def test_a_rare_guard_is_silent():
     dropped = np.cumsum(np.random.default_rng(0).random(400) < 0.1)
     assert findings(run_of(dropped, np.arange(1, 401) - dropped)) == []

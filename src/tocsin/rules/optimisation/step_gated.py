@@ -63,7 +63,7 @@ def step_gated(run: Run, *, share: float = 0.2) -> Iterator[Finding | NotChecked
     examples) still makes its step in each call. It is an error when the interval lies above one half.
 
     Gradients that are kept until a step uses them are no fault, however many batches they come from, and a step that
-    the GradScaler skips has been asked for.
+    the GradScaler skips has been asked for. So has one that is left out because its loss is not finite (AMP003).
 
     ## Why is this bad?
     `if step % 10 == 0: optimizer.step()` beside a `zero_grad()` in each iteration throws nine batches of ten away. The
@@ -131,10 +131,20 @@ def _worst(run: Run, cleared: Series, backward: Series, done: Series, share: flo
         at = np.array([start, backward.step[-1]], dtype=np.int64)
         passes, lost, steps = (_between(s, at) for s in (backward, cleared, done))
         steps += 0 if skipped is None else _between(skipped.finite, at)
+        left_out = _without_a_number(run, at)
+        steps, lost = steps + left_out, max(0, lost - left_out)
         wasted = Wasted(start, passes, min(lost, passes), int(at[1] - max(at[0], backward.step[0] - 1)), steps)
         if passes >= _FEWEST and wasted.interval[0] > share and wasted.without_step > share:
             return wasted
     return None
+
+
+def _without_a_number(run: Run, at: Ints) -> int:
+    """Losses that are NaN or infinite: a loop that takes no step on them guards its weights."""
+    loss = run.get("train/loss")
+    if loss is None:
+        return 0
+    return int(np.sum((loss.step > at[0]) & (loss.step <= at[1]) & ~np.isfinite(loss.value)))
 
 
 def _between(counter: Series, at: Ints) -> int:
