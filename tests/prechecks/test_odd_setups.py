@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import pytest
 import torch
@@ -384,3 +386,27 @@ def test_predictions_of_any_form_break_no_check(predict):
     given = parts(predict=predict, metrics=metrics, val=batches())
     report = tocsin.preflight(**given, select=["OBJ011", "OBJ010", "EVL001", "EVL010"])
     assert [n.reason for n in report.not_checked if "raised" in n.reason] == []
+
+
+@dataclass
+class Output:
+    """An answer as a class of its own."""
+
+    logits: torch.Tensor
+    loss: object = None
+
+
+class Wrapped(nn.Module):
+    """Answers in a dataclass."""
+
+    def __init__(self):
+        super().__init__()
+        self.net = network()
+
+    def forward(self, x):
+        return Output(self.net(x))
+
+
+def test_answers_in_a_dataclass_are_seen():
+    given = parts(model=Wrapped(), losses=lambda m, b: F.cross_entropy(m(b[0]).logits, b[1]))
+    assert tocsin.preflight(**given, select=["OPT017"]).clean == ("OPT017",)

@@ -13,9 +13,8 @@ from torch import Tensor, nn
 from tocsin.prechecks.bench import Bench
 from tocsin.prechecks.calls import called
 from tocsin.prechecks.own_copy import own_copy
-from tocsin.prechecks.portions import floating
+from tocsin.prechecks.portions import floating, leaves
 from tocsin.prechecks.setup import Batch
-from tocsin.probes.inputs import tensors_in
 
 Change = Callable[[Any], Any]
 
@@ -47,7 +46,7 @@ def answer(bench: Bench, batch: Batch, change: Change | None = None) -> Answer |
         return args, kwargs
 
     def after(_: nn.Module, __: Any, output: Any) -> None:
-        seen.append(Answer(list(tensors_in(list(given[-1]))), list(tensors_in(output))))
+        seen.append(Answer(_tensors(given[-1]), _tensors(output)))
         raise _Answered
 
     with hooked(
@@ -72,6 +71,10 @@ def still(bench: Bench, batch: Batch, n: int, change: Change | None = None) -> T
         found = answer(bench, batch, change)
     outputs = floating(found.outputs, n) if found is not None else []
     return torch.cat([t.detach().double().reshape(n, -1) for t in outputs], 1) if outputs else None
+
+
+def _tensors(value: Any) -> list[Tensor]:
+    return [leaf for leaf in leaves(value) if isinstance(leaf, Tensor) and leaf.layout == torch.strided]
 
 
 @contextmanager

@@ -97,12 +97,12 @@ def searched_constant(bench: Bench, times: float) -> Constant | str:
         around = [_costs(bench, [torch.full(s, v) for s in shapes]) for v in (UNIT, -UNIT)]
     except Exception as error:  # a loss of the user's own, asked for answers that it never saw
         return f"the best constant under the total is not found: {error}"
-    mean = float(torch.stack(cost).mean())
+    mean = float(torch.stack(cost).detach().mean())
     if kind == "classes":
         usual = best.zero * far_above_classes(math.log(classes or 2)) / math.log(classes or 2)
     else:
-        usual = times * max(mean, *(float(torch.stack(c).mean()) for c in around))
-    return Constant(np.array([float(c) for c in cost]), usual, "loss", classes or 0)
+        usual = times * max(mean, *(float(torch.stack(c).detach().mean()) for c in around))
+    return Constant(np.array([float(c.detach()) for c in cost]), usual, "loss", classes or 0)
 
 
 def _answer(constant: tuple[float, ...], shape: tuple[int, ...]) -> Tensor:

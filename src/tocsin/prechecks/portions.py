@@ -16,9 +16,9 @@ _DEPTH = 6
 
 def samples_in(batch: Any) -> int | None:
     """The first dimension that all tensors and arrays of a batch share; None where they differ or one is sparse."""
-    leaves = list(_leaves(batch))
-    sizes = {len(leaf) for leaf in leaves if leaf.ndim}
-    dense = all(leaf.layout == torch.strided for leaf in leaves if isinstance(leaf, Tensor))  # others take no slice
+    held = list(leaves(batch))
+    sizes = {len(leaf) for leaf in held if leaf.ndim}
+    dense = all(leaf.layout == torch.strided for leaf in held if isinstance(leaf, Tensor))  # others take no slice
     return sizes.pop() if dense and len(sizes) == 1 else None
 
 
@@ -43,7 +43,7 @@ def mapped(value: Any, change: Callable[[Any], Any], depth: int = 0) -> Any:
     if isinstance(value, Mapping):
         return _mapping(value, {key: mapped(item, change, depth + 1) for key, item in value.items()})
     if isinstance(value, list | tuple):
-        if not any(True for _ in _leaves(value)):
+        if not any(True for _ in leaves(value)):
             return change(value) if value else value
         items = [mapped(item, change, depth + 1) for item in value]
         return type(value)(*items) if hasattr(value, "_fields") else type(value)(items)
@@ -61,7 +61,8 @@ def _mapping(old: Mapping[Any, Any], items: dict[Any, Any]) -> Any:
     return new
 
 
-def _leaves(value: Any, depth: int = 0) -> Iterator[Any]:
+def leaves(value: Any, depth: int = 0) -> Iterator[Any]:
+    """The tensors and arrays in mappings, lists, tuples and dataclasses."""
     if isinstance(value, Tensor | np.ndarray):
         yield value
     elif depth < _DEPTH:
@@ -73,7 +74,7 @@ def _leaves(value: Any, depth: int = 0) -> Iterator[Any]:
         elif is_dataclass(value) and not isinstance(value, type):
             items = [getattr(value, f.name) for f in fields(value) if f.init]
         for item in items:
-            yield from _leaves(item, depth + 1)
+            yield from leaves(item, depth + 1)
 
 
 def floating(tensors: Any, n: int) -> list[Tensor]:
