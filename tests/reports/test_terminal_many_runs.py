@@ -43,3 +43,12 @@ def test_thousands_of_findings_and_unread_files_stay_readable():
     text = render(Report(runs, findings, unread=tuple(f"file {i}: torn" for i in range(500))))
     assert len(text.splitlines()) < 80
     assert "... and 480 more" in text
+
+
+def test_a_finding_about_several_runs_stands_at_no_time_and_one_of_a_run_does():
+    over = Finding("a is called best, but b is", "a", code="CMP005", name="not-the-best", severity="warning")
+    headline = next(line for line in render(Report(("a", "b"), (over,))).splitlines() if line.startswith("warning"))
+    assert headline == "warning CMP005 not-the-best  a"
+    started = Finding("lr is text", "lr", code="CFG001", name="number-as-string", severity="warning", run="a")
+    assert "CFG001 number-as-string  lr, in run a, before training" in render(Report(("a", "b"), (started,)))
+    assert "CMP005 not-the-best  a, before training" in render(Report(("a",), (over,)))

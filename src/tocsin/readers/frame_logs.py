@@ -20,9 +20,9 @@ from tocsin.run import Exit, Floats, Ints
 _EXITS: dict[str, Exit] = {"finished": "finished", "failed": "failed", "interrupted": "interrupted"}
 
 
-def looks_like_log(frame: Frame) -> bool:
+def looks_like_log(frame: Frame, *, lone: bool = False) -> bool:
     """Whether the rows are a training log: see ``likeness``; runs that a column keeps apart are judged one by one."""
-    return any(tells_training(part) for _, part in groups(arranged(frame)))
+    return any(tells_training(part, lone=lone) for _, part in groups(arranged(frame)))
 
 
 def logs_of(frame: Frame, made: Callable[[], Log]) -> Iterator[Log]:

@@ -16,8 +16,13 @@ _LONE = 1
 _SHORTEST = 1.5  # rows of an attempt in the mean: a table of results starts again with nearly every row
 
 
-def tells_training(frame: Frame) -> bool:
-    """Whether the rows of a frame (one run's, or several runs' after one another) are a training log."""
+def tells_training(frame: Frame, *, lone: bool = False) -> bool:
+    """Whether the rows of a frame (one run's, or several runs' after one another) are a training log.
+
+    Args:
+        frame: The rows.
+        lone: The file is one of rows by its name: an only row may be any of a run, not its first alone.
+    """
     clock = clock_of(frame)
     quantities = [name for name in dict.fromkeys(n for n, _ in frame.numbers) if name not in clock.used]
     if not quantities or not frame.rows:
@@ -29,7 +34,7 @@ def tells_training(frame: Frame) -> bool:
     if not (strong or weak) or _varies_by_trial(frame):
         return False
     if frame.rows == _LONE:
-        return bool(strong) and _starts(clock) and not _texts(frame)
+        return bool(strong) and (lone or _starts(clock)) and not _texts(frame)
     length = _length_of_attempts(clock, frame)
     return length >= _SHORTEST and (bool(strong) or not _texts(frame))
 

@@ -82,8 +82,9 @@ def headline(finding: Finding, *, name_run: bool = False) -> Table:
     rule = Text.assemble((severity, STYLES[severity]), (f" {plain(finding.code)} {plain(finding.name)}", "bold"))
     about = [plain(finding.subject, 120)] if finding.subject else []
     about += [f"in run {plain(finding.run, 120)}"] if name_run and finding.run else []
+    about += [began(finding)] if finding.run or finding.step or not name_run else []  # of several runs: at no time
     grid = _grid("")
-    grid.add_row(rule, Text(", ".join([*about, began(finding)]), "dim"))
+    grid.add_row(rule, Text(", ".join(about), "dim"))
     return grid
 
 

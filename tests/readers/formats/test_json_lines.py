@@ -99,6 +99,14 @@ def test_a_validation_row_without_step_stands_at_the_last_one(tmp_path: Path):
     assert points(found, "val/loss") == [(10, 2.25), (20, 2.0)]
 
 
+@pytest.mark.parametrize(("name", "known"), [("log.jsonl", True), ("log.NDJSON", True), ("results.json", False)])
+def test_one_row_of_a_late_epoch_is_a_log_where_the_name_says_rows_and_else_a_summary(tmp_path: Path, name, known):
+    path = write(tmp_path / name, lines([{"epoch": 49, "val/accuracy": 41.77, "val/f1": 40.5}]))
+    assert knows(READER, path) is known
+    if known:
+        assert points(run(READER, path), "val/accuracy") == [(49, 41.77)]
+
+
 def test_bare_nan_and_a_torn_last_line(tmp_path: Path):
     text = '{"step": 1, "loss": 2.5}\n{"step": 2, "loss": NaN}\n{"step": 3, "loss": Infinity}\n{"step": 4, "lo'
     found = run(READER, write(tmp_path / "log.jsonl", text))

@@ -11,12 +11,14 @@ from tocsin.readers.log import Log
 from tocsin.readers.reader import Reader
 from tocsin.readers.records import add_record, frame_of, head_records, records_of
 
+_OF_LINES = (".jsonl", ".ndjson")  # a file of records by its name: one of them is no summary
+
 
 def _sniffs(file: File) -> bool:
     if file.binary:
         return False
     records, lines = head_records(file)
-    return lines and looks_like_log(frame_of(records))
+    return lines and looks_like_log(frame_of(records), lone=file.path.suffix.lower() in _OF_LINES)
 
 
 def _read(file: File) -> Iterator[Log]:
