@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from cli.conftest import loss_above
+from tocsin.cli.errors import UserError
 from tocsin.cli.settings import Settings, find_settings
 from tocsin.findings import rule
 
@@ -29,7 +30,11 @@ def test_every_key_is_read(say, project):
         "[tool.tocsin.rules.loss-above]\nlimit = 3\n"
     )
     assert find_settings() == Settings(
-        ("LOW", "loss-is-seven"), ("LOW002",), project / "known.json", {"loss-above": {"limit": 3.0}}
+        ("LOW", "loss-is-seven"),
+        ("LOW002",),
+        project / "known.json",
+        {"loss-above": {"limit": 3.0}},
+        {"LOW001": {"limit": 3.0}},
     )
 
 
@@ -132,3 +137,16 @@ def test_options_keep_the_kind_of_their_default(say, catalogue):
     catalogue(several_kinds, loss_above)
     say('[tool.tocsin.rules.several-kinds]\nwords = ["b"]\ncount = 4\nfree = 0.5\n')
     assert find_settings().options == {"several-kinds": {"words": ("b",), "count": 4, "free": 0.5}}
+
+
+def test_options_of_checks_before_the_run_are_not_those_of_check(say):
+    say("[tool.tocsin.rules.OPT019]\nn_samples = 64\ntarget = 0.1\nn_seconds = 5\n")
+    found = find_settings()
+    assert found.options == {}
+    assert found.before == {"OPT019": {"n_samples": 64, "target": 0.1, "n_seconds": 5.0}}
+
+
+def test_an_option_that_no_check_has_is_refused(say):
+    say("[tool.tocsin.rules.OPT019]\nsampels = 64\n")
+    with pytest.raises(UserError, match="has no option 'sampels'; expected"):
+        find_settings()

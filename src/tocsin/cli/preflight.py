@@ -47,7 +47,7 @@ def preflight(
     how = {
         "select": split(select) or project.select,
         "ignore": (*project.ignore, *split(ignore)),
-        "options": project.options,
+        "options": project.before,
     }
     with installed("a preflight needs"):
         from tocsin.prechecks.setup import SetupError

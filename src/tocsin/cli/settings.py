@@ -13,6 +13,7 @@ from typing import Any
 
 from tocsin import engine
 from tocsin.cli.errors import UserError
+from tocsin.findings import Rule
 
 KEYS = ("select", "ignore", "baseline", "rules")
 LARGEST = 4 * 1024 * 1024
@@ -26,12 +27,14 @@ class Settings:
         select, ignore: Rule codes, prefixes or names; ``ignore`` may name checks that only preflight makes.
         baseline: File of known findings, resolved against the folder of pyproject.toml.
         options: Option overrides by rule name.
+        before: Those of a preflight, by code: its checks may have options that no rule has.
     """
 
     select: tuple[str, ...] = ()
     ignore: tuple[str, ...] = ()
     baseline: Path | None = None
     options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    before: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
 def find_settings(start: Path | None = None) -> Settings:
@@ -56,11 +59,13 @@ def _parsed(file: Path) -> Settings:
     baseline = table.get("baseline")
     if not isinstance(baseline, str | None):
         raise UserError(f"{file}: tool.tocsin.baseline must be the path of a file, got {baseline!r}")
+    options, before = _options(file, table.get("rules", {}))
     return Settings(
         select=_words(file, table, "select"),
         ignore=_words(file, table, "ignore"),
         baseline=None if baseline is None else file.parent / baseline,
-        options=_options(file, table.get("rules", {})),
+        options=options,
+        before=before,
     )
 
 
@@ -100,20 +105,45 @@ def of_preflight_alone(word: str) -> bool:
     return any(check.code.startswith(word.upper()) or check.name == word.lower() for check in all_checks())
 
 
-def _options(file: Path, rules: Any) -> dict[str, dict[str, Any]]:
+Options = dict[str, dict[str, Any]]
+
+
+def _options(file: Path, rules: Any) -> tuple[Options, Options]:
+    """Options by name of the rule, and by code those of preflight, whose checks may have others."""
     if not isinstance(rules, dict):
         raise UserError(f"{file}: tool.tocsin.rules must be a table of rules, got {rules!r}")
-    options: dict[str, dict[str, Any]] = {}
+    options: Options = {}
+    before: Options = {}
     for word, given in rules.items():
         where = f"{file}: [tool.tocsin.rules.{word}]"
-        try:
-            rule = engine.find_rule(word)
-        except engine.UnknownRule as error:
-            raise UserError(f"{where}: {error}") from error
+        rule = None if of_preflight_alone(word) else _rule(where, word)
         if not isinstance(given, dict):
             raise UserError(f"{where} must be a table of options, got {given!r}")
-        options[rule.name] = {key: _option(where, rule.options, key, value) for key, value in given.items()}
-    return options
+        mine = rule.options if rule is not None else {}
+        code, known = (rule.code, mine) if rule is not None and set(given) <= set(mine) else _of_checks(word, mine)
+        values = {key: _option(where, known, key, value) if known or rule else value for key, value in given.items()}
+        before[rule.code if rule is not None else code] = values
+        if rule is not None:
+            options[rule.name] = {key: value for key, value in values.items() if key in mine}
+    return options, before
+
+
+def _rule(where: str, word: str) -> Rule:
+    try:
+        return engine.find_rule(word)
+    except engine.UnknownRule as error:
+        raise UserError(f"{where}: {error}") from error
+
+
+def _of_checks(word: str, options: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
+    """Code and options of the checks of this code or name beside those of the rule; without torch none is known."""
+    if find_spec("torch") is None:
+        return word.upper(), options
+    from tocsin.prechecks.flight import all_checks
+
+    named = [check for check in all_checks() if word.upper() == check.code or word.lower() == check.name]
+    known = {name: value for check in named for name, value in check.options.items()}
+    return named[0].code if named else word.upper(), {**known, **options}
 
 
 def _option(where: str, defaults: Mapping[str, Any], key: str, value: Any) -> Any:
