@@ -49,6 +49,7 @@ bench: $(STAMP)      ## Slower evidence: overhead, memory, readers against their
 	$(BIN)/python benchmarks/studies
 	$(BIN)/python benchmarks/constellation_faults.py
 	$(BIN)/python benchmarks/detection --split all --json benchmarks/results/detection.json
+	$(BIN)/python benchmarks/preflight --json benchmarks/results/preflight.json
 
 $(OLDEST)/.torch-$(TORCH): pyproject.toml constraints-oldest.txt
 	$(PYTHON) -m venv --clear $(OLDEST)

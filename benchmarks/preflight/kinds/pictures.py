@@ -54,7 +54,8 @@ def _augmented(workers: int = 0) -> tocsin.Setup:
     train, val = split(*digits())
     model = conv_net()
     optimizer = torch.optim.AdamW(model.parameters(), 3e-3, weight_decay=0.01)
-    data = loaders(Augmented(train), val, num_workers=workers)
+    how = {"multiprocessing_context": "fork"} if workers else {}
+    data = loaders(Augmented(train), val, num_workers=workers, **how)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 3e-3, total_steps=10 * len(data["train"]))
     more = {"scheduler": schedule, "epochs": 10, "metrics": {"accuracy": accuracy}, "views": views}
     return tocsin.Setup(model, optimizer, cross_entropy, predict=labelled, **data, **more)
