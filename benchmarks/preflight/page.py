@@ -9,10 +9,10 @@ from typing import Any
 HEAD = """# How often is preflight right?
 
 Measured: `python benchmarks/preflight` plants each check's fault and what lies nearest to it, draws both anew for each
-of {seeds} seeds, and runs preflight on many healthy trainings. The plants are those of the tests, on which the checks
-were developed: the first table says what they do, not what they would do on faults that nobody thought of. Brackets
-are 95 % intervals (Wilson). Times are those that the report names itself, on one thread of a shared machine; the
-largest of a check may be another program's.
+of {seeds} seeds, and runs preflight on many healthy trainings, as many of each as the second table says. The plants are
+those of the tests, on which the checks were developed: the first table says what they do, not what they would do on
+faults that nobody thought of. Brackets are 95 % intervals (Wilson). Times are those that the report names itself, on
+one thread of a shared, busy machine; the largest of a check may be another program's.
 """
 CHECKS = """
 ## Each check on its fault and beside it

@@ -144,7 +144,9 @@ def _augmented(data, **how):
     def build(_):
         model = nn.Linear(6, 1)
         optimizer = torch.optim.SGD(model.parameters(), 0.1)
-        return tocsin.Setup(model, optimizer, lambda m, b: m(b[0].float()).mean(), DataLoader(data(), 8, **how))
+        start = {"multiprocessing_context": "fork"} if "num_workers" in how else {}  # Linux's own, to Python 3.13
+        loader = DataLoader(data(), 8, **start, **how)
+        return tocsin.Setup(model, optimizer, lambda m, b: m(b[0].float()).mean(), loader)
 
     return build
 
