@@ -64,7 +64,7 @@ ROOMS: dict[str, set[str]] = {
     "integrations": {"recorder", "readers"},  # names as a reader of the framework's own log gives them
 }
 ABOVE = {*ROOMS, "_version"}
-ROOMS["__init__"] = {"api", "recorder", "prechecks", "_version"}
+ROOMS["__init__"] = {"api", "recorder", "prechecks", "comparison", "_version"}
 for room in ("prechecks", "comparison", "trials", "search"):
     ROOMS[room] = ABOVE
 ROOMS["ui"] = ROOMS["cli"] = {*ABOVE, "prechecks", "comparison", "trials", "search", "reports", "ui", "studies"}
@@ -93,7 +93,17 @@ THIRD: dict[str, set[str]] = {
     "ledger": {"numpy", "torch"},
     "surroundings": {"numpy", "torch"},
     "cli": {"numpy", "rich", "typer", "click", "yaml", *HEAVY},
-    "studies": {"numpy", "torch", "lightning_fabric", "pydantic", "yaml"},
+    "studies": {
+        "numpy",
+        "torch",
+        "lightning_fabric",
+        "pydantic",
+        "yaml",
+        "transformers",
+        "safetensors",
+        "h5py",
+        "matplotlib",
+    },
     "__init__": set(),
     "_version": set(),
 }

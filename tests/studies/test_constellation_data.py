@@ -1,13 +1,16 @@
 """The generator and its images: SNR measured back, seeds that hang on nothing else, equality with numpy."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
 
-from tocsin.studies.constellation.baselines import BayesOracle, cell_probabilities
+from tocsin.studies.constellation.baselines import bayes_oracle, cell_probabilities
 from tocsin.studies.constellation.config import Data, View
 from tocsin.studies.constellation.data import SPLITS, Frames, manifest
 from tocsin.studies.constellation.image import grey, histogram, normalise_power
+from tocsin.studies.constellation.modulation import constellation
 
 DATA = Data()
 VIEW = View()
@@ -119,7 +122,7 @@ def test_the_manifest_changes_with_the_data_and_with_nothing_else() -> None:
 
 
 def test_cell_probabilities_sum_to_one_and_match_the_generator() -> None:
-    table = cell_probabilities("16APSK", 10, 64, 3.0)
+    table = cell_probabilities(constellation("16APSK"), 10, 64, 3.0, math.sqrt(1.1))
     assert table.sum() == pytest.approx(1.0, abs=1e-9)
     modulation = torch.full((512,), DATA.modulations.index("16APSK"))
     seen = FRAMES.seen(modulation, torch.full_like(modulation, 5), torch.arange(512))
@@ -132,7 +135,7 @@ def test_the_bayes_oracle_reaches_the_known_ceiling() -> None:
     modulation, snr = every_cell()
     modulation, snr = modulation.repeat(4), snr.repeat(4)
     counts = FRAMES.seen(modulation, snr, SPLITS["test"] + torch.arange(4).repeat_interleave(FRAMES.cells)).counts
-    found = BayesOracle(DATA, VIEW).predict(counts[:, 0])
+    found = bayes_oracle(DATA, VIEW).predict(counts[:, 0])
     levels = len(DATA.snr_db)
     assert float((found // levels == modulation).float().mean()) == pytest.approx(0.826, abs=0.04)
     assert float((found % levels == snr).float().mean()) == pytest.approx(0.901, abs=0.03)

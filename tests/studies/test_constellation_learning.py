@@ -11,7 +11,6 @@ from tocsin.studies.constellation.config import Config, Data, View
 from tocsin.studies.constellation.evaluation import Predictions, scores, tables
 from tocsin.studies.constellation.experiment import Constellation
 from tocsin.studies.constellation.faults import FAULTS
-from tocsin.studies.constellation.model import ConstellationNet
 from tocsin.studies.constellation.objective import UncertaintyWeighting
 
 SMALL = Config(
@@ -28,14 +27,15 @@ def experiment(fault: str | None = None) -> Constellation:
 
 
 def test_quick_has_two_heads_and_float32_logits_whatever_the_precision() -> None:
-    quick = STUDY.presets["quick"]
-    for half in (False, True):
-        logits = ConstellationNet(quick, half_heads=half)(torch.rand(2, 1, 64, 64))
+    for precision in ("float32", "float16-heads"):
+        made = STUDY.configure("quick", None, {"training.precision": precision})
+        net = Constellation(made, 0, CPU).network
+        logits = net(torch.rand(2, 1, 64, 64))
         assert {task: (tuple(v.shape), v.dtype) for task, v in logits.items()} == {
             "modulation": ((2, 16), torch.float32),
             "snr": ((2, 16), torch.float32),
         }
-    assert not any(isinstance(m, torch.nn.modules.batchnorm._BatchNorm) for m in ConstellationNet(quick).modules())
+        assert not any(isinstance(m, torch.nn.modules.batchnorm._BatchNorm) for m in net.modules())
 
 
 @pytest.mark.parametrize("term", ["modulation", "snr"])
@@ -89,12 +89,19 @@ def test_log_variances_gains_and_biases_are_not_decayed_and_nothing_is_left_out(
     assert {id(p) for p in made.weighting.parameters()} <= {id(p) for p in free["params"]}
 
 
+def predicted(modulation, snr, said_modulation, said_snr) -> Predictions:
+    """Answers to both tasks that are sure of themselves, four levels of the SNR."""
+    sure = np.ones(len(snr))
+    pair = said_modulation * 4 + said_snr
+    return Predictions(modulation, snr, said_modulation, said_snr, pair, nll=sure, confidence=sure, levels=4)
+
+
 def test_scores_by_hand_and_against_sklearn() -> None:
     from sklearn.metrics import accuracy_score, mean_absolute_error
 
     rng = np.random.default_rng(0)
     levels = (0, 2, 4, 10)
-    p = Predictions(*(rng.integers(0, k, 500) for k in (5, 4, 5, 4)))
+    p = predicted(*(rng.integers(0, k, 500) for k in (5, 4, 5, 4)))
     found = scores(p, levels)
     db = np.asarray(levels)
     assert found["modulation_accuracy"] == pytest.approx(accuracy_score(p.modulation, p.predicted_modulation))
@@ -111,9 +118,9 @@ def test_scores_by_hand_and_against_sklearn() -> None:
 
 def test_attractor_index_is_one_when_even_and_the_class_count_when_one_takes_all() -> None:
     target = np.repeat(np.arange(4), 5)
-    even = scores(Predictions(target, target, target, target), (0, 2, 4, 6))
+    even = scores(predicted(target, target, target, target), (0, 2, 4, 6))
     assert even["attractor_index"] == 1.0
-    one = scores(Predictions(target, target, target, np.full(20, 2)), (0, 2, 4, 6))
+    one = scores(predicted(target, target, target, np.full(20, 2)), (0, 2, 4, 6))
     assert (one["attractor_index"], one["attractor_snr_db"]) == (4.0, 4.0)
 
 
@@ -174,7 +181,7 @@ def test_frozen_backbone_gets_gradients_and_is_in_no_optimizer() -> None:
 def test_constant_snr_head_leaves_one_class_and_the_loss_alone() -> None:
     made = experiment("constant-snr-head")
     batch = next(iter(made.batches(1)))
-    logits = made.logits(batch)
+    logits = made.answer(batch)
     decided = made.decide(logits)
     assert torch.isfinite(decided["snr"]).all()
     assert decided["snr"].argmax(1).unique().numel() == 1

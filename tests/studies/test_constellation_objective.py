@@ -153,7 +153,7 @@ def test_each_loss_trains_both_heads_and_is_selected_by_an_unweighted_measure(na
     made, plain = (experiment(Objective(snr_loss=loss, weighting="geometric")) for loss in (name, "ce"))  # type: ignore[arg-type]
     total, _ = made.loss(next(iter(made.batches(1))))
     total.backward()
-    assert all(float(head.weight.grad.norm()) > 0 for head in made.model.heads.values())
+    assert all(float(head.weight.grad.norm()) > 0 for head in made.network.heads.outputs.values())
     found, reference = (one.evaluate("val", lambda *_, **__: None) for one in (made, plain))
     assert np.isfinite(found[made.selection])
     assert found["val/joint_nll"] == reference["val/joint_nll"]  # the same measure, whatever is minimised

@@ -8,8 +8,8 @@ import torch
 from scipy import stats
 from sklearn.calibration import calibration_curve
 
-from tocsin.studies.constellation.bootstrap import mean_intervals
 from tocsin.studies.constellation.calibration import expected_calibration_error, reliability
+from tocsin.studies.constellation.intervals import mean_intervals, wilson
 from tocsin.studies.constellation.perturbation import ARMS, impacts, mask
 
 
@@ -47,6 +47,13 @@ def test_intervals_are_scipys_where_there_is_one_stratum():
     for row, (low, high) in zip(values, ours, strict=True):
         theirs = stats.bootstrap((row,), np.mean, n_resamples=4000, method="percentile", rng=3).confidence_interval
         np.testing.assert_allclose((low, high), theirs, atol=0.01)
+
+
+def test_wilson_is_scipys():
+    for hits, n in ((0, 10), (7, 10), (100, 100)):
+        expected = stats.binomtest(hits, n).proportion_ci(method="wilson")
+        np.testing.assert_allclose(wilson(hits, n), (expected.low, expected.high), atol=1e-6)
+    assert np.isnan(wilson([0], [0])).all()
 
 
 def test_strata_keep_their_sizes():

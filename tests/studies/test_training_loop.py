@@ -67,7 +67,7 @@ def test_a_run_leaves_a_record_checkpoints_and_tables(tmp_path: Path) -> None:
     assert ends[-1].remaining_s == 0
     rows = (folder / "tables" / "test_by_snr.csv").read_text().splitlines()
     assert len(rows) == 4
-    assert rows[0].startswith("class,n,")
+    assert rows[0].startswith("epoch,class,n,")
     best = checkpoints.load(folder / "checkpoints" / "best.pt")
     losses = record.series["val/joint_nll"].value
     assert best["epoch"] == 1 + losses.argmin()

@@ -119,11 +119,11 @@ def test_bfloat16_is_in_the_network_and_not_in_the_losses(tmp_path: Path) -> Non
 
     class Noting(Constellation):
         def loss(self, batch: Batch) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-            logits = self.logits(batch)
+            logits = self.answer(batch)
             inner: list[torch.dtype] = []
             features = next(m for name, m in self.model.named_modules() if name.endswith("features"))
             hook = features.register_forward_hook(lambda *a: inner.append(a[2].dtype))
-            self.logits(batch)
+            self.answer(batch)
             hook.remove()
             kinds.add((inner[0], logits["snr"].dtype))
             total, terms = super().loss(batch)
@@ -199,7 +199,9 @@ def test_a_resumed_run_still_says_where_it_began(tmp_path: Path) -> None:
 
 def test_weights_that_do_not_fit_are_refused_by_name(tmp_path: Path) -> None:
     best = run(tmp_path / "first", changes={"training.epochs": 1}) / "checkpoints" / "best.pt"
-    with pytest.raises(StudyError, match=r"another network \(.*heads\.snr\.weight: \(3, 8\) there, \(2, 8\) here"):
+    with pytest.raises(
+        StudyError, match=r"another network \(.*heads\.outputs\.snr\.weight: \(3, 8\) there, \(2, 8\) here"
+    ):
         run(tmp_path / "second", changes={"data.snr_db": [0, 10]}, init=best)
     with pytest.raises(StudyError, match=r"no weights to start from: .* does not exist"):
         run(tmp_path / "second", init=tmp_path / "absent.pt")

@@ -17,6 +17,7 @@ from tocsin.cli.output import nearby, say, say_json, warn
 from tocsin.cli.report import cleaned, write_html
 from tocsin.cli.settings import find_settings
 from tocsin.findings import Report
+from tocsin.reports.pictures import pictures
 from tocsin.reports.plain import plain
 
 if TYPE_CHECKING:
@@ -115,7 +116,7 @@ def _judge(folder: Path) -> tuple[Report | None, Path | None]:
         warn(str(error))
         return None, None
     try:
-        return report, write_html(report, cleaned(runs), folder / "report.html")
+        return report, write_html(report, cleaned(runs), folder / "report.html", pictures(runs))
     except Exception as error:
         warn(f"no HTML report: {error}")
         return report, None

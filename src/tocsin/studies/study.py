@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 import torch
@@ -58,6 +59,12 @@ class Experiment(Protocol):
 
     def weights(self) -> dict[str, float]:
         """The weight of each task at present."""
+
+    def facts(self) -> dict[str, Any]:
+        """What is known of the task before training, for the recorded configuration."""
+
+    def draw(self, folder: Path) -> None:
+        """Write pictures of the finished run into its folder."""
 
     def treat_gradients(self) -> None:
         """What the study does to the gradients between backward and unscaling; mostly nothing."""

@@ -9,7 +9,6 @@ Everything that a run writes lies below its own folder, whose name is the run's.
 
 from __future__ import annotations
 
-import csv
 import secrets
 import sys
 from collections.abc import Callable, Mapping
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import tocsin
+from tocsin.studies import exports
 from tocsin.studies.checkpoints import LAST
 from tocsin.studies.progress import Progress, Publisher
 from tocsin.studies.session import Session, prepare
@@ -74,12 +74,14 @@ def train(
             keeper.epoch = epoch
             metrics = session.evaluate("val", run)
             run.metrics(metrics | {"train/skipped_nonfinite": keeper.skipped})
+            exports.add(folder / "tables", experiment.tables, epoch)
             run.end_epoch()
             session.end_epoch(folder, metrics)
             show(epoch, keeper.step, {"total": total, **terms}, metrics)
         keeper.restore_best(folder, session.fabric.device)
         run.metrics(session.evaluate("test", run) | {"test/checkpoint_epoch": keeper.best_epoch})
-        _write_tables(folder / "tables", experiment.tables)
+        exports.add(folder / "tables", experiment.tables, keeper.best_epoch)
+        experiment.draw(folder)
     return folder
 
 
@@ -89,7 +91,7 @@ def _watched(session: Session, preset: str, path: Path | None, *, quiet: bool) -
         session.model,
         session.assembly.optimizer,
         run_dir=path,
-        config={"preset": preset, **keeper.identity, **keeper.origin},
+        config={"preset": preset, **keeper.identity, **keeper.origin, **session.experiment.facts()},
         scaler=scaler if scaler.is_enabled() else None,
         ema=session.ema,
         scheduler=session.assembly.schedule.recorded,
@@ -109,12 +111,3 @@ def _unrecorded(path: Path | None, study: str, resume: bool) -> Path:
 def _say_trouble(text: str) -> None:
     if not text.startswith(("tocsin: error ", "tocsin: warning ", "tocsin: finished ")):
         print(text, file=sys.stderr, flush=True)
-
-
-def _write_tables(folder: Path, tables: Mapping[str, list[dict[str, float | str]]]) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, rows in tables.items():
-        with (folder / f"{name}.csv").open("w", newline="") as file:
-            writer = csv.DictWriter(file, list(rows[0]))
-            writer.writeheader()
-            writer.writerows(rows)

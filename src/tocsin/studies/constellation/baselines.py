@@ -1,9 +1,12 @@
-"""What is attainable: the Bayes classifier of the image itself, with no training.
+"""What is attainable on an image, with no training or next to none: the Bayes classifier of its counts.
 
 At one sample a symbol the samples of a frame are independent, so the log-likelihood of a class is linear in the counts
 of the image: sum over cells of count * log P(cell | modulation, SNR), where P is a mixture, over the symbols, of
 products of two Gaussian cell probabilities. With flat priors its argmax is the best that any network can do on the
 image, up to the jitter that normalising by the frame's own power adds (P is taken at the ensemble's power).
+
+Of oversampled frames P is counted from training frames instead, and the classifier is naive: samples that overlap in a
+pulse are not independent.
 """
 
 from __future__ import annotations
@@ -15,14 +18,26 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from tocsin.studies.constellation.config import Data, View
-from tocsin.studies.constellation.modulation import constellation
+from tocsin.studies.constellation.data import SPLITS, Frames
+from tocsin.studies.constellation.data_settings import Data
+from tocsin.studies.constellation.modulation import Points
+from tocsin.studies.constellation.view_settings import View
+
+LEAST = 1e-12  # a cell of probability 0 would veto a class for one stray sample
+NAIVE_FRAMES = 8  # of each pair of classes: 2 million samples of 272 pairs in 4096 cells
 
 
-def cell_probabilities(modulation: str, snr_db: float, bins: int, extent: float) -> NDArray[np.float64]:
-    """P(cell | modulation, SNR) [bins, bins], I along the rows; samples out of range belong to the border cells."""
-    points, noise = constellation(modulation), 10.0 ** (-snr_db / 10)
-    scale = math.sqrt(1.0 + noise)  # root mean square amplitude of the ensemble
+def cell_probabilities(points: Points, snr_db: float, bins: int, extent: float, scale: float) -> NDArray[np.float64]:
+    """P(cell | modulation, SNR) [bins, bins], I along the rows; samples out of range belong to the border cells.
+
+    Args:
+        points: Symbols of unit mean power [order].
+        snr_db: SNR of a sample [dB].
+        bins: Cells a side.
+        extent: The image spans [-extent, extent].
+        scale: What frames are divided by.
+    """
+    noise = 10.0 ** (-snr_db / 10)
     edges = np.linspace(-extent, extent, bins + 1) * scale
     edges[0], edges[-1] = -np.inf, np.inf
     z_i, z_q = ((edges[None, :] - part[:, None]) / math.sqrt(noise) for part in (points.real, points.imag))
@@ -30,19 +45,44 @@ def cell_probabilities(modulation: str, snr_db: float, bins: int, extent: float)
     return np.asarray(np.einsum("si,sq->iq", p_i, p_q) / points.size)
 
 
-class BayesOracle:
-    """The linear Bayes classifier of the counts; joint classes are modulation * number of SNRs + SNR."""
+class Linear:
+    """A classifier linear in the counts; joint classes are modulation * number of SNRs + SNR.
 
-    def __init__(self, data: Data, view: View, device: torch.device | str = "cpu") -> None:
-        tables = [
-            cell_probabilities(name, snr, view.bins, view.extent).reshape(-1)
-            for name in data.modulations
-            for snr in data.snr_db
-        ]
-        # A cell that the model gives probability 0 in double precision would veto a class for one stray sample.
-        floor = 1e-12
-        self._log_p = torch.from_numpy(np.log(np.stack(tables) + floor)).to(device, torch.float32)
+    Args:
+        probabilities: P(cell | class) [classes, cells].
+        device: Where the counts will be.
+    """
+
+    def __init__(self, probabilities: NDArray[np.float64], device: torch.device | str = "cpu") -> None:
+        self._log_p = torch.from_numpy(np.log(probabilities + LEAST)).to(device, torch.float32)
 
     def predict(self, counts: Tensor) -> Tensor:
         """Joint class [B] of count images [B, bins, bins]."""
         return (counts.flatten(1).to(torch.float32) @ self._log_p.T).argmax(1)
+
+
+def has_oracle(data: Data, view: View) -> bool:
+    """Whether the Bayes classifier of the image is known in closed form: independent samples, all in one layer."""
+    return data.scenario == "synchronous" and "samples" in view.layers
+
+
+def bayes_oracle(data: Data, view: View, device: torch.device | str = "cpu") -> Linear:
+    """The best classifier of an image of independent samples."""
+    tables = []
+    for name in data.modulations:
+        for snr in data.snr_db:
+            scale = 1.0 if view.power == "none" else math.sqrt(1.0 + 10.0 ** (-snr / 10))
+            tables.append(cell_probabilities(data.constellation(name), snr, view.bins, view.extent, scale).reshape(-1))
+    return Linear(np.stack(tables), device)
+
+
+def naive_bayes(frames: Frames) -> Linear:
+    """The same with probabilities counted from the first training frames of each pair of classes, Laplace's rule."""
+    layer = frames.view.layers.index("samples")
+    cell = torch.arange(frames.cells, device=frames.device)
+    total = torch.zeros(frames.cells, frames.view.bins**2, dtype=torch.float64)
+    for number in range(NAIVE_FRAMES):
+        counts = frames.batch(cell, torch.full_like(cell, SPLITS["train"] + number)).counts[:, layer]
+        total += counts.flatten(1).double().cpu()
+    seen = (total + 1.0 / total.shape[1]).numpy()
+    return Linear(seen / seen.sum(1, keepdims=True), frames.device)

@@ -4,19 +4,14 @@ from __future__ import annotations
 
 from typing import Self
 
-from pydantic import Field, model_validator
+from pydantic import model_validator
 
 from tocsin.studies.constellation.data_settings import Data as Data
+from tocsin.studies.constellation.network_settings import Network as Network
 from tocsin.studies.constellation.objective_settings import Curriculum, Objective
+from tocsin.studies.constellation.snr_losses import OF_REGRESSION
 from tocsin.studies.constellation.view_settings import View as View
-from tocsin.studies.study import Settings, Trainable, Training
-
-
-class Network(Settings):
-    """Size of the network: channels after the first convolution, and features that both heads share."""
-
-    channels: int = Field(default=32, ge=8, multiple_of=8)
-    features: int = Field(default=256, ge=1)
+from tocsin.studies.study import Trainable, Training
 
 
 class Config(Trainable):
@@ -32,6 +27,23 @@ class Config(Trainable):
     @model_validator(mode="after")
     def _can_be_seen(self) -> Self:
         self.view.refuse(self.data.samples, self.data.samples_per_symbol)
+        if (self.view.input == "iq") != (self.network.backbone == "micro-iq"):
+            raise ValueError(
+                f"view.input {self.view.input} does not fit network.backbone {self.network.backbone}: micro-iq takes "
+                "iq, all others take image"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _loss_fits_the_heads(self) -> Self:
+        head, task, loss = self.network.snr_head, self.network.task, self.objective.snr_loss
+        if head == "regression" and loss not in OF_REGRESSION:
+            raise ValueError(f"snr_head regression takes objective.snr_loss {' or '.join(OF_REGRESSION)}, not {loss}")
+        if (head in ("corn", "distributional") or task != "factored") and loss != "ce":
+            owner = f"snr_head {head}" if task == "factored" else f"task {task}"
+            raise ValueError(f"{owner} has a likelihood of its own, so nothing reads snr_loss {loss}: leave it at ce")
+        if task == "joint" and (self.objective.weighting, self.objective.snr_weight) != ("fixed", 1.0):
+            raise ValueError("task joint has one loss and nothing to weight: set objective.weighting to fixed")
         return self
 
 

@@ -92,9 +92,19 @@ class Frames:
 
     def held_out(self, split: str, size: int) -> Iterator[Batch]:
         """The frames of the ``val`` or ``test`` split, in a fixed order."""
-        per_cell = {"val": self.data.val_per_cell, "test": self.data.test_per_cell}[split]
-        for part in torch.split(torch.arange(self.cells * per_cell, device=self.device), size):
+        for part in self._held_out(split, size):
             yield self.batch(part % self.cells, SPLITS[split] + part // self.cells)
+
+    def numbers(self, split: str, size: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        """Modulation, SNR and index of the frames of ``held_out``, batch by batch, [B] each."""
+        levels = len(self.data.snr_db)
+        for part in self._held_out(split, size):
+            cell = part % self.cells
+            yield cell // levels, cell % levels, SPLITS[split] + part // self.cells
+
+    def _held_out(self, split: str, size: int) -> tuple[Tensor, ...]:
+        per_cell = {"val": self.data.val_per_cell, "test": self.data.test_per_cell}[split]
+        return torch.split(torch.arange(self.cells * per_cell, device=self.device), size)
 
 
 def _permutation(total: int, seed: int, epoch: int) -> Tensor:

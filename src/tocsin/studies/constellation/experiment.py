@@ -3,32 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
-from tocsin.studies.constellation.baselines import BayesOracle
+from tocsin.studies.constellation import references
+from tocsin.studies.constellation.baselines import bayes_oracle, has_oracle
 from tocsin.studies.constellation.config import Config
 from tocsin.studies.constellation.curriculum import Sampler
-from tocsin.studies.constellation.data import SPLITS, Batch, Frames, manifest
-from tocsin.studies.constellation.evaluation import Predictions, Table, scores, tables
+from tocsin.studies.constellation.data import SPLITS, Frames, manifest
+from tocsin.studies.constellation.evaluation import Predictions, Table, intervals, scores, tables
+from tocsin.studies.constellation.features import width
+from tocsin.studies.constellation.gallery import draw
+from tocsin.studies.constellation.heads import Raw
 from tocsin.studies.constellation.image import grey
-from tocsin.studies.constellation.model import ConstellationNet
+from tocsin.studies.constellation.network import ConstellationNet
 from tocsin.studies.constellation.objective import weighting_of
-from tocsin.studies.constellation.snr_losses import expected_snr, of_logits
+from tocsin.studies.constellation.representation import Batch
+from tocsin.studies.constellation.tasks import TASKS, Tasks
 from tocsin.studies.study import Evaluate
-
-TASKS = ("modulation", "snr")
-NLL = "joint_nll"
-BY_EXPECTATION = ("expectation-mse", "smooth-l1")  # losses that say nothing of which level is the most likely
 
 
 class Constellation:
     """Joint recognition of modulation and SNR; see ``tocsin.studies.study.Experiment`` for the methods.
 
-    A fault is a subclass that overrides one of them (``faults.py``).
+    A fault is a subclass that overrides one of them (``faults``).
     """
 
     main_metric = "val/joint_accuracy"
@@ -37,26 +38,35 @@ class Constellation:
         self.config = self.adjust(config)
         self.seed = seed
         self.device = device
-        self.frames = Frames(config.data, device, config.view)
-        self.manifest = manifest(config.data)
-        half = self.config.training.precision == "float16-heads"
-        self.model: nn.Module = ConstellationNet(self.config, half_heads=half).to(device)
-        objective = self.config.objective
-        self.weighting = weighting_of(objective, TASKS).to(device)
-        self.levels = torch.tensor(config.data.snr_db, dtype=torch.float32, device=device)
-        self.snr_loss = of_logits(objective.snr_loss, objective.alpha)
-        self.by_expectation = objective.snr_loss in BY_EXPECTATION
-        self.selection = "val/joint_error" if self.by_expectation else "val/joint_nll"
-        self.labels = {
-            "modulation": list(config.data.modulations),
-            "snr": [f"{db} dB" for db in config.data.snr_db],
-        }
+        data, view, network = self.config.data, self.config.view, self.config.network
+        self.frames = Frames(data, device, view)
+        self.manifest = manifest(data)
+        self.network = ConstellationNet(
+            network,
+            layers=len(view.layers),
+            bins=view.bins,
+            scalars=width(view.scalars),
+            modulations=len(data.modulations),
+            snr_db=data.snr_db,
+            half_heads=self.config.training.precision == "float16-heads",
+        ).to(device)
+        self.model: nn.Module = self.network
+        levels = torch.tensor(data.snr_db, dtype=torch.float32, device=device)
+        self.tasks = Tasks(network, self.config.objective, levels)
+        self.weighting = weighting_of(self.config.objective, self.tasks.terms_named).to(device)
+        self.selection = "val/joint_error" if self.tasks.by_expectation else "val/joint_nll"
+        self.labels = {"modulation": list(data.modulations), "snr": [f"{db} dB" for db in data.snr_db]}
         self.tables: dict[str, Table] = {}
+        self.recorded: set[str] = set()
 
     @classmethod
     def adjust(cls, config: Config) -> Config:
         """The configuration that is really trained; a fault may need another one."""
         return config
+
+    def facts(self) -> dict[str, Any]:
+        """What is known of the task before training: ceilings of scores, and what model and baselines see."""
+        return references.facts(self.frames)
 
     @property
     def steps_per_epoch(self) -> int:
@@ -89,17 +99,19 @@ class Constellation:
         sizes = len(data.modulations), data.train_per_cell
         return Sampler(curriculum, self.config.training.epochs, data.snr_db, *sizes)
 
-    def logits(self, batch: Batch) -> dict[str, Tensor]:
-        """The network's answer to a batch."""
-        answer: dict[str, Tensor] = self.model(grey(batch.counts, self.config.data.samples))
-        return answer
+    def answer(self, batch: Batch) -> Raw:
+        """The network's raw outputs for a batch."""
+        picture = batch.iq if batch.iq is not None else self.picture(batch.counts)
+        raw: Raw = self.model(picture, batch.scalars)
+        return raw
 
-    def terms(self, logits: dict[str, Tensor], batch: Batch) -> dict[str, Tensor]:
-        """The unweighted loss of each task, mean over the batch: cross-entropy [nat], or what the objective names."""
-        return {
-            "modulation": functional.cross_entropy(logits["modulation"], batch.modulation),
-            "snr": self.snr_loss(logits["snr"], batch.snr, self.levels),
-        }
+    def picture(self, counts: Tensor) -> Tensor:
+        """Grey levels [B, L, H, W] of counts."""
+        return grey(counts, self.config.data.samples, self.config.view.grey)
+
+    def terms(self, raw: Raw, batch: Batch) -> dict[str, Tensor]:
+        """The unweighted loss of each task, mean over the batch."""
+        return self.tasks.terms(raw, batch.modulation, batch.snr)
 
     def total(self, terms: dict[str, Tensor]) -> Tensor:
         """What is minimised."""
@@ -108,7 +120,7 @@ class Constellation:
 
     def loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """Total and terms of a training batch."""
-        terms = self.terms(self.logits(batch), batch)
+        terms = self.terms(self.answer(batch), batch)
         return self.total(terms), terms
 
     def treat_gradients(self) -> None:
@@ -118,58 +130,78 @@ class Constellation:
         """The task weights at present."""
         return self.weighting.weights()
 
-    def decide(self, logits: dict[str, Tensor]) -> dict[str, Tensor]:
-        """The scores whose argmax is the prediction; of an expected SNR, that is the level next to it."""
-        if not self.by_expectation:
-            return logits
-        return {**logits, "snr": -(expected_snr(logits["snr"], self.levels)[:, None] - self.levels).abs()}
+    def decide(self, said: Raw) -> Raw:
+        """The scores whose argmax is the answer to each task."""
+        return self.tasks.decide(said)
 
     def evaluate(self, split: str, record: Evaluate) -> dict[str, float]:
         """Losses over the split (means over frames) and the scores of its predictions."""
         self.model.eval()
         self.weighting.eval()
+        data, view = self.config.data, self.config.view
+        oracle = bayes_oracle(data, view, self.device) if split == "test" and has_oracle(data, view) else None
         sums: dict[str, float] = {}
-        answers: list[Tensor] = []
-        oracle = BayesOracle(self.config.data, self.config.view, self.device) if split == "test" else None
+        columns: list[Tensor] = []
         with torch.no_grad():
             for batch in self.frames.held_out(split, self.config.training.batch):
-                logits = self.logits(batch)
-                for name, value in {**self.terms(logits, batch), NLL: self._nll(logits, batch)}.items():
+                raw = self.answer(batch)
+                for name, value in self.terms(raw, batch).items():
                     sums[name] = sums.get(name, 0.0) + float(value) * len(batch.snr)
-                decided = self.decide(logits)
-                target = {"modulation": batch.modulation, "snr": batch.snr}
-                for task in TASKS:
-                    record(split, target=target[task], prediction=decided[task], task=task, labels=self.labels[task])
-                columns = [target["modulation"], target["snr"], *(decided[task].argmax(1) for task in TASKS)]
-                columns += [oracle.predict(batch.counts[:, 0])] if oracle else []
-                answers.append(torch.stack([*columns, batch.overflow]))
+                said = self.network.heads.log_probabilities(raw)
+                decided = self.decide(said)
+                self._record(split, batch, decided, record)
+                best = [oracle.predict(batch.counts[:, view.layers.index("samples")])] if oracle else []
+                columns.append(_column(batch, said, self.tasks.answers(decided), best))
+        self._record_baselines(split, record)
         self.model.train()
         self.weighting.train()
-        return self._scored(split, sums, torch.cat(answers, 1))
+        return self._scored(split, sums, torch.cat(columns, 1))
 
-    def _nll(self, logits: dict[str, Tensor], batch: Batch) -> Tensor:
-        """Negative log-likelihood of both labels [nat], mean over the batch, whatever is minimised."""
-        target = {"modulation": batch.modulation, "snr": batch.snr}
-        return torch.stack([functional.cross_entropy(logits[task], target[task]) for task in TASKS]).sum()
+    def _record(self, split: str, batch: Batch, decided: Raw, record: Evaluate) -> None:
+        for task in TASKS:
+            record(split, target=getattr(batch, task), prediction=decided[task], task=task, labels=self.labels[task])
 
-    def _scored(self, split: str, sums: dict[str, float], answers: Tensor) -> dict[str, float]:
-        modulation, snr, predicted_modulation, predicted_snr, *oracle, overflow = answers.cpu().numpy()
-        made = Predictions(modulation, snr, predicted_modulation, predicted_snr)
-        terms = {name: torch.tensor(value / modulation.size, device=self.device) for name, value in sums.items()}
-        nll = terms.pop(NLL)
+    def _record_baselines(self, split: str, record: Evaluate) -> None:
+        """Once a split: they do not change."""
+        if split == "val" and split not in self.recorded:
+            self.recorded.add(split)
+            for task, name, target, answer in references.baselines(self.frames, split):
+                record(split, target=target, prediction=answer, task=task, labels=self.labels[task], baseline=name)
+
+    def _scored(self, split: str, sums: dict[str, float], columns: Tensor) -> dict[str, float]:
+        values = columns.cpu().numpy()
+        modulation, snr, said_modulation, said_snr, said_pair, *best = (
+            row.astype("int64") for row in (*values[:5], *values[8:])
+        )
+        made = Predictions(
+            modulation, snr, said_modulation, said_snr, said_pair, nll=values[5], confidence=values[6],
+            levels=len(self.config.data.snr_db), attainable=best[0] if best else None,
+        )  # fmt: skip
+        n = made.snr.size
+        terms = {name: torch.tensor(value / n, device=self.device) for name, value in sums.items()}
         found = {
             "loss": float(self.total(terms).detach()),
             **{f"loss/{name}": float(value) for name, value in terms.items()},
-            NLL: float(nll),
             **scores(made, self.config.data.snr_db),
-            "overflow_frac": float(overflow.sum() / (overflow.size * self.config.data.samples)),
+            **(intervals(made) if split == "test" else {}),
+            "overflow_frac": float(values[7].sum() / (n * self.config.data.samples)),
         }
-        if self.by_expectation:
+        if self.tasks.by_expectation:
             found["joint_error"] = 1 - found["joint_accuracy"]
-        if oracle:
-            joint = modulation * len(self.config.data.snr_db) + snr
-            found["oracle_joint_accuracy"] = float((oracle[0] == joint).mean())
-            found["oracle_gap"] = found["oracle_joint_accuracy"] - found["joint_accuracy"]
-        made_tables = tables(made, self.config.data.modulations, self.config.data.snr_db)
-        self.tables = {f"{split}_{name}": rows for name, rows in made_tables.items()}
+        summary: Table = [{**found, **{f"weight_{name}": value for name, value in self.weights().items()}}]
+        rows = {"scores": summary, **tables(made, self.config.data.modulations, self.config.data.snr_db)}
+        self.tables = {f"{split}_{name}": table for name, table in rows.items()}
         return {f"{split}/{name}": value for name, value in found.items()}
+
+    def draw(self, folder: Path) -> None:
+        """Pictures of the finished run from its tables."""
+        draw(folder, self.frames, self.picture)
+
+
+def _column(batch: Batch, said: Raw, answers: Tensor, best: list[Tensor]) -> Tensor:
+    """Of each frame: labels, answers, likelihood, confidence, overflow and the oracle's answer, float64 [8 or 9, B]."""
+    joint = batch.modulation * said["snr"].shape[1] + batch.snr
+    nll = -said["joint"].gather(1, joint[:, None])[:, 0]
+    confidence = said["joint"].gather(1, answers[2][:, None])[:, 0].exp()
+    rows = (batch.modulation, batch.snr, *answers, nll, confidence, batch.overflow, *best)
+    return torch.stack([row.double() for row in rows])

@@ -12,8 +12,9 @@ import torch
 from torch import Tensor
 
 from tocsin.studies.constellation.config import Config
-from tocsin.studies.constellation.data import Batch
 from tocsin.studies.constellation.experiment import Constellation
+from tocsin.studies.constellation.heads import Raw
+from tocsin.studies.constellation.representation import Batch
 
 
 class ArgmaxDistance(Constellation):
@@ -25,10 +26,10 @@ class ArgmaxDistance(Constellation):
 
     alpha = 0.5
 
-    def terms(self, logits: dict[str, Tensor], batch: Batch) -> dict[str, Tensor]:
+    def terms(self, raw: Raw, batch: Batch) -> dict[str, Tensor]:
         """Cross-entropies, and the distance of the predicted SNR class from the true one [classes]."""
-        distance = (logits["snr"].argmax(1) - batch.snr).abs().float().mean()
-        return {**super().terms(logits, batch), "distance": distance}
+        distance = (raw["snr"].argmax(1) - batch.snr).abs().float().mean()
+        return {**super().terms(raw, batch), "distance": distance}
 
     def total(self, terms: dict[str, Tensor]) -> Tensor:
         """The SNR task carries alpha times the penalty."""
@@ -72,10 +73,10 @@ class ConstantSnrHead(Constellation):
         first = next(self.batches(1)).snr[:1]  # meant: every class that occurs in training
         self.in_use = torch.zeros(len(config.data.snr_db), dtype=torch.bool, device=device).index_fill(0, first, True)
 
-    def decide(self, logits: dict[str, Tensor]) -> dict[str, Tensor]:
+    def decide(self, said: Raw) -> Raw:
         """Classes that are not in use are ruled out."""
-        lowest = torch.finfo(logits["snr"].dtype).min
-        return {**logits, "snr": logits["snr"].masked_fill(~self.in_use, lowest)}
+        lowest = torch.finfo(said["snr"].dtype).min
+        return {**said, "snr": said["snr"].masked_fill(~self.in_use, lowest)}
 
 
 class NanAtPeakLr(Constellation):
@@ -91,13 +92,13 @@ class NanAtPeakLr(Constellation):
         self.weighting.register_parameter("variance", torch.nn.Parameter(torch.ones((), device=device)))
         self.position = torch.linspace(0, 1, len(config.data.snr_db), device=device)
 
-    def terms(self, logits: dict[str, Tensor], batch: Batch) -> dict[str, Tensor]:
+    def terms(self, raw: Raw, batch: Batch) -> dict[str, Tensor]:
         """Cross-entropies, and the likelihood of the SNR as a fraction of its range."""
         variance = self.weighting.get_parameter("variance")
-        error = logits["snr"].softmax(1) @ self.position - self.position[batch.snr]
+        error = raw["snr"].softmax(1) @ self.position - self.position[batch.snr]
         deviation = variance.sqrt()
         likelihood = 0.5 * (error / deviation).square().mean() + deviation.log()
-        return {**super().terms(logits, batch), "snr_likelihood": likelihood}
+        return {**super().terms(raw, batch), "snr_likelihood": likelihood}
 
     def total(self, terms: dict[str, Tensor]) -> Tensor:
         """The likelihood is added as it is."""

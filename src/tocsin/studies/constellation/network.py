@@ -9,6 +9,8 @@ Shapes: B frames, L layers of a picture, H = W = bins, N samples, P scalars, F f
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+
 import torch
 from torch import Tensor, nn
 
@@ -52,7 +54,7 @@ class ConstellationNet(nn.Module):
         if self.beside is not None:
             hidden = hidden + self.beside(scalars)
         hidden = self.dropout(torch.relu(self.norm(hidden)))
-        with torch.autocast(hidden.device.type, dtype=torch.float16, enabled=self.half_heads):
+        with torch.autocast(hidden.device.type, dtype=torch.float16) if self.half_heads else nullcontext():
             answer: Raw = self.heads(hidden)
         return answer
 

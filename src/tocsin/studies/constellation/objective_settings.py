@@ -9,6 +9,8 @@ from pydantic import Field, model_validator
 from tocsin.studies.constellation.snr_losses import SnrLoss
 from tocsin.studies.study import Settings
 
+BY_EXPECTATION = ("expectation-mse", "smooth-l1")  # losses that say nothing of which level is the most likely
+
 
 class Objective(Settings):
     """What is minimised.

@@ -1,9 +1,21 @@
-"""Intervals of scores by resampling frames within their (modulation, SNR) cells."""
+"""Intervals of scores: of a share of hits in closed form, of any mean by resampling frames within their cells."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+Z = 1.959964  # of a two-sided 95 % interval
+
+
+def wilson(hits: ArrayLike, n: ArrayLike) -> NDArray[np.float64]:
+    """95 % interval of a share of ``hits`` in ``n``, float64 [2, ...]; NaN where n is 0. Wilson 1927."""
+    k, size = np.asarray(hits, np.float64), np.asarray(n, np.float64)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        share, weight = k / size, Z * Z / size
+        middle = (share + weight / 2) / (1 + weight)
+        half = Z / (1 + weight) * np.sqrt(share * (1 - share) / size + weight / (4 * size))
+    return np.stack([middle - half, middle + half])
 
 
 def mean_intervals(
