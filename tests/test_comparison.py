@@ -7,8 +7,8 @@ import pytest
 from scipy import stats as reference
 
 from corpus.seeds import constellation
-from tocsin import comparison
 from tocsin.comparison import compare
+from tocsin.comparison.contrasts import welch
 from tocsin.run import Run
 
 
@@ -30,7 +30,7 @@ def test_welch_is_scipys():
     for sizes in [(2, 2), (3, 5), (10, 4)]:
         a, b = (rng.normal(k, 1 + k, size) for k, size in enumerate(sizes))
         told = reference.ttest_ind(b, a, equal_var=False).confidence_interval(0.95)
-        assert comparison._welch(a, b, 0.95) == pytest.approx((told.low, told.high), rel=0.02, abs=0.02)
+        assert welch(a, b, 0.95) == pytest.approx((told.low, told.high), rel=0.02, abs=0.02)
 
 
 def test_one_setting_with_seeds_on_both_sides_is_the_cause():

@@ -1,7 +1,7 @@
 """Tocsin: an alarm bell for neural-network training runs.
 
-``watch`` records a run while it trains, ``check`` judges any recorded run with documented rules, ``read`` gives the
-runs themselves.
+``watch`` records a run while it trains, ``check`` judges any recorded run with documented rules, ``compare`` holds
+several runs against each other, ``read`` gives the runs themselves.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from tocsin.findings import Evidence, Finding, NotChecked, Remedy, Report, rule
 from tocsin.run import Confusion, Evaluation, Event, Moments, Parameter, Run, Series
 
 if TYPE_CHECKING:
+    from tocsin.comparison import compare
     from tocsin.prechecks.flight import preflight
     from tocsin.prechecks.reading import reading
     from tocsin.prechecks.setup import Setup, SetupError
@@ -44,6 +45,7 @@ __all__ = [
     "__version__",
     "best_constant",
     "check",
+    "compare",
     "preflight",
     "read",
     "reading",
@@ -65,7 +67,11 @@ _NEEDS_TORCH = {
 
 
 def __getattr__(name: str) -> Any:
-    """Load the names that need torch when they are first used."""
+    """Load ``compare``, and the names that need torch, when they are first used."""
+    if name == "compare":
+        from tocsin.comparison import compare
+
+        return compare
     if name not in _NEEDS_TORCH:
         raise AttributeError(f"module 'tocsin' has no attribute {name!r}")
     from importlib import import_module

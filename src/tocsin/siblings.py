@@ -61,6 +61,20 @@ def factors(runs: Sequence[Run]) -> dict[str, list[str]]:
     return {key: each for key, each in differ.items() if _starts(key, each) or (not is_idle(key) and _told(each))}
 
 
+def told_by_one(runs: Sequence[Run]) -> dict[str, list[str]]:
+    """Settings that may change what is learned and that not all of the runs tell: whether they differ is not known."""
+    differ = {key: each for key, each in differences(runs).items() if not is_seed(key) and not is_idle(key)}
+    return {key: each for key, each in differ.items() if "none" in each}
+
+
+def tells(run: Run) -> frozenset[tuple[str, str]]:
+    """All settings that may change what is learned, as it tells them; what it starts from among them, seeds not."""
+    told = {_key(setting): text_of(setting) for setting in declared.settings(run)}
+    return frozenset(
+        (key, value) for key, value in told.items() if not is_seed(key) and (not is_idle(key) or _starts(key, [value]))
+    )
+
+
 def _told(values: Sequence[str]) -> bool:
     """Whether the values differ by what was told, or by a switch that is on in some run and unknown in another."""
     told = {value for value in values if value.lower() != "none"}
@@ -154,13 +168,14 @@ class Score:
 
 def shared_metrics(runs: Sequence[Run]) -> list[str]:
     """The scores that all of the runs have: those of whole evaluations first, then those of tasks or classes."""
-    each = [{m.name: m for m in metrics.of_evaluations(run.series) if _is_score(m)} for run in runs]
+    each = [{m.name: m for m in metrics.of_evaluations(run.series) if is_score(m)} for run in runs]
     both = set.intersection(*map(set, each)) if each else set()
-    order = sorted((each[0][name] for name in both), key=_rank)
+    order = sorted((each[0][name] for name in both), key=rank)
     return [metric.name for metric in order]
 
 
-def _is_score(metric: metrics.Metric) -> bool:
+def is_score(metric: metrics.Metric) -> bool:
+    """Whether a metric sums up how good a run is, and which way it is better is known."""
     return metric.measure in metrics.SUMMARY | _ERRORS and way(metric.name) != 0
 
 
@@ -172,7 +187,8 @@ def way(metric: str) -> int:
     return -1 if known is not None and known.measure in _ERRORS else names.direction(metric)
 
 
-def _rank(metric: metrics.Metric) -> tuple[bool, bool, bool, str]:
+def rank(metric: metrics.Metric) -> tuple[bool, bool, bool, str]:
+    """Sorts scores: those of whole evaluations first, errors after them, those of evaluations before others."""
     return (not metric.plain, metric.measure in _ERRORS, metric.split not in _EVALUATED, metric.name)
 
 

@@ -32,6 +32,7 @@ PUBLIC = [
     "__version__",
     "best_constant",
     "check",
+    "compare",
     "preflight",
     "read",
     "reading",
@@ -147,6 +148,7 @@ def test_an_unknown_name_is_an_attribute_error():
             "check",
             ["target", "select", "ignore", "options", "baseline", "keep_identifiers", "workers", "progress", "places"],
         ),
+        ("compare", ["targets", "metric", "confidence"]),
         ("rule", ["code", "needs", "severity", "explains", "scope", "when", "live", "since"]),
     ],
 )
