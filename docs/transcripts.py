@@ -21,6 +21,8 @@ PAGES = (
     "README.md",
     "docs/guides/check-a-run-you-have.md",
     "docs/guides/check-in-ci.md",
+    "docs/guides/compare.md",
+    "docs/guides/report-000.md",
     "docs/guides/transformers.md",
     "docs/guides/when-tocsin-is-wrong.md",
 )

@@ -71,7 +71,7 @@ def test_thirty_arms_stay_readable(cli, many, columns, monkeypatch):
     assert max(map(len, text.splitlines())) <= columns
     arms, settings, verdicts, _ = text.split("\n\n", 3)
     assert len(arms.splitlines()) == len(settings.splitlines()) == 31
-    assert settings.splitlines()[1] == "A    lr 0.0001; model net0; warmup not told"
+    assert settings.splitlines()[1] == "A    lr 0.0001; model net0"
     assert settings.splitlines()[-1] == "AD   lr 0.0006; model net4; warmup 500"
     assert len(verdicts.splitlines()) == 30
     assert verdicts.splitlines()[1].split()[-2:] == ["seeds", "attributed"]

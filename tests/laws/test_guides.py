@@ -187,3 +187,17 @@ def test_the_setup_of_the_preflight_guide_rings_as_it_says(tmp_path, monkeypatch
     told = f"error {found.code} {found.name}: {found.message}"
     shown = " ".join(line[2:] for line in page_text("docs/guides/preflight.md").splitlines() if line.startswith("> "))
     assert shown == told
+
+
+def test_the_guide_to_comparing_runs_as_it_stands():
+    exec(compile(code("docs/guides/compare.md"), "compare.md", "exec"), {})  # noqa: S102
+
+
+def test_the_guide_to_comparing_tells_every_verdict():
+    from typing import get_args
+
+    from tocsin.comparison.contrasts import Verdict
+    from tocsin.comparison.sentences import MEANINGS
+
+    told = set(re.findall(r"^\| `([a-z-]+)` \|", page_text("docs/guides/compare.md"), re.MULTILINE))
+    assert told == set(MEANINGS) == set(get_args(Verdict))

@@ -84,7 +84,7 @@ def _fits(rows: Sequence[Sequence[str]]) -> bool:
 def _one_each(keys: Sequence[str], values: dict[str, list[str]]) -> list[tuple[str, str]]:
     rows = []
     for k in range(len(values[keys[0]])):
-        told = [(key, values[key][k]) for key in keys if not k or values[key][k] != values[key][0]]
+        told = [(key, values[key][k]) for key in keys if values[key][k] != (values[key][0] if k else _UNTOLD)]
         more = f"; and {len(told) - _MOST_SETTINGS} more" if len(told) > _MOST_SETTINGS else ""
         rows.append((letter(k), "; ".join(f"{plain(key, 60)} {value}" for key, value in told[:_MOST_SETTINGS]) + more))
     return rows
