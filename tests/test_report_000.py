@@ -75,7 +75,7 @@ def test_nothing_else_rings(report):
          "-0.43, but 2 settings differ (alpha: 0.5 against 1; max_lr: 0.0001 against 5e-05): none of them can be"),
         (EXAMPLE, "super-plasma-180", "polished-shadow-183", "confounded",
          "3 settings differ (alpha: 0.5 against 1; max_lr: 0.0001 against 1e-05; dilated: none against True)"),
-        (EXAMPLE, "snowy-valley-151", "vague-wave-153", "confounded", "differ (shuffle: False against True; checkpoint: none"),
+        (EXAMPLE, "snowy-valley-151", "vague-wave-153", "confounded", "shuffle: False against True; checkpoint: none"),
         (EXAMPLE, "vague-wave-153", "iconic-serenity-164", "different-question", "num_classes: 442 against 272"),
         (EXAMPLE, "splendid-pyramid-154", "iconic-serenity-164", "different-question",
          "snr_range: High SNR Only against 0-30 dB"),
