@@ -8,13 +8,22 @@ from __future__ import annotations
 import inspect
 
 from tocsin.studies.constellation.experiment import Constellation
-from tocsin.studies.constellation.faults import answers, objective, optimisation, precision
+from tocsin.studies.constellation.faults import (
+    answers,
+    inputs,
+    normalisation,
+    objective,
+    optimisation,
+    precision,
+)
 
 FAULTS: dict[str, type[Constellation]] = {
     **objective.FAULTS,
     **precision.FAULTS,
     **optimisation.FAULTS,
     **answers.FAULTS,
+    **normalisation.FAULTS,
+    **inputs.FAULTS,
 }
 
 
