@@ -10,6 +10,6 @@ def lightning_callbacks() -> list[Any]:
     """A callback with default options where ``TOCSIN_AUTO=1``, else none: an installed package must not speak up."""
     if os.environ.get("TOCSIN_AUTO") != "1":
         return []
-    from tocsin.integrations.lightning import AutoCallback
+    from tocsin.integrations.auto_lightning import AutoCallback
 
     return [AutoCallback()]

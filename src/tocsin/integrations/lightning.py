@@ -9,28 +9,22 @@ Inside ``validation_step`` predictions are given with::
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterable
-from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor, nn
 
 from tocsin.findings import Severity
+from tocsin.integrations import trainers
 from tocsin.integrations.fits import Fit
 from tocsin.integrations.steps import unscaled
-from tocsin.integrations.trainers import averaging, put_first, scaler_of, sinks_of, steps_done, why_not
 from tocsin.recorder import Recorder, watch
 
-_HOMES = [home for home in ("lightning.pytorch", "pytorch_lightning") if find_spec(home.partition(".")[0])]
-_HOME = next((home for home in _HOMES if home in sys.modules), _HOMES[0] if _HOMES else None)
-_Base: Any = import_module(_HOME).Callback if _HOME else object
 _OVERFITTING = ("DAT", "GEN")  # few batches, again and again, is what was asked for
 
 
-class TocsinCallback(_Base):  # type: ignore[misc]  # Lightning may be missing
+class TocsinCallback(trainers.Callback):  # type: ignore[misc]  # Lightning may be missing
     """Records a fit and rings its findings.
 
     Args:
@@ -52,7 +46,7 @@ class TocsinCallback(_Base):  # type: ignore[misc]  # Lightning may be missing
         ignore: Iterable[str] = (),
         say: Callable[[str], None] | None = None,
     ) -> None:
-        if _HOME is None:
+        if trainers.HOME is None:
             raise ModuleNotFoundError("TocsinCallback needs Lightning: pip install 'tocsin[lightning]'")
         self._run_dir, self._ignore = run_dir, tuple(ignore)
         self._options: dict[str, Any] = {"stop_on": stop_on, "budget": budget, "every": every, "say": say}
@@ -78,27 +72,23 @@ class TocsinCallback(_Base):  # type: ignore[misc]  # Lightning may be missing
         """Begin to record: after the sanity check, with everything on its device and any checkpoint restored."""
         home = Path(trainer.log_dir or trainer.default_root_dir)  # on every rank: Lightning sends it round
         self._fit = None
-        if why := why_not(trainer):
+        if why := trainers.why_not(trainer):
             if trainer.is_global_zero:
                 self.run.say(f"tocsin: {why}; nothing is recorded")
             return
-        average = averaging(trainer)
-        if average is not None:
-            put_first(trainer, self)
+        if trainers.averaging(trainer) is not None:
+            trainers.put_first(trainer, self)
         run = watch(
             pl_module,
             trainer.optimizers,
             run_dir=self._run_dir if self._run_dir is not None else home / "tocsin",
-            config=dict(pl_module.hparams),
-            scaler=scaler_of(trainer),
-            ema=getattr(average, "_average_model", None),
-            scheduler=[c.scheduler for c in trainer.lr_scheduler_configs] or None,
-            start_step=steps_done(trainer) if self._resumed is None else self._resumed,
+            start_step=trainers.steps_done(trainer) if self._resumed is None else self._resumed,
             ignore=(*self._ignore, *(_OVERFITTING if trainer.overfit_batches else ())),
+            **trainers.parts_of(trainer, pl_module),
             **{**self._options, "stop_on": None},
         )
-        run.stop_at(self._options["stop_on"])  # all ranks stop together, below
-        self._fit, self._resumed = Fit(run, pl_module, sinks_of(trainer)), None
+        run.stop_at(self._options["stop_on"])
+        self._fit, self._resumed = Fit(run, pl_module, trainers.sinks_of(trainer)), None
 
     def on_train_batch_start(self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int) -> None:
         if self._fit:
@@ -106,25 +96,21 @@ class TocsinCallback(_Base):  # type: ignore[misc]  # Lightning may be missing
 
     def on_before_backward(self, trainer: Any, pl_module: Any, loss: Tensor) -> None:
         if self._fit:
-            loss = unscaled(loss, scaler_of(trainer))
+            loss = unscaled(loss, trainers.scaler_of(trainer))
             whole = loss * trainer.accumulate_grad_batches if pl_module.automatic_optimization else None
             self._fit.before_backward(loss, whole)
 
     def on_train_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
         if self._fit:
             self._fit.end(automatic=pl_module.automatic_optimization, optimizers=len(trainer.optimizers))
-        if self._options["stop_on"] is not None:  # all ranks stop together
-            wanted = self._fit is not None and self._fit.stopped is not None
-            stops = trainer.strategy.reduce_boolean_decision(wanted, all=False)
-            trainer.should_stop = trainer.should_stop or stops
+        if self._options["stop_on"] is not None:
+            trainers.stop_together(trainer, self._fit is not None and self._fit.stopped is not None)
 
     def on_validation_start(self, trainer: Any, pl_module: Any) -> None:
         if self._fit:
             self._fit.before_evaluation(trainer.callback_metrics)
 
-    def on_validation_batch_start(
-        self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int, dataloader_idx: int = 0
-    ) -> None:
+    def on_validation_batch_start(self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int, *_: Any) -> None:
         if self._fit:
             self._fit.feed(batch)
 
@@ -137,7 +123,9 @@ class TocsinCallback(_Base):  # type: ignore[misc]  # Lightning may be missing
             self._fit.end_epoch(trainer.callback_metrics)
 
     def on_train_end(self, trainer: Any, pl_module: Any) -> None:
-        if self._fit and averaging(trainer) is not None:  # which puts the averaged weights in place of the live ones
+        if (
+            self._fit and trainers.averaging(trainer) is not None
+        ):  # which puts the averaged weights in place of the live ones
             self._fit.finish(self._fit.stopped)
 
     def on_exception(self, trainer: Any, pl_module: Any, exception: BaseException) -> None:
@@ -153,10 +141,6 @@ class TocsinCallback(_Base):  # type: ignore[misc]  # Lightning may be missing
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self._resumed = state_dict["step"]
-
-
-class AutoCallback(TocsinCallback):
-    """The one of the entry point; its own class, so that its state does not clash with one that the user added."""
 
 
 def run_of(trainer: Any) -> Recorder:

@@ -1,11 +1,18 @@
-"""What a Lightning ``Trainer`` is made of: its scaler, its loggers, what of it no recorder understands."""
+"""Lightning where it is installed, and what its ``Trainer`` has: scaler, loggers, what no recorder understands."""
 
 from __future__ import annotations
 
+import sys
+from importlib import import_module
+from importlib.util import find_spec
 from typing import Any
 
 from tocsin.integrations.forwarding import MLflow, Sink, TensorBoard, WandB
 from tocsin.integrations.unsupported import unsupported
+
+_HOMES = [home for home in ("lightning.pytorch", "pytorch_lightning") if find_spec(home.partition(".")[0])]
+HOME = next((home for home in _HOMES if home in sys.modules), _HOMES[0] if _HOMES else None)
+Callback: Any = import_module(HOME).Callback if HOME else object
 
 
 def why_not(trainer: Any) -> str:
@@ -21,6 +28,22 @@ def why_not(trainer: Any) -> str:
 def scaler_of(trainer: Any) -> Any:
     """The ``GradScaler`` of mixed precision, None without one."""
     return getattr(trainer.precision_plugin, "scaler", None)
+
+
+def parts_of(trainer: Any, module: Any) -> dict[str, Any]:
+    """What a recorder is told of the trainer: configuration, scaler, averaged model, schedulers."""
+    return {
+        "config": dict(module.hparams),
+        "scaler": scaler_of(trainer),
+        "ema": getattr(averaging(trainer), "_average_model", None),
+        "scheduler": [c.scheduler for c in trainer.lr_scheduler_configs] or None,
+    }
+
+
+def stop_together(trainer: Any, wanted: bool) -> None:
+    """End the training on all ranks after this batch if any of them wants to; called on each of them."""
+    stops = trainer.strategy.reduce_boolean_decision(wanted, all=False)
+    trainer.should_stop = trainer.should_stop or stops
 
 
 def steps_done(trainer: Any) -> int:
