@@ -161,6 +161,19 @@ def test_evaluations_are_grouped_by_split_and_task_and_joined_by_metrics(tmp_pat
     assert confusion.labels == ("a", "b", "c")
 
 
+def test_the_kept_checkpoint_is_an_event_at_its_step(tmp_path: Path) -> None:
+    model = small_model()
+    optimizer = torch.optim.SGD(model.parameters(), 1e-2)
+    with tocsin.watch(model, optimizer, run_dir=tmp_path / "r", say=quiet) as recorder:
+        for x, y in batches(3):
+            recorder.losses(total=nn.functional.cross_entropy(model(x), y))
+            recorder.kept("val/loss")
+        recorder.kept()
+    kept = [(e.step, e.text, dict(e.data)) for e in read(tmp_path / "r").events if e.kind == "best"]
+    named = [(k, "best val/loss", {"metric": "val/loss"}) for k in (1, 2, 3)]
+    assert kept == [*named, (3, "best", {})]
+
+
 def test_inputs_are_fingerprinted_by_mode(tmp_path: Path) -> None:
     net = small_model()
     opt = torch.optim.SGD(net.parameters(), 0.1)

@@ -253,6 +253,12 @@ class Recorder:
             self._meter.run("end_epoch", self._end_epoch)
             self._charge()
 
+    def kept(self, by: str = "") -> None:
+        """The weights of now are kept as the best so far, by this metric: rules then know which checkpoint it is."""
+        if self._live():
+            self._meter.run("kept", self._ledger.event, "best", f"best {by}".strip(), {"metric": by} if by else {})
+            self._charge()
+
     @property
     def findings(self) -> list[Finding]:
         """All that has rung so far, errors first."""

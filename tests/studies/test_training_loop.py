@@ -45,6 +45,17 @@ def test_names_come_from_the_folder() -> None:
         studies.load("constellations")
 
 
+def test_what_is_kept_and_by_what_is_in_the_record(tmp_path: Path) -> None:
+    folder = run(tmp_path / "r")
+    (record,) = tocsin.read(folder)
+    kept = [e for e in record.events if e.kind == "best"]
+    selected = record.series["val/joint_nll"]
+    lowest = [k for k, value in enumerate(selected.value) if value < min(selected.value[:k], default=float("inf"))]
+    assert [e.step for e in kept] == [int(selected.step[k]) for k in lowest]
+    assert {e.data["metric"] for e in kept} == {"val/joint_nll"}
+    assert checkpoints.load(folder / "checkpoints" / "best.pt")["epoch"] == lowest[-1] + 1
+
+
 def test_a_run_leaves_a_record_checkpoints_and_tables(tmp_path: Path) -> None:
     shown: list[Progress] = []
     folder = run(tmp_path / "r", on_progress=shown.append)

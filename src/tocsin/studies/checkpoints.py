@@ -113,16 +113,21 @@ class Keeper:
         self.step = self.epoch = self.skipped = self.best_epoch = 0
         self.best = math.inf
 
-    def save(self, folder: Path, selected: float) -> None:
-        """Write ``last.pt`` into the run's folder, and ``best.pt`` where ``selected`` is the smallest; NaN never is."""
+    def save(self, folder: Path, selected: float) -> bool:
+        """Write ``last.pt`` into the run's folder, and ``best.pt`` where ``selected`` is the smallest; NaN never is.
+
+        Returns whether these weights are the best so far.
+        """
         weights = {name: module.state_dict() for name, module in self.weights.items()}
         whose = {**self.identity, "run": folder.name, "epoch": self.epoch, "origin": self.origin}
-        if selected < self.best:
+        is_best = selected < self.best
+        if is_best:
             self.best, self.best_epoch = selected, self.epoch
             save(folder / BEST, {**whose, **weights})
         counts = {name: getattr(self, name) for name in COUNTS}
         parts = {name: part.state_dict() for name, part in self.parts.items()}
         save(folder / LAST, {**whose, **counts, **weights, **parts, "random": random_state()})
+        return is_best
 
     def restore(self, folder: Path, device: torch.device) -> None:
         """Take everything up from a run's folder; an epoch's order is a function of (seed, epoch).

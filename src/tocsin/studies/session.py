@@ -57,11 +57,12 @@ class Session:
     def _in_precision(self, model: nn.Module) -> nn.Module:
         return in_precision(model, self.settings.precision, self.fabric.device.type)
 
-    def end_epoch(self, folder: Path, metrics: dict[str, float]) -> None:
-        """Tell the schedule what was reached, and write the checkpoints."""
+    def end_epoch(self, folder: Path, metrics: dict[str, float], run: tocsin.Recorder) -> None:
+        """Tell the schedule what was reached, write the checkpoints, and record which one is the best and by what."""
         selected = metrics[self.experiment.selection]
         self.assembly.schedule.after_evaluation(selected)
-        self.keeper.save(folder, selected)
+        if self.keeper.save(folder, selected):
+            run.kept(by=self.experiment.selection)
 
 
 def prepare(

@@ -76,7 +76,7 @@ def train(
             run.metrics(metrics | {"train/skipped_nonfinite": keeper.skipped})
             exports.add(folder / "tables", experiment.tables, epoch)
             run.end_epoch()
-            session.end_epoch(folder, metrics)
+            session.end_epoch(folder, metrics, run)
             show(epoch, keeper.step, {"total": total, **terms}, metrics)
         keeper.restore_best(folder, session.fabric.device)
         run.metrics(session.evaluate("test", run) | {"test/checkpoint_epoch": keeper.best_epoch})
