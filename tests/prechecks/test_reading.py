@@ -12,7 +12,7 @@ import pydantic
 import pytest
 
 from tocsin import reading
-from tocsin.prechecks.reading import missed, unread, unwrapped
+from tocsin.prechecks.reading import missed, unread, unset, unwrapped
 
 
 @dataclass
@@ -153,3 +153,70 @@ def test_nothing_of_it_changes():
     config = KINDS["mapping"]()
     reading(config).inner.get("lr")
     assert config == KINDS["mapping"]()
+
+
+class Schedule(pydantic.BaseModel, frozen=True):
+    peak: float
+    cycles: int = 1
+
+
+class Curriculum(pydantic.BaseModel, frozen=True):
+    start: float = 0.25
+
+
+class Frozen(pydantic.BaseModel, frozen=True, extra="allow"):
+    depth: int = pydantic.Field(default=3, alias="layers")
+    schedule: Schedule = Schedule(peak=0.1)
+    curriculum: Curriculum | None = None
+    betas: dict = {"a": 0.9}
+
+    @property
+    def budget(self):
+        return self.schedule.peak
+
+
+def test_copies_of_a_frozen_model_note_in_the_same_place():
+    config = reading(Frozen(more=1))
+    other = config.model_copy(update={"curriculum": Curriculum(), "schedule": config.schedule.model_copy(deep=True)})
+    assert unread(other) == ["betas.a", "curriculum.start", "depth", "more", "schedule.cycles", "schedule.peak"]
+    assert unwrapped(other) == Frozen(more=1, curriculum=Curriculum())
+    assert other.curriculum.start == 0.25
+    assert other.schedule.cycles == 1
+    assert other.more == 1
+    assert other.budget == 0.1
+    assert unread(other) == ["betas.a", "depth"]
+    assert unread(config) == ["betas.a", "curriculum", "depth"]
+    with pytest.raises(pydantic.ValidationError, match="frozen"):
+        unwrapped(config).depth = 4
+
+
+def test_writing_a_model_down_reads_nothing():
+    config = reading(Frozen())
+    assert config.model_dump(mode="json")["depth"] == 3
+    assert config.model_dump_json().startswith("{")
+    assert config.model_fields_set == set()
+    assert len(unread(config)) == 5
+    assert set(config.model_dump(by_alias=True, exclude={"schedule"})) == {"layers", "curriculum", "betas"}
+    assert unread(config) == ["schedule.cycles", "schedule.peak"]
+
+
+def test_a_frozen_model_can_be_hashed_and_caches_do_not_answer_for_another():
+    one, two = reading(Schedule(peak=1.0)), reading(Schedule(peak=1.0))
+    assert hash(one) == hash(one)
+    assert one == two
+    assert hash(one) != hash(two)
+    assert unread(one) == ["cycles", "peak"]
+    with pytest.raises(TypeError, match="unhashable"):
+        hash(reading({"a": 1}))
+
+
+def test_what_nobody_set_is_known_of_models_only():
+    everything = {"betas.a", "curriculum", "depth", "schedule.cycles", "schedule.peak"}
+    assert unset(reading(Frozen())) == everything
+    assert unset(reading(Frozen(layers=3))) == everything - {"depth"}
+    assert unset(reading(Frozen(schedule=Schedule(peak=1)))) == everything - {"schedule.peak"}
+    assert unset(reading(Frozen(curriculum=Curriculum()))) == everything - {"curriculum"}
+    assert unset(reading(Frozen(betas={"a": 1}))) == everything - {"betas.a"}
+    assert unset(reading({"model": Frozen()})) == set()
+    assert unset(reading(Outer())) == set()
+    assert unset(Frozen()) == set()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pydantic
 
 import tocsin
 from prechecks.probe_setups import batches, found, setup
@@ -83,3 +84,26 @@ def test_a_model_that_holds_the_configuration():
     hooked = given.model.register_forward_pre_hook(lambda model, _: model.config.width and None)
     assert found("CFG005", given) == ([], [])
     hooked.remove()
+
+
+class Optimizer(pydantic.BaseModel, frozen=True):
+    peak_lr: float
+    momentum: float = 0.9
+
+
+class Settings(pydantic.BaseModel, frozen=True):
+    optimizer: Optimizer = Optimizer(peak_lr=0.1)
+    warmup: int = 0
+
+
+def test_a_frozen_pydantic_model_rings_for_what_was_set():
+    config = tocsin.reading(Settings(warmup=5, optimizer=Optimizer(peak_lr=0.1)))
+    findings, _ = found("CFG005", _setup(config))
+    assert sorted(f.message for f in findings) == ["nothing read optimizer.peak_lr = 0.1", "nothing read warmup = 5"]
+    assert config.model_copy(update={"warmup": 6}).warmup == 6
+    assert config.optimizer.peak_lr == 0.1
+    assert found("CFG005", _setup(config)) == ([], [])
+
+
+def test_a_pydantic_model_that_nobody_set_is_silent():
+    assert found("CFG005", _setup(tocsin.reading(Settings()))) == ([], [])

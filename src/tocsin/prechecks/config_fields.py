@@ -20,7 +20,8 @@ def fields_of(config: Any) -> Mapping[str, Any]:
     if dataclasses.is_dataclass(config) and not isinstance(config, type):
         return {f.name: getattr(config, f.name) for f in dataclasses.fields(config)}
     if hasattr(type(config), "model_fields"):  # pydantic
-        return {name: getattr(config, name) for name in type(config).model_fields}
+        extra = getattr(config, "model_extra", None) or {}
+        return {**{name: getattr(config, name) for name in type(config).model_fields}, **extra}
     if hasattr(config, "__dict__"):
         held: Mapping[str, Any] = vars(config)
         return held

@@ -9,7 +9,7 @@ from typing import Any
 
 from tocsin.findings import Evidence, Finding, NotChecked, Remedy, rule
 from tocsin.prechecks.bench import Bench
-from tocsin.prechecks.reading import missed, unread
+from tocsin.prechecks.reading import missed, unread, unset
 
 _SHOWN = 8
 _ALIKE = 0.8  # difflib: "betas" and "beta" are, "lr" and "lr_min" are not
@@ -35,7 +35,8 @@ def unread_key(bench: Bench) -> Iterator[Finding | NotChecked]:
     what no one has asked for by now is unread: one finding for the keys of each section, with their values. It is
     exact, so there is no threshold. Where a key was asked for that is not there (`get`, `in`, an attribute) and its
     name is the unread one in another order of words, or very like it, the message says so. Keys that are plainly not
-    for the code (name, notes, tags, version, author, tracker, output paths, ...) are left out, with all below them.
+    for the code (name, notes, tags, version, author, tracker, output paths, ...) are left out, with all below them. So
+    are fields of a pydantic model that nobody set (`model_fields_set`): an option that another choice would need.
 
     ## Why is this bad?
     A value that nothing reads is not in effect: the run has the default, the table of results says otherwise. A warm-up
@@ -51,7 +52,8 @@ def unread_key(bench: Bench) -> Iterator[Finding | NotChecked]:
     ## Known limits
     Sees what was read until now in this process: a key that only the end of an epoch, a later phase or a loader's
     worker reads counts as unread. A key that is read and not used counts as read; so do all keys of a section that is
-    unpacked with `**` or turned into a dict.
+    unpacked with `**` or turned into a dict. A pydantic model whose values all stand in its class, set by nobody, says
+    nothing; those of a dataclass count as set.
 
     ## References
     Xu et al. 2013, Do not blame users for misconfigurations. Sculley et al. 2015, Hidden technical debt in machine
@@ -62,7 +64,8 @@ def unread_key(bench: Bench) -> Iterator[Finding | NotChecked]:
         yield NotChecked("config does not tell what was read: build everything from tocsin.reading(config) and pass it")
         return
     _use(bench)
-    keys = [key for key in unread(config) or [] if not _not_for_code(key)]
+    by_default = unset(config)
+    keys = [key for key in unread(config) or [] if not _not_for_code(key) and key not in by_default]
     sections: dict[str, list[str]] = {}
     for key in keys:
         sections.setdefault(key.rpartition(".")[0], []).append(key)
