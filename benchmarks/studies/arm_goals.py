@@ -1,0 +1,34 @@
+"""What the study is to reach, on means over seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+CPU_S = 120  # "a two-minute run on one core"
+
+
+def missed(results: Sequence[dict[str, Any]]) -> list[str]:
+    """The goals that are missed, in words; those of arms that were not trained are not looked at."""
+    checks = {
+        "synchronous: joint below the oracle, at most .05": (
+            "synchronous",
+            lambda r: r["oracle"] - r["joint"],
+            "<",
+            0.05,
+        ),
+        "synchronous: CPU seconds": ("synchronous", lambda r: r["cpu_s"], "<", CPU_S),
+        "synchronous: attractor index": ("synchronous", lambda r: r["attractor"], "<", 1.3),
+        "features: joint, at least .55": ("features", lambda r: r["joint"], ">", 0.55),
+        "features: SNR at 22 to 30 dB, at least .9": ("features", lambda r: r["snr_high"], ">", 0.9),
+        "features: CPU seconds": ("features", lambda r: r["cpu_s"], "<", CPU_S),
+        "features: attractor index": ("features", lambda r: r["attractor"], "<", 1.3),
+    }
+    found = []
+    for what, (arm, value, side, limit) in checks.items():
+        values = [value(r) for r in results if r["arm"] == arm]
+        if values and not (np.mean(values) <= limit if side == "<" else np.mean(values) >= limit):
+            found.append(f"{what}: {np.mean(values):.3f}")
+    return found + [f"{r['arm']} {r['seed']}: check says {', '.join(r['alarms'])}" for r in results if r["alarms"]]
