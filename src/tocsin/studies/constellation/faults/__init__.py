@@ -15,6 +15,7 @@ from tocsin.studies.constellation.faults import (
     objective,
     optimisation,
     precision,
+    selection,
 )
 
 FAULTS: dict[str, type[Constellation]] = {
@@ -24,6 +25,7 @@ FAULTS: dict[str, type[Constellation]] = {
     **answers.FAULTS,
     **normalisation.FAULTS,
     **inputs.FAULTS,
+    **selection.FAULTS,
 }
 
 

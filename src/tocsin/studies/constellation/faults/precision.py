@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import torch
+from torch import Tensor
 
 from tocsin.studies.constellation.config import Config
 from tocsin.studies.constellation.experiment import Constellation
+from tocsin.studies.constellation.heads import Raw
+from tocsin.studies.constellation.representation import Batch
 
 
 class MaskedOverflow(Constellation):
@@ -24,6 +27,41 @@ class MaskedOverflow(Constellation):
                 torch.nan_to_num_(parameter.grad, nan=0.0, posinf=1.0, neginf=-1.0)
 
 
+class Fp16Crash(Constellation):
+    """Cross-entropies in float16, outside autocast: the 1e-8 that guards the logarithm is 0 there, and a raise follows.
+
+    Autocast would compute them in float32. The first frame that is wrong by more than 17 nats has a probability of 0
+    and an infinite loss; a loss scale would skip that step, but the code raises.
+    """
+
+    @classmethod
+    def adjust(cls, config: Config) -> Config:
+        """Half-precision heads."""
+        training = config.training.model_copy(update={"precision": "float16-heads"})
+        return config.model_copy(update={"training": training})
+
+    def terms(self, raw: Raw, batch: Batch) -> dict[str, Tensor]:
+        """Cross-entropies of each task, the logits as the heads computed them."""
+        return {task: _cross_entropy(raw[task].half(), getattr(batch, task)) for task in ("modulation", "snr")}
+
+    def loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        """Total and terms of a training batch.
+
+        Raises:
+            ValueError: The total is not finite.
+        """
+        total, terms = super().loss(batch)
+        if not torch.isfinite(total):
+            raise ValueError(f"loss became {float(total.detach())}")
+        return total, terms
+
+
+def _cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
+    probability = logits.softmax(1).gather(1, target[:, None])
+    return -(probability + 1e-8).log().mean()
+
+
 FAULTS: dict[str, type[Constellation]] = {
     "masked-overflow": MaskedOverflow,
+    "fp16-crash": Fp16Crash,
 }
