@@ -23,7 +23,8 @@ REMEDIES = (
     "DAT006",
     needs=("input/nonfinite/* | input/constant_frac/* | evaluations",),
     explains=(
-        "AMP003", "EVL001", "EVL004", "EVL006", "GEN002", "GEN004", "OBJ009", "PRD002", "PRD003", "PRD009", "RUN004",
+        "AMP003", "EVL001", "EVL004", "EVL006", "GEN002", "GEN004", "OBJ009", "PRD002", "PRD003", "PRD009", "PRD010",
+        "PRD012", "RUN004",
     ),
     live=True,
 )  # fmt: skip

@@ -45,7 +45,7 @@ class Drift:
     needs=("input/mean/train", "input/mean/eval"),
     explains=(
         "EVL002", "GEN001", "GEN002", "GEN004", "OBJ006", "OBJ009", "PRD001", "PRD002", "PRD003", "PRD004", "PRD007",
-        "PRD008", "PRD009",
+        "PRD008", "PRD009", "PRD010", "PRD012",
     ),
     live=True,
 )  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -9,7 +10,7 @@ import numpy as np
 
 from tocsin import stats
 from tocsin.findings import Evidence, Finding, NotChecked, Remedy, rule
-from tocsin.learning import fallen
+from tocsin.learning import ends
 from tocsin.run import Floats, Run, Series
 
 EPOCHS = 3
@@ -34,7 +35,7 @@ class Harm:
     needs=("input/fingerprint/train", "train/loss"),
     explains=(
         "EVL002", "EVL003", "EVL007", "GEN001", "GEN002", "GEN004", "GEN005", "GEN006", "OBJ006", "OPT010", "OPT011",
-        "PRD001", "PRD002", "PRD003", "PRD009",
+        "PRD001", "PRD002", "PRD003", "PRD009", "PRD010", "PRD012",
     ),
     live=True,
 )  # fmt: skip
@@ -53,7 +54,9 @@ def unshuffled_training(
       thousand epochs at most (F with 7 degrees of freedom, one effective feature).
     - either the training loss, less a straight line in each epoch and averaged over the last 12, is a profile over the
       position whose lag-1 autocorrelation lies above 0 (99 %, 2.6 / sqrt(n)) and whose sd exceeds `swing` times the
-      mean loss; or the loss has fallen by less than the share `learned` in these epochs.
+      mean loss; or the loss has fallen by less than the share `learned` in these epochs. Where its terms are recorded
+      it is they that must have fallen, because learned weights alone lower a total, and each from its first value if
+      that is lower than its first tenth: forgetting raises a loss above that of an untrained network.
 
     ## Why is this bad?
     Sorted data (by class, by recording, by time) makes neighbouring batches alike. The network follows the part of
@@ -152,9 +155,9 @@ def _harm(run: Run, epochs: Floats, swing: float, learned: float) -> Harm | None
     if n < BATCHES or len(whole) < EPOCHS - 1:
         return None
     point = Evidence("train/loss", float(train.value[-1]), int(train.step[-1]))
-    since = train[np.flatnonzero(train.epoch >= epochs[0])]
-    if fallen(since) < learned:
-        return Harm(f"the training loss has fallen by {max(0.0, fallen(since)):.0%} since", point)
+    fall = _fall(run, epochs)
+    if fall < learned:
+        return Harm(f"the training loss has fallen by {max(0.0, fall):.0%} since", point)
     at, level = np.arange(n), abs(float(np.mean(whole)))
     profile = np.mean([row - np.polyval(np.polyfit(at, row, 1), at) for row in whole], axis=0)
     r = stats.lag1(profile)
@@ -162,6 +165,20 @@ def _harm(run: Run, epochs: Floats, swing: float, learned: float) -> Harm | None
         words = f"the training loss swings by {profile.std() / level:.0%} of its mean, alike in each epoch"
         return Harm(f"{words} (lag-1 autocorrelation of the profile {r:.2f})", point)
     return None
+
+
+def _fall(run: Run, epochs: Floats) -> float:
+    """How far the loss fell in these epochs, or the term that fell most, each from its own beginning."""
+    terms = list(run.family("train/loss").values()) or [run.series["train/loss"]]
+    since = [known[np.flatnonzero(known.epoch >= epochs[0])] for known in (term.finite for term in terms)]
+    return max((_fall_of_one(part) for part in since if len(part) >= 2), default=math.nan)
+
+
+def _fall_of_one(series: Series) -> float:
+    """Share of its beginning (the lower of its first value and its first tenth) that it lost by its last tenth."""
+    first, last = (at.value for at in ends(series))
+    begin = min(first, float(series.value[0]))
+    return (begin - last) / abs(begin) if begin else math.nan
 
 
 def _finding(prints: Series, epochs: Floats, ordered: Evidence | None, harm: Harm | None) -> Finding:

@@ -31,7 +31,13 @@ _REMEDIES = (
 )
 
 
-@rule("EVL006", needs=(), severity="error", explains=("EVL001", "OBJ003", "PRD002", "PRD003"), when="end")
+@rule(
+    "EVL006",
+    needs=(),
+    severity="error",
+    explains=("EVL001", "OBJ003", "PRD002", "PRD003", "PRD010", "PRD012"),
+    when="end",
+)
 def metric_over_nothing(run: Run, *, repeats: int = 2) -> Iterator[Finding | NotChecked]:
     """A metric is computed over an empty set: nothing to find, no positive, no sample.
 

@@ -50,7 +50,7 @@ class Gap:
     needs=("norm/lag/*", "norm/eval_lag/*"),
     explains=(
         "EVL002", "EVL003", "GEN001", "GEN002", "GEN004", "GEN005", "OBJ006", "OBJ009", "PRD001", "PRD002", "PRD003",
-        "PRD004", "PRD007", "PRD009", "RUN004",
+        "PRD004", "PRD007", "PRD009", "PRD010", "PRD012", "RUN004",
     ),
     live=True,
 )  # fmt: skip

@@ -43,7 +43,7 @@ class Descent:
     "GEN003",
     needs=("train/loss | val/loss",),
     severity="note",
-    explains=("OBJ009", "PRD001", "PRD003", "PRD004", "PRD012"),
+    explains=("OBJ009", "PRD001", "PRD003", "PRD004", "PRD010", "PRD012"),
     when="end",
 )
 def stopped_too_early(run: Run, *, gain: float = 0.02, confidence: float = 0.95) -> Iterator[Finding | NotChecked]:

@@ -58,7 +58,10 @@ class Reign:
 
 
 @rule(
-    "OBJ001", needs=("train/loss/*",), severity="warning", explains=("PRD002", "PRD003", "PRD009", "OBJ002", "OBJ003")
+    "OBJ001",
+    needs=("train/loss/*",),
+    severity="warning",
+    explains=("PRD002", "PRD003", "PRD010", "PRD012", "PRD009", "OBJ002", "OBJ003"),
 )
 def dominated_objective(
     run: Run, *, share: float = 0.99, calls: int = 256, improvement: float = 0.1

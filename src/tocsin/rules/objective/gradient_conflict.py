@@ -47,7 +47,7 @@ class Conflict:
     "OBJ005",
     needs=("train/loss/*",),
     severity="warning",
-    explains=("GEN002", "OBJ002", "OBJ003", "OBJ009", "PRD002", "PRD003", "PRD009", "PRD011"),
+    explains=("GEN002", "OBJ002", "OBJ003", "OBJ009", "PRD002", "PRD003", "PRD009", "PRD010", "PRD011", "PRD012"),
     live=True,
 )
 def gradient_conflict(run: Run, *, cancelled: float = 0.3, improvement: float = 0.05) -> Iterator[Finding | NotChecked]:

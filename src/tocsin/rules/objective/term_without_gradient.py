@@ -76,7 +76,7 @@ class Membership:
     severity="error",
     explains=(
         "EVL002", "OBJ001", "OBJ002", "OBJ003", "OBJ009", "OPT001", "OPT002", "PRD001", "PRD002", "PRD003", "PRD004",
-        "PRD006", "PRD007", "PRD008", "PRD009", "PRD011",
+        "PRD006", "PRD007", "PRD008", "PRD009", "PRD010", "PRD011", "PRD012",
     ),
     live=True,
 )  # fmt: skip

@@ -61,7 +61,7 @@ class Clipped:
     when="end",
     explains=(
         "EVL002", "GEN002", "GEN004", "OBJ009", "OPT004", "OPT009", "PRD001", "PRD002", "PRD003", "PRD004", "PRD009",
-        "PRD012", "RUN004",
+        "PRD010", "PRD012", "RUN004",
     ),
 )  # fmt: skip
 def always_clipped(run: Run, *, share: float = 0.75, kept: float = 0.1) -> Iterator[Finding | NotChecked]:

@@ -24,7 +24,7 @@ _REMEDIES = (
     needs=("ema/behind", "count/optimizer"),
     severity="warning",
     when="end",
-    explains=("EVL002", "OBJ009", "PRD001", "PRD002", "PRD003", "PRD004", "PRD009"),
+    explains=("EVL002", "OBJ009", "PRD001", "PRD002", "PRD003", "PRD004", "PRD009", "PRD010", "PRD012"),
     live=True,
 )
 def ema_lag(run: Run, *, behind: float = 0.6) -> Iterator[Finding | NotChecked]:

@@ -135,7 +135,7 @@ SMALL_MATTERS = ("cancels", "negligible", "unexplained", "unknown")  # harmless 
     severity="error",
     explains=(
         "EVL002", "GEN002", "GEN004", "OBJ001", "OBJ002", "OBJ003", "OBJ009", "PRD001", "PRD002", "PRD003", "PRD004",
-        "PRD006", "PRD007", "PRD008", "PRD009", "PRD011", "RUN004",
+        "PRD006", "PRD007", "PRD008", "PRD009", "PRD010", "PRD011", "PRD012", "RUN004",
     ),
     live=True,
 )  # fmt: skip

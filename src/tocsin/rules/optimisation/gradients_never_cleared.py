@@ -21,7 +21,8 @@ _HALF = 0.5
     severity="warning",
     explains=(
         "AMP003", "EVL001", "EVL002", "GEN001", "GEN002", "GEN004", "OBJ009", "OPT004", "OPT005", "OPT007", "OPT010",
-        "OPT011", "OPT012", "PRD001", "PRD002", "PRD003", "PRD004", "PRD007", "PRD008", "PRD009", "PRD012", "RUN004",
+        "OPT011", "OPT012", "PRD001", "PRD002", "PRD003", "PRD004", "PRD007", "PRD008", "PRD009", "PRD010", "PRD012",
+        "RUN004",
     ),
     live=True,
 )  # fmt: skip

@@ -34,8 +34,8 @@ class Reach:
     severity="error",
     when="end",
     explains=(
-        "GEN002", "GEN004", "OBJ003", "OBJ009", "OPT004", "PRD001", "PRD002", "PRD003", "PRD004", "PRD009", "EVL002",
-        "RUN004",
+        "GEN002", "GEN004", "OBJ003", "OBJ009", "OPT004", "PRD001", "PRD002", "PRD003", "PRD010", "PRD012", "PRD004",
+        "PRD009", "EVL002", "RUN004",
     ),
     live=True,
 )  # fmt: skip

@@ -57,6 +57,8 @@ _REMEDIES = (
         "PRD002",
         "PRD003",
         "PRD009",
+        "PRD010",
+        "PRD012",
         "RUN004",
     ),
 )

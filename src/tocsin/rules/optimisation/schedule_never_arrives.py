@@ -58,8 +58,8 @@ class Rate:
     severity="warning",
     when="end",
     explains=(
-        "GEN002", "GEN003", "GEN004", "OPT004", "OPT009", "PRD001", "PRD002", "PRD003", "PRD004", "PRD009", "EVL002",
-        "OBJ009", "PRD006", "RUN004",
+        "GEN002", "GEN003", "GEN004", "OPT004", "OPT009", "PRD001", "PRD002", "PRD003", "PRD010", "PRD012", "PRD004",
+        "PRD009", "EVL002", "OBJ009", "PRD006", "RUN004",
     ),
 )  # fmt: skip
 def schedule_never_arrives(run: Run, *, arrived: float = 0.5, moved: float = 0.1) -> Iterator[Finding | NotChecked]:

@@ -48,7 +48,7 @@ class Wasted:
     severity="warning",
     explains=(
         "EVL002", "GEN002", "GEN003", "GEN004", "OBJ009", "OPT001", "OPT004", "OPT008", "OPT009", "OPT014", "OPT015",
-        "PRD001", "PRD002", "PRD003", "PRD004", "PRD007", "PRD008", "PRD009", "PRD012", "RUN004",
+        "PRD001", "PRD002", "PRD003", "PRD004", "PRD007", "PRD008", "PRD009", "PRD010", "PRD012", "RUN004",
     ),
     live=True,
 )  # fmt: skip

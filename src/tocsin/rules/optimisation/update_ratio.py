@@ -33,7 +33,19 @@ class Tensor:
     needs=("update/ratio/*", "train/loss", "count/optimizer", "parameters"),
     severity="warning",
     when="end",
-    explains=("GEN002", "GEN004", "OBJ009", "PRD001", "PRD002", "PRD003", "PRD004", "PRD009", "EVL002"),
+    explains=(
+        "GEN002",
+        "GEN004",
+        "OBJ009",
+        "PRD001",
+        "PRD002",
+        "PRD003",
+        "PRD010",
+        "PRD012",
+        "PRD004",
+        "PRD009",
+        "EVL002",
+    ),
     live=True,
 )
 def update_ratio(

@@ -48,7 +48,20 @@ class Gap:
     needs=("grad/norm/*", "update/ratio/*", "train/loss", "parameters", "count/optimizer"),
     severity="warning",
     when="end",
-    explains=("GEN002", "GEN004", "OBJ009", "OPT001", "OPT004", "OPT009", "PRD001", "PRD002", "PRD003", "PRD009"),
+    explains=(
+        "GEN002",
+        "GEN004",
+        "OBJ009",
+        "OPT001",
+        "OPT004",
+        "OPT009",
+        "PRD001",
+        "PRD002",
+        "PRD003",
+        "PRD009",
+        "PRD010",
+        "PRD012",
+    ),
     live=True,
 )
 def vanishing_gradient(

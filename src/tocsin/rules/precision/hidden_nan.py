@@ -47,7 +47,7 @@ class Hidden:
     severity="error",
     explains=(
         "AMP001", "AMP003", "EVL001", "EVL002", "EVL003", "GEN001", "GEN002", "GEN004", "OPT001", "OPT003", "PRD001",
-        "PRD002", "PRD003", "PRD009", "RUN004",
+        "PRD002", "PRD003", "PRD009", "PRD010", "PRD012", "RUN004",
     ),
 )  # fmt: skip
 def hidden_nan(run: Run, *, confirm: int = 3) -> Iterator[Finding | NotChecked]:

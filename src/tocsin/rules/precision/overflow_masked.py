@@ -31,7 +31,8 @@ class Judged:
     needs=("grad/nonfinite", "count/optimizer", "amp/scale"),
     severity="error",
     explains=(
-        "AMP003", "GEN002", "OBJ002", "OPT001", "OPT003", "PRD001", "PRD002", "PRD003", "PRD004", "PRD007",
+        "AMP003", "GEN002", "OBJ002", "OPT001", "OPT003", "PRD001", "PRD002", "PRD003", "PRD004", "PRD007", "PRD010",
+        "PRD012",
     ),
     live=True,
 )  # fmt: skip

@@ -94,7 +94,7 @@ class Row:
     severity="warning",
     explains=(
         "EVL002", "GEN002", "GEN003", "GEN004", "OBJ009", "OPT001", "OPT004", "OPT009", "PRD001", "PRD002", "PRD003",
-        "PRD004", "PRD009", "PRD012", "RUN001", "RUN003", "RUN004",
+        "PRD004", "PRD009", "PRD010", "PRD012", "RUN001", "RUN003", "RUN004",
     ),
 )  # fmt: skip
 def overflow_storm(run: Run, *, share: float = 0.05, confidence: float = 0.99) -> Iterator[Finding | NotChecked]:
