@@ -1,5 +1,7 @@
 """DAT003: one order in every epoch of batches that are alike inside; fixed random batches and streams are notes."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -40,6 +42,18 @@ def test_sorted_data_ring_from_the_first_epoch():
 
 def test_a_loss_that_does_not_fall_is_harm_too():
     assert severities(run_of(loss=np.full(PER * EPOCHS, 2.4))) == ["warning"]
+
+
+def test_terms_say_whether_it_fell_from_where_they_began():
+    """Learned weights lower a total whose terms stay; forgetting raises a term above that of an untrained network."""
+    falling = np.linspace(5.5, 2.7, PER * EPOCHS)
+    forgot = np.full(PER * EPOCHS, 2.77)
+    forgot[1:PER] = 5.0
+    weighed = run_of(loss=falling)
+    stuck = replace(weighed, series={**weighed.series, "train/loss/kind": Series.of("", forgot, epoch=EPOCH)})
+    learned = replace(weighed, series={**weighed.series, "train/loss/kind": Series.of("", falling, epoch=EPOCH)})
+    assert severities(weighed) == severities(learned) == ["note"]
+    assert severities(stuck) == ["warning"]
 
 
 @given(likeness=st.floats(-0.1, 1))

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from tocsin.studies.constellation.config import Config
 from tocsin.studies.constellation.experiment import Constellation
+from tocsin.studies.constellation.faults.one_snr_head import with_one_snr_head
 from tocsin.studies.constellation.heads import Raw
 from tocsin.studies.constellation.representation import Batch
+from tocsin.studies.constellation.tasks import TASKS
 
 
 class MaskedOverflow(Constellation):
@@ -28,21 +31,21 @@ class MaskedOverflow(Constellation):
 
 
 class Fp16Crash(Constellation):
-    """Cross-entropies in float16, outside autocast: the 1e-8 that guards the logarithm is 0 there, and a raise follows.
+    """Cross-entropies in float16, outside autocast: the 1e-8 that guards their logarithm is 0 there; NaN, and a raise.
 
-    Autocast would compute them in float32. The first frame that is wrong by more than 17 nats has a probability of 0
-    and an infinite loss; a loss scale would skip that step, but the code raises.
+    Autocast would compute them in float32. A class that is 17 nats less likely than the best one has a probability of
+    0, its logarithm is -inf, and 0 times that is NaN. A loss scale would skip the step, but the code raises.
     """
 
     @classmethod
     def adjust(cls, config: Config) -> Config:
-        """Half-precision heads."""
+        """Half-precision heads, one for each task."""
         training = config.training.model_copy(update={"precision": "float16-heads"})
-        return config.model_copy(update={"training": training})
+        return with_one_snr_head(config.model_copy(update={"training": training}))
 
     def terms(self, raw: Raw, batch: Batch) -> dict[str, Tensor]:
-        """Cross-entropies of each task, the logits as the heads computed them."""
-        return {task: _cross_entropy(raw[task].half(), getattr(batch, task)) for task in ("modulation", "snr")}
+        """Cross-entropies of each task, of the logits as the heads computed them."""
+        return {task: _cross_entropy(raw[task].half(), getattr(batch, task)) for task in TASKS}
 
     def loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """Total and terms of a training batch.
@@ -57,8 +60,9 @@ class Fp16Crash(Constellation):
 
 
 def _cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
-    probability = logits.softmax(1).gather(1, target[:, None])
-    return -(probability + 1e-8).log().mean()
+    """Of one-hot targets, written out."""
+    logarithm = (logits.softmax(1) + 1e-8).log()
+    return -(functional.one_hot(target, logits.shape[1]) * logarithm).sum(1).mean()
 
 
 FAULTS: dict[str, type[Constellation]] = {
