@@ -11,6 +11,7 @@ from torch import Tensor, nn
 import tocsin
 from tocsin.studies.assembly import assemble
 from tocsin.studies.autocast import in_precision
+from tocsin.studies.averaging import average_of
 from tocsin.studies.stepping import fill_gradients, update
 from tocsin.studies.study import Experiment, Study
 
@@ -44,18 +45,24 @@ def setup_of(
         StudyError: Unknown preset, fault or setting.
     """
     torch.manual_seed(seed)
-    assembly = assemble(study, study.configure(preset, fault, overrides), fault, seed, torch.device("cpu"))
+    config = tocsin.reading(study.configure(preset, fault, overrides))
+    assembly = assemble(study, config, fault, seed, torch.device("cpu"))
     experiment, settings = assembly.experiment, assembly.settings
-    model = experiment.model
+    model, clip_norm = experiment.model, settings.clip_norm
     experiment.model = in_precision(model, settings.precision, "cpu")
+    _ = average_of(model, settings.ema_decay)  # not used here: it would answer as the model before the first step
+    held_out = {split: experiment.held_out(split) for split in ("val", "test")}
 
     def losses(_: nn.Module, batch: Any) -> dict[str, Tensor]:
         total, terms = experiment.loss(batch)
         return {"total": total, **terms}
 
+    def predict(_: nn.Module, batch: Any) -> dict[str, tuple[Tensor, Tensor]]:
+        return experiment.predictions(batch)
+
     def step(_: nn.Module, optimizer: Any, scaler: Any, batch: Any) -> dict[str, Tensor]:
         found = losses(experiment.model, batch)
-        update(optimizer, scaler, fill_gradients(experiment, optimizer, scaler, found["total"], settings.clip_norm))
+        update(optimizer, scaler, fill_gradients(experiment, optimizer, scaler, found["total"], clip_norm))
         return found
 
     return tocsin.Setup(
@@ -63,6 +70,8 @@ def setup_of(
         optimizer=assembly.optimizer,
         losses=losses,
         train=Epochs(experiment),
+        val=held_out["val"],
+        predict=predict,
         step=step,
         scaler=assembly.scaler,
         scheduler=assembly.schedule.recorded,

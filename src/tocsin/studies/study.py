@@ -54,8 +54,14 @@ class Experiment(Protocol):
     def batches(self, epoch: int) -> Iterable[Any]:
         """The training batches of an epoch (from 1), a function of (seed, epoch) alone."""
 
+    def held_out(self, split: str) -> Iterable[Any]:
+        """The batches of ``val`` or ``test``, as often as they are asked for."""
+
     def loss(self, batch: Any) -> tuple[Tensor, dict[str, Tensor]]:
         """The total loss, float32, and the terms it is made of."""
+
+    def predictions(self, batch: Any) -> dict[str, tuple[Tensor, Tensor]]:
+        """Target and prediction of a batch by task, as ``evaluate`` hands them to ``record``."""
 
     def weights(self) -> dict[str, float]:
         """The weight of each task at present."""
@@ -103,9 +109,9 @@ class Study:
         chosen = pick(preset, self.presets, "preset", self.name)
         if fault is not None:
             pick(fault, self.faults, "fault", self.name)
-        plain = chosen.model_dump()
+        plain = chosen.model_dump(exclude_unset=True)
         for dotted, value in (overrides or {}).items():
-            _set(plain, dotted, value)
+            _set(plain, chosen, dotted, value)
         try:
             return type(chosen).model_validate(plain)
         except ValidationError as error:
@@ -133,15 +139,17 @@ def leaves(plain: Mapping[str, Any], stem: str = "") -> Iterator[tuple[str, Any]
             yield stem + name, value
 
 
-def _set(plain: dict[str, Any], dotted: str, value: Any) -> None:
-    keys = dict(leaves(plain))
+def _set(plain: dict[str, Any], chosen: Settings, dotted: str, value: Any) -> None:
+    """Set a value in what was set before, ``plain``; the rest keeps its defaults, and is known to be default."""
+    keys = dict(leaves(chosen.model_dump()))
     if dotted not in keys:
         near = difflib.get_close_matches(dotted, keys, n=1, cutoff=0.5)
         guess = f"; did you mean {near[0]!r}?" if near else ""
         raise StudyError(f"no setting {dotted!r}: choose from {', '.join(keys)}{guess}")
     *path, last = dotted.split(".")
     for name in path:
-        plain = plain[name]
+        chosen = getattr(chosen, name)
+        plain = plain.setdefault(name, chosen.model_dump(exclude_unset=True))
     plain[last] = value
 
 

@@ -18,6 +18,7 @@ from tocsin.studies.constellation.evaluation import Predictions, Table, interval
 from tocsin.studies.constellation.features import width
 from tocsin.studies.constellation.gallery import draw
 from tocsin.studies.constellation.heads import Raw
+from tocsin.studies.constellation.held_out import HeldOut
 from tocsin.studies.constellation.image import grey
 from tocsin.studies.constellation.network import ConstellationNet
 from tocsin.studies.constellation.objective import weighting_of
@@ -91,6 +92,10 @@ class Constellation:
         for part in torch.split(torch.arange(len(cell), device=self.device), self.config.training.batch):
             yield self.frames.batch(cell[part], SPLITS["train"] + number[part])
 
+    def held_out(self, split: str) -> HeldOut:
+        """The batches of a split that is not trained on."""
+        return HeldOut(self.frames, split, self.config.training.batch)
+
     def sampler(self) -> Sampler | None:
         """What chooses the training frames, None where every class pair has the same share."""
         data, curriculum = self.config.data, self.config.curriculum
@@ -123,6 +128,11 @@ class Constellation:
         terms = self.terms(self.answer(batch), batch)
         return self.total(terms), terms
 
+    def predictions(self, batch: Batch) -> dict[str, tuple[Tensor, Tensor]]:
+        """Targets and predictions of a batch by task, as the evaluation decides."""
+        decided = self.decide(self.network.heads.log_probabilities(self.answer(batch)))
+        return {task: (getattr(batch, task), decided[task]) for task in TASKS}
+
     def treat_gradients(self) -> None:
         """Nothing."""
 
@@ -143,7 +153,7 @@ class Constellation:
         sums: dict[str, float] = {}
         columns: list[Tensor] = []
         with torch.no_grad():
-            for batch in self.frames.held_out(split, self.config.training.batch):
+            for batch in self.held_out(split):
                 raw = self.answer(batch)
                 for name, value in self.terms(raw, batch).items():
                     sums[name] = sums.get(name, 0.0) + float(value) * len(batch.snr)
