@@ -32,8 +32,8 @@ HEAD = """<!-- Written by benchmarks/studies/constellation.py --page from its re
 
 Test frames, at the checkpoint with the best validation score. Each arm is trained with as many seeds as the table says;
 figures are means, with the lowest and the highest of the seeds in brackets. Arms whose brackets meet are not
-ranked, nor is anything claimed of one seed. All arms of one scenario are scored on the same frames. `make bench` makes the page
-anew.
+ranked, nor is anything claimed of one seed. All arms of one scenario are scored on the same frames. `make bench` makes
+the page anew.
 
 *Joint*: modulation and SNR both exactly right. *Attractor index*: the largest share of the predictions that one SNR
 takes, times the number of SNRs; 1 is none. *CPU s*: of the whole process, recording, evaluations and pictures included,

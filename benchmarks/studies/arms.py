@@ -9,6 +9,7 @@ from typing import Any
 OVERSAMPLED = {
     "data.scenario": "oversampled",
     "data.modulations": "digital-17",
+    "network.task": "factored",
     "training.batch": 128,
     "training.peak_lr": 5e-3,
 }
@@ -33,8 +34,9 @@ class Arm:
 
 
 def _short(title: str, against: str | None = "short", **settings: Any) -> Arm:
+    """Beside factored heads, which all SNR losses and heads fit."""
     named = {key.replace("__", "."): value for key, value in settings.items()}
-    return Arm(title, "ablations", {"training.epochs": SHORT, **named}, against)
+    return Arm(title, "ablations", {"training.epochs": SHORT, "network.task": "factored", **named}, against)
 
 
 def _oversampled(title: str, epochs: int, against: str | None = "features", **settings: Any) -> Arm:
@@ -44,7 +46,8 @@ def _oversampled(title: str, epochs: int, against: str | None = "features", **se
 
 
 ARMS: dict[str, Arm] = {
-    "synchronous": Arm("image of the samples", "synchronous"),
+    "synchronous": Arm("SNR given the modulation (quick)", "synchronous"),
+    "factored": Arm("factored heads", "synchronous", {"network.task": "factored"}, "synchronous"),
     "features": _oversampled(
         "image, symbol instants and spectral floor", 6, None,
         view__layers=("samples", "instants"), view__scalars=("spectral_floor",),
@@ -52,7 +55,7 @@ ARMS: dict[str, Arm] = {
     "image": _oversampled("image of the samples alone", 11),
     "iq": _oversampled("I/Q samples", 5, view__input="iq", network__backbone="micro-iq"),
     "lags": _oversampled("image and differences in time", 9, view__layers=("samples", "lags")),
-    "short": _short("as quick, shorter", None),
+    "short": _short("factored heads, cross-entropy", None),
     "max": _short("image divided by its largest count", view__grey="max"),
     "log-distance": _short("SNR loss: cross-entropy and log-distance", objective__snr_loss="log-distance"),
     "emd2": _short("SNR loss: squared earth mover's distance", objective__snr_loss="emd2"),

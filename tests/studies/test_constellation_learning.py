@@ -33,9 +33,18 @@ def test_quick_has_two_heads_and_float32_logits_whatever_the_precision() -> None
         logits = net(torch.rand(2, 1, 64, 64))
         assert {task: (tuple(v.shape), v.dtype) for task, v in logits.items()} == {
             "modulation": ((2, 16), torch.float32),
-            "snr": ((2, 16), torch.float32),
+            "snr_given_modulation": ((2, 16, 16), torch.float32),
         }
         assert not any(isinstance(m, torch.nn.modules.batchnorm._BatchNorm) for m in net.modules())
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_every_fault_has_its_terms_with_the_heads_of_quick(fault: str) -> None:
+    torch.manual_seed(0)
+    heads = STUDY.configure("quick", None, {}).network
+    made = build(Config(**{**dict(SMALL), "network": heads}), fault, 0, CPU)
+    batch = next(iter(made.batches(1)))
+    assert set(made.terms(made.answer(batch), batch)) >= set(made.tasks.terms_named)
 
 
 @pytest.mark.parametrize("term", ["modulation", "snr"])

@@ -41,10 +41,13 @@ class Config(Trainable):
             raise ValueError(f"snr_head regression takes objective.snr_loss {' or '.join(OF_REGRESSION)}, not {loss}")
         if (head in ("corn", "distributional") or task != "factored") and loss != "ce":
             owner = f"snr_head {head}" if task == "factored" else f"task {task}"
-            raise ValueError(f"{owner} has a likelihood of its own, so nothing reads snr_loss {loss}: leave it at ce")
+            way_out = "" if task == "factored" else ", or set network.task to factored"
+            raise ValueError(
+                f"{owner} has a likelihood of its own, so nothing reads snr_loss {loss}: leave it at ce{way_out}"
+            )
         if task == "joint" and (self.objective.weighting, self.objective.snr_weight) != ("fixed", 1.0):
             raise ValueError("task joint has one loss and nothing to weight: set objective.weighting to fixed")
         return self
 
 
-PRESETS = {"quick": Config()}
+PRESETS = {"quick": Config(network=Network(task="conditional"))}

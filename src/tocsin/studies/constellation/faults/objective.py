@@ -7,6 +7,7 @@ from torch import Tensor
 
 from tocsin.studies.constellation.config import Config
 from tocsin.studies.constellation.experiment import Constellation
+from tocsin.studies.constellation.faults.one_snr_head import with_one_snr_head
 from tocsin.studies.constellation.heads import Raw
 from tocsin.studies.constellation.representation import Batch
 
@@ -19,6 +20,11 @@ class ArgmaxDistance(Constellation):
     """
 
     alpha = 0.5
+
+    @classmethod
+    def adjust(cls, config: Config) -> Config:
+        """With one SNR head."""
+        return with_one_snr_head(config)
 
     def terms(self, raw: Raw, batch: Batch) -> dict[str, Tensor]:
         """Cross-entropies, and the distance of the predicted SNR class from the true one [classes]."""
@@ -38,6 +44,11 @@ class NanAtPeakLr(Constellation):
     is smaller than one Adam step at the peak learning rate, so the variance cannot stop in time. Kept as its logarithm
     it could not leave its domain.
     """
+
+    @classmethod
+    def adjust(cls, config: Config) -> Config:
+        """With one SNR head."""
+        return with_one_snr_head(config)
 
     def __init__(self, config: Config, seed: int, device: torch.device) -> None:
         super().__init__(config, seed, device)
