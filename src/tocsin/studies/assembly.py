@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from lightning_fabric import Fabric
 from torch.optim import AdamW
 
 from tocsin.studies.schedules import Schedule, schedule_of
 from tocsin.studies.settings import Training
 from tocsin.studies.study import Experiment, Study, StudyError
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,8 @@ def fabric_of(device: str) -> Fabric:
     Raises:
         StudyError: There is no such device here.
     """
+    from lightning_fabric import Fabric  # four seconds, for which no preflight has a use
+
     kind, _, number = device.partition(":")
     try:
         return Fabric(accelerator=kind, devices=[int(number)] if number else 1)
