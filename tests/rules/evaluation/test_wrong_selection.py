@@ -33,6 +33,18 @@ def test_a_kept_checkpoint_that_is_worse_is_a_warning():
     assert not findings({"val/loss": LOSS, "val/accuracy": SCORE}, [Event("best", "", 20, data={"step": 20})])
 
 
+def test_scores_of_parts_must_agree_that_another_checkpoint_is_better():
+    """None of them is known to count: one that is worse at the other checkpoint makes it a matter of taste."""
+    best = [Event("best", "best val/weighted_loss", 5)]
+    series = {"val/joint_accuracy": SCORE, "val/snr_accuracy": SCORE - 0.02, "val/modulation_accuracy": SCORE + 0.01}
+    (found,) = findings(series, best)
+    assert (found.severity, found.step, found.subject) == ("warning", 5, "val/joint_accuracy")
+    assert "kept by the log's word (best val/weighted_loss)" in found.message
+    assert not findings({**series, "val/modulation_accuracy": 0.9 - 0.01 * E}, best)
+    assert not findings(series)
+    assert not findings(series, [Event("best", "", 20)])
+
+
 def test_the_training_loss_is_monitored():
     late = np.where(E > 8, 0.8 - 0.02 * (E - 8), SCORE) + 0.002 * (E % 2)
     series = {"train/loss": 1 - 0.04 * E, "val/loss": LOSS, "val/accuracy": late}

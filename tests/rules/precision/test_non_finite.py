@@ -81,6 +81,15 @@ def test_a_run_that_checked_its_loss_before_recording_it():
     assert ring(replace(run, events=(Event("exception", "KeyError: 'x'", step=51),))) == []
 
 
+def test_a_check_that_raises_under_a_loss_scale_names_float16():
+    event = Event("exception", "Traceback ...\nValueError: loss became nan", step=51)
+    series = {"train/loss": decay()[:51], "amp/scale": np.full(51, 2048.0)}
+    (finding,) = ring(Run.of(series=series, events=(event,), exit="failed"))
+    assert finding.message.endswith("is finite; in float16, under a loss scale that would have skipped this step")
+    assert [(e.source, e.value) for e in finding.evidence] == [("event:exception", None), ("amp/scale", 2048.0)]
+    assert "float32" in finding.remedies[0].text
+
+
 def test_the_term_that_was_first_is_named():
     cls = decay()
     series = {"train/loss": bad_from(150), "train/loss/cls": cls, "train/loss/bbox": bad_from(150)}

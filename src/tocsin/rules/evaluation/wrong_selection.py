@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
 from collections.abc import Iterator, Mapping
@@ -67,6 +68,9 @@ def wrong_selection(run: Run, *, evaluations: int = 4, gain: float = 0.02) -> It
       above sd sqrt(2) (sqrt(2 ln n) + 1): the best of n noisy values lies sqrt(2 ln n) sd too high. sd is the larger
       of the scatter of successive differences in the last half, those of 0 left out, and the binomial sd where the
       sample count is known. Of several lowest losses, as printed, the one that scores best counts.
+    - Where every score is of a part (`joint_accuracy`, `snr_accuracy`), nothing says which of them counts: it rings
+      where the log says which evaluation is kept, and another one is better than that by one score, by as much as
+      above, and no worse by any.
 
     ## Why is this bad?
     All that training gained after (or before) the kept checkpoint is thrown away, and what is reported is not what
@@ -106,7 +110,7 @@ def wrong_selection(run: Run, *, evaluations: int = 4, gain: float = 0.02) -> It
     if wrong_way is not None:
         judged = True
         yield wrong_way
-    for choice in _choices(run, evaluations):
+    for choice in itertools.chain(_choices(run, evaluations), _choices_of_parts(run, evaluations)):
         judged = True
         if wrong_way is None and choice.gap > max(choice.limit, gain * choice.scale):
             yield _finding(choice)
@@ -174,11 +178,7 @@ def _choices(run: Run, evaluations: int) -> Iterator[Choice]:
         series, sign = run.series[metric.name].finite, names.direction(metric.name)
         if metric.measure not in metrics.SUMMARY or not metric.plain or not sign or len(series) < evaluations:
             continue
-        noise = _noise(run, metric, series.value)
-        scale = (
-            1.0 if metric.measure in metrics.BOUNDED | metrics.SIGNED | {"r2"} else float(np.max(np.abs(series.value)))
-        )
-        scale = 100.0 if scale == 1.0 and metrics.is_percent(series.value) and metric.measure != "r2" else scale
+        noise, scale = _noise(run, metric, series.value), _scale(metric, series.value)
         quality = sign * series.value
         told = _told(run, metric, series.step, series.epoch, evaluations)
         if told is not None:
@@ -192,19 +192,50 @@ def _choices(run: Run, evaluations: int) -> Iterator[Choice]:
                 )
 
 
+def _scale(metric: metrics.Metric, values: Floats) -> float:
+    """1 of a score within [0, 1], 100 of one in percent, else the largest size that it had."""
+    if metric.measure not in metrics.BOUNDED | metrics.SIGNED | {"r2"}:
+        return float(np.max(np.abs(values)))
+    return 100.0 if metrics.is_percent(values) and metric.measure != "r2" else 1.0
+
+
+def _choices_of_parts(run: Run, evaluations: int) -> Iterator[Choice]:
+    """Of each split whose scores are all of parts: the kept evaluation against one that no score finds worse."""
+    parts: dict[str, list[metrics.Metric]] = {}
+    for metric in metrics.of_evaluations(run.series):
+        if metric.measure in metrics.SUMMARY and names.direction(metric.name):
+            parts.setdefault(metric.group, []).append(metric)
+    for group in parts.values():
+        if not any(metric.plain for metric in group):
+            yield from _choice_of_parts(run, group, evaluations)
+
+
+def _choice_of_parts(run: Run, group: list[metrics.Metric], evaluations: int) -> Iterator[Choice]:
+    """The score by which another evaluation is most clearly better than the kept one, if the log says which that is."""
+    step, scores = metrics.aligned(*(run.series[metric.name].finite for metric in group))
+    first = run.series[group[0].name].finite
+    epochs = dict(zip(first.step.tolist(), first.epoch.tolist(), strict=True))
+    told = _said(run, step, np.array([epochs.get(s, math.nan) for s in step.tolist()]))
+    if told is None or step.size < evaluations:
+        return
+    kept, how, known = told
+    better = np.array([names.direction(m.name) * score for m, score in zip(group, scores, strict=True)])
+    no_worse = np.all(better >= better[:, kept : kept + 1], axis=0)
+    choices = []
+    for metric, score, quality in zip(group, scores, better, strict=True):
+        best = int(np.argmax(np.where(no_worse, quality, -np.inf)))
+        noise, scale = _noise(run, metric, score), _scale(metric, score)
+        choices.append(Choice(metric.name, step, score, quality, kept, best, noise, scale, how, known))
+    yield max(choices, key=lambda choice: choice.gap - choice.limit)
+
+
 def _told(
     run: Run, metric: metrics.Metric, step: Ints, epoch: Floats, evaluations: int
 ) -> tuple[Ints, int, str, Evidence | None] | None:
     """Steps to choose among, the index of the kept one, how it is chosen, and what says so."""
-    for event in reversed([e for e in run.events if e.kind == "best"]):
-        at = _place(event, step, epoch)
-        if at is not None:
-            return (
-                step,
-                at,
-                f"kept by the log's word ({event.text[:60] or 'best'})",
-                Evidence("event:best", None, text="kept"),
-            )
+    said = _said(run, step, epoch)
+    if said is not None:
+        return step, *said
     loss_name, how, known = f"{metric.group}/loss", "the lowest evaluation loss", None
     monitored = _monitors_training(run)
     if monitored is not None:
@@ -218,6 +249,16 @@ def _told(
     lowest = np.flatnonzero(values == values.min())  # of equal losses, as printed, the one that scores best
     sign = names.direction(metric.name)
     return shared, int(lowest[np.argmax(sign * score[lowest])]), how, known
+
+
+def _said(run: Run, step: Ints, epoch: Floats) -> tuple[int, str, Evidence] | None:
+    """The index of the evaluation that the last "best" event names, and what says so."""
+    for event in reversed([e for e in run.events if e.kind == "best"]):
+        at = _place(event, step, epoch)
+        if at is not None:
+            how = f"kept by the log's word ({event.text[:60] or 'best'})"
+            return at, how, Evidence("event:best", None, text="kept")
+    return None
 
 
 def _place(event: Event, step: Ints, epoch: Floats) -> int | None:

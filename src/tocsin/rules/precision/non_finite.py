@@ -11,9 +11,16 @@ import numpy as np
 from tocsin import names, nonfinite, stats
 from tocsin.findings import Evidence, Finding, NotChecked, Remedy, rule
 from tocsin.nonfinite import COUNTS, PLACES, Stretch, bad_points, lengths, scaled, stretches
-from tocsin.run import Event, Run
+from tocsin.run import Event, Run, Series
 
 _ANOMALY = "torch.autograd.set_detect_anomaly(True)"
+_HALF = (
+    Remedy(
+        "Compute the loss in float32, inside autocast or of logits.float(): in float16, 1e-8 is 0 and 65520 infinite",
+        safe=True,
+    ),
+    Remedy("Leave the skipping of such a step to the GradScaler, and count what it skips", safe=True),
+)
 _AGAIN, _OFTEN = 3, 0.05  # stretches that healed, and their share: more than a bad batch now and then
 _LESS = 0.9  # of the first loss beside a gradient that is no number: it falls, so steps are taken
 # Caffe's softmax loss takes the logarithm of max(p, FLT_MIN): NaN scores, or a probability of 0 for each target.
@@ -285,12 +292,19 @@ def _stopped_by_its_own_check(run: Run) -> Iterator[Finding]:
     event, text = found
     step = event.step if run.trained else 0
     known = "; every value recorded until then is finite" if run.trained else "; no step of it is recorded"
+    scale = run.get("amp/scale")
+    half = "; in float16, under a loss scale that would have skipped this step" if scale is not None else ""
+    spoken = Evidence(f"event:{event.kind}", step=event.step, text=text)
     yield Finding(
-        f'the run stopped itself at step {event.step}: "{text}"{known}',
+        f'the run stopped itself at step {event.step}: "{text}"{known}{half}',
         step=step,
-        evidence=(Evidence(f"event:{event.kind}", step=event.step, text=text),),
-        remedies=(Remedy(f"Find the operation with {_ANOMALY}", safe=True),),
+        evidence=(spoken,) if scale is None else (spoken, _loss_scale(scale)),
+        remedies=(*(_HALF if half else ()), Remedy(f"Find the operation with {_ANOMALY}", safe=True)),
     )
+
+
+def _loss_scale(scale: Series) -> Evidence:
+    return Evidence(scale.name, float(scale.value[-1]), int(scale.step[-1]), text="the loss scale of float16")
 
 
 def _at_its_clamp(run: Run) -> Iterator[Finding]:
