@@ -26,8 +26,10 @@ TABLES = {
     "oversampled": "## Oversampled: 8 samples a symbol, 17 modulations, 16 SNRs, unknown timing, phase and carrier",
     "ablations": f"## Ablations: synchronous, {SHORT} epochs",
 }
-HEAD = """<!-- Written by benchmarks/studies/constellation.py --page from its results: edit those, not this. -->
-
+NOTICE = "<!-- Written by benchmarks/studies/constellation.py --page from its results: edit those, not this. -->\n"
+HEAD = (
+    NOTICE
+    + """
 # The study constellation: what networks reach, and what is attainable
 
 Test frames, at the checkpoint with the best validation score. Each arm is trained with as many seeds as the table says;
@@ -39,6 +41,7 @@ the page anew.
 takes, times the number of SNRs; 1 is none. *CPU s*: of the whole process, recording, evaluations and pictures included,
 on one core of a machine that others used, too.
 """
+)
 VERDICTS = {
     "attributed": "beyond noise, by this setting",
     "within-noise": "within noise",
@@ -48,19 +51,37 @@ VERDICTS = {
 }
 
 
-def page(found: Mapping[str, Any]) -> str:
-    """The whole page, from what ``constellation.py`` writes as JSON."""
+def page(found: Mapping[str, Any], said: str = "") -> str:
+    """The whole page, from what ``constellation.py`` writes as JSON.
+
+    Args:
+        found: Runs, ceilings and contrasts.
+        said: What to say of them, below.
+    """
     parts = [HEAD]
     for table, title in TABLES.items():
         text = arms_table(found["runs"], table)
-        if text:
-            parts += [
-                title + "\n",
-                text,
-                ceilings(found["ceilings"].get(table, ())),
-                contrasts(found["contrasts"], table),
-            ]
-    return "\n".join(part for part in parts if part)
+        known, compared = ceilings(found["ceilings"].get(table, ())), contrasts(found["contrasts"], table)
+        parts += [title + "\n", text, known, compared] if text else []
+    return "\n".join(part for part in [*parts, attractors(found["runs"]), said] if part)
+
+
+def summary(found: Mapping[str, Any]) -> str:
+    """The few figures that stand beside the code of the study."""
+    keys = ("joint", "modulation", "snr", "attractor", "cpu_s")
+    columns = [(key, title, show) for key, title, show in COLUMNS if key in keys]
+    lines = [
+        [f"{arm.table}: {arm.title}", str(len(of)), *(spread([r[key] for r in of], show) for key, _, show in columns)]
+        for name, arm in ARMS.items()
+        if arm.table != "ablations" and (of := [r for r in found["runs"] if r["arm"] == name])
+    ]
+    known = [
+        [f"{table}: {row['ceiling']}", "-", *(f"{row[key]:.3f}" if key in row else "-" for key in keys)]
+        for table, rows in found["ceilings"].items()
+        for row in rows
+    ]
+    head = ["arm", "seeds", *(title for _, title, _ in columns)]
+    return NOTICE + "\n" + _table(head, lines + known)
 
 
 def arms_table(runs: Sequence[Run], table: str) -> str:
@@ -106,6 +127,18 @@ def _contrast(row: Run) -> list[str]:
     words = VERDICTS.get(row["verdict"], row["verdict"])
     names = [ARMS[row["arm"]].title, ARMS[row["against"]].title]
     return [*names, what, f"{row['difference']:+.3f}", f"[{low:+.3f}, {high:+.3f}]", words]
+
+
+def attractors(runs: Sequence[Run]) -> str:
+    """The attractor index of the validation frames by epoch, or nothing."""
+    long = {name: [r for r in runs if r["arm"] == name] for name, arm in ARMS.items() if arm.table != "ablations"}
+    lines = [
+        [ARMS[n].table, ARMS[n].title, " ".join(f"{v:.2f}" for v in np.mean([r["attractor_by_epoch"] for r in of], 0))]
+        for n, of in long.items()
+        if of
+    ]
+    title = "## Attractor index by epoch, validation frames, mean over seeds\n\n"
+    return title + _table(["scenario", "arm", "epochs from 1"], lines) if lines else ""
 
 
 def _table(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 from arms import ARMS
 
 from tocsin.studies import exports
+from tocsin.studies.study import leaves
 
 SUMMARY = "outcome.json"
 SCORES = {
@@ -32,7 +33,7 @@ def outcome(folder: Path, name: str, seed: int) -> dict[str, Any]:
     training = folder / f"{name}-{seed}"
     wanted = configuration(name)
     kept = json.loads((training / SUMMARY).read_text()) if (training / SUMMARY).is_file() else {}
-    if kept.get("config") != wanted:
+    if not kept or not still(kept["config"], wanted):
         kept = _train(training, name, seed, wanted)
     return {"arm": name, "seed": seed, "cpu_s": kept["cpu_s"], **scores(training), "alarms": alarms(training)}
 
@@ -44,6 +45,12 @@ def configuration(name: str) -> dict[str, Any]:
     config = studies.load("constellation").configure("quick", None, dict(ARMS[name].settings))
     plain: dict[str, Any] = json.loads(config.model_dump_json())
     return plain
+
+
+def still(kept: dict[str, Any], wanted: dict[str, Any]) -> bool:
+    """Whether a configuration is the same in all settings that there were when it was trained."""
+    now = dict(leaves(wanted))
+    return all(key in now and now[key] == value for key, value in leaves(kept))
 
 
 def _train(training: Path, name: str, seed: int, wanted: dict[str, Any]) -> dict[str, Any]:

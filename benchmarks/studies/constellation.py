@@ -28,7 +28,10 @@ import arm_runs
 from arms import ARMS
 
 RESULTS = Path(__file__).parents[1] / "results"
-DOCS = Path(__file__).parents[2] / "docs" / "studies" / "constellation.md"
+SAID = Path(__file__).with_name("constellation.md")
+ROOT = Path(__file__).parents[2]
+PAGE = ROOT / "docs" / "studies" / "constellation.md"
+BESIDE = ROOT / "src" / "tocsin" / "studies" / "constellation" / "RESULTS.md"
 
 
 def main() -> int:
@@ -43,11 +46,10 @@ def main() -> int:
     missed = arm_goals.missed(results)
     asked.json.parent.mkdir(parents=True, exist_ok=True)
     asked.json.write_text(json.dumps({**found, "missed": missed}, indent=1))
-    text = arm_page.page(found)
-    print(text)
+    print(arm_page.page(found))
     if asked.page:
-        DOCS.parent.mkdir(exist_ok=True)
-        DOCS.write_text(text, encoding="utf-8")
+        PAGE.write_text(arm_page.page(found, SAID.read_text(encoding="utf-8")), encoding="utf-8")
+        BESIDE.write_text(arm_page.summary(found), encoding="utf-8")
     print(f"{asked.json}\n" + ("missed: " + "; ".join(missed) if missed else "all goals met"))
     return int(bool(missed))
 
@@ -58,7 +60,7 @@ def _asked() -> argparse.Namespace:
     parser.add_argument("--arms", nargs="+", choices=list(ARMS), default=list(ARMS))
     parser.add_argument("--folder", type=Path, default=RESULTS / "constellation", help="the runs")
     parser.add_argument("--json", type=Path, default=RESULTS / "constellation.json")
-    parser.add_argument("--page", action="store_true", help="write docs/studies/constellation.md, too")
+    parser.add_argument("--page", action="store_true", help="write the page in docs and RESULTS.md, too")
     return parser.parse_args()
 
 

@@ -10,7 +10,7 @@ from arms import ARMS
 
 SCORES = {
     "joint": 0.76, "modulation": 0.8, "snr": 0.9, "one_bin": 0.99, "snr_high": 0.95, "mae_db": 0.2, "nll": 0.6,
-    "ece": 0.02, "attractor": 1.1, "cpu_s": 100.0, "oracle": 0.8, "checkpoint_epoch": 12, "alarms": [],
+    "ece": 0.02, "attractor": 1.1, "attractor_by_epoch": [2.0, 1.1], "cpu_s": 100.0, "oracle": 0.8, "checkpoint_epoch": 12, "alarms": [],
 }  # fmt: skip
 
 
@@ -51,6 +51,25 @@ def test_page_holds_what_was_trained_and_its_ceilings_alone():
     assert arm_page.TABLES["synchronous"] not in text
     assert "| 0.710 [0.700, 0.720] |" in text
     assert "| joint | +0.020 | [+0.010, +0.030] | beyond noise, by this setting |" in text
+
+
+def test_attractors_by_epoch_and_summary_show_the_long_arms():
+    found = {
+        "runs": runs("short", 0.7) + runs("image", 0.2, 0.3),
+        "ceilings": {"oversampled": [{"ceiling": "floor", "snr": 0.99}]},
+    }
+    assert "| oversampled | image of the samples alone | 2.00 1.10 |" in arm_page.page({**found, "contrasts": []})
+    text = arm_page.summary(found)
+    assert "| oversampled: image of the samples alone | 2 | 0.250 [0.200, 0.300] |" in text
+    assert "| oversampled: floor | - | - | - | 0.990 | - | - |" in text
+    assert "cross-entropy" not in text
+
+
+def test_a_run_is_kept_while_its_settings_are_the_same():
+    kept = arm_runs.configuration("short")
+    assert arm_runs.still(kept, {**kept, "later": 1})
+    assert not arm_runs.still(kept, arm_runs.configuration("emd2"))
+    assert not arm_runs.still({**kept, "gone": 1}, kept)
 
 
 def test_goals_are_of_means_and_an_alarm_misses_one():
