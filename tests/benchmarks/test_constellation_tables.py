@@ -10,7 +10,8 @@ from arms import ARMS
 
 SCORES = {
     "joint": 0.76, "modulation": 0.8, "snr": 0.9, "one_bin": 0.99, "snr_high": 0.95, "mae_db": 0.2, "nll": 0.6,
-    "ece": 0.02, "attractor": 1.1, "attractor_by_epoch": [2.0, 1.1], "cpu_s": 100.0, "oracle": 0.8, "checkpoint_epoch": 12, "alarms": [],
+    "ece": 0.02, "attractor": 1.1, "attractor_by_epoch": [2.0, 1.1], "cpu_s": 100.0, "oracle": 0.8,
+    "checkpoint_epoch": 12, "alarms": [],
 }  # fmt: skip
 
 
