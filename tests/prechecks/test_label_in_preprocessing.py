@@ -67,6 +67,23 @@ def test_counts_scaled_batch_by_batch_show_the_scale_of_the_batch():
     )
 
 
+def _as_bytes(x, largest):
+    """Logarithms of counts as bytes, white at the largest count."""
+    return np.floor(255 * np.log1p(x) / np.log1p(largest)) / 255
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_logarithms_of_counts_as_bytes_show_the_largest_count_of_their_file(seed):
+    y, random = _labels(seed), np.random.default_rng(seed)
+    x = _counts(np.full(N, 1.5), seed)
+    largest = random.integers(20, 60, N) * 2.0**y
+    (finding,), _ = found("DAT008", _setup(_as_bytes(x, largest[:, None]), y))
+    assert finding.subject == "step"
+    assert finding.evidence[0].interval[0] > 0.2
+    assert found("DAT008", _setup(_as_bytes(x, 64), y)) == ([], [])
+    assert found("DAT008", _setup(np.log1p(_counts(1.0 + y, seed)), y)) == ([], [])
+
+
 @pytest.mark.parametrize("seed", range(6))
 def test_silent_on_lengths_and_scales_that_tell_nothing(seed):
     y, random = _labels(seed), np.random.default_rng(seed + 9)
@@ -114,6 +131,9 @@ def test_steps_are_those_that_were_made():
     x = random.integers(0, 30, (50, D)) * made[:, None] - 3
     assert np.allclose(np.exp(steps(torch.from_numpy(x))[:, 0]), made, rtol=1e-3)
     assert steps(torch.from_numpy(random.standard_normal((50, D)))) is None
+    x = np.log1p(random.integers(0, 12, (50, D))) * made[:, None] - 3
+    assert np.allclose(np.exp(steps(torch.from_numpy(x))[:, 0]), made * np.log(2), rtol=1e-3)
+    assert steps(torch.from_numpy(random.integers(0, 12, (50, D)) ** 1.5 * made[:, None])) is None
     assert steps(torch.ones(50, D)) is None
     assert steps(torch.full((50, D), torch.nan)) is None
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from tocsin.prechecks.probe_tables import Floats
 from tocsin.prechecks.samples import Samples
 
-_MOST_VALUES = 1024
+_MOST_VALUES = 4096
 _FEWEST_VALUES = 32
 _FLAT = 1e-5  # of a sample's range: nearer values are the same one
 _OFF = 0.03  # of a step: how far a value may lie off the lattice
@@ -19,6 +19,9 @@ _INNER_ZEROS = 0.01
 _FEW_PADDED = 0.05
 _MARKED = 0.5
 _SAME = 0.01
+_NEARLY_ALL = 0.95
+_OFF_LOG = 0.04  # of the level of a count of one: a byte, where the largest count of the scale is about a thousand
+_TOLD_APART = 7  # the largest count whose logarithm lies four times as far from the next one's
 
 
 def amounts(samples: Samples, rows: NDArray[np.intp]) -> Tensor | None:
@@ -54,35 +57,62 @@ def padding(inputs: Tensor) -> Floats | None:
 def steps(inputs: Tensor) -> Floats | None:
     """Logarithm of the step between neighbouring values of each sample, [n, 1]; NaN where its values have none.
 
-    None where fewer than half of the samples have a step, or it is the same for all: nothing was rescaled one by one.
+    Where most samples hold logarithms of counts (plus one) in place of counts, it is the level of a count of one. None
+    where fewer than half of the samples have a step, or it is the same for nearly all: nothing was rescaled one by one.
     """
     table = _one_channel(inputs)
     if table.shape[1] < _FEWEST_VALUES:
         return None
-    found = np.array([_step(row) for row in table])
-    known = found[np.isfinite(found)]
-    if known.size < _MARKED * found.size or known.max() <= known.min() * (1 + _SAME):
-        return None
-    logs: Floats = np.log(found)[:, None]
-    return logs
+    levels = [_levels(row) for row in table]
+    for unit in (_step, _level_of_one):
+        found = np.array([unit(one) for one in levels])
+        if np.mean(np.isfinite(found)) >= _MARKED:
+            return None if _same(found[np.isfinite(found)]) else np.log(found)[:, None]
+    return None
+
+
+def _same(known: Floats) -> bool:
+    return float(np.mean(np.abs(known / np.median(known) - 1) <= _SAME)) >= _NEARLY_ALL
 
 
 def _one_channel(inputs: Tensor) -> Floats:
-    """Values of a sample's first channel, where that has enough: channels may be scaled one by one."""
+    """Values of a sample's first channel, where that has enough: channels may be scaled one by one.
+
+    The middle ones, where there are very many: borders of images are often empty.
+    """
     first = inputs[:, 0].reshape(len(inputs), -1)
     flat = first if first.shape[1] >= _FEWEST_VALUES else inputs.reshape(len(inputs), -1)
-    found: Floats = flat[:, :_MOST_VALUES].double().numpy()
+    start = max(0, (flat.shape[1] - _MOST_VALUES) // 2)
+    found: Floats = flat[:, start : start + _MOST_VALUES].double().numpy()
     return found
 
 
-def _step(values: Floats) -> float:
-    """The least gap of which all gaps are multiples; NaN where there is none."""
+def _levels(values: Floats) -> Floats:
+    """The distinct values, rising; none where hardly a value comes twice."""
     ordered = np.sort(values[np.isfinite(values)])
     span = float(ordered[-1] - ordered[0]) if ordered.size else 0.0
-    gaps = np.diff(ordered)
-    gaps = gaps[gaps > _FLAT * span]
-    if gaps.size < 2 or gaps.size > 0.9 * ordered.size:  # hardly a value twice: no lattice
+    levels = ordered[np.append(True, np.diff(ordered) > _FLAT * span)] if ordered.size else ordered
+    return levels if levels.size - 1 <= 0.9 * ordered.size else levels[:0]
+
+
+def _step(levels: Floats) -> float:
+    """The least gap of which all gaps are multiples; NaN where there is none."""
+    gaps = np.diff(levels)
+    if gaps.size < 2:
         return np.nan
     least = float(gaps.min())
     whole = np.abs(gaps / least - np.round(gaps / least)) < _OFF
     return least if float(whole.mean()) >= _ON else np.nan
+
+
+def _level_of_one(levels: Floats) -> float:
+    """The gap above the lowest level, if levels are logarithms of 1, 2, 3 ... times a scale, as good as a byte can say.
+
+    Only levels are looked at that tell counts apart; NaN with fewer than two of them above it.
+    """
+    if levels.size < 4:
+        return np.nan
+    above = (levels[1:] - levels[0]) / (levels[1] - levels[0])
+    told = above[1:][above[1:] < np.log2(_TOLD_APART + 1.5)]
+    whole = np.log2(np.round(2.0**told))
+    return float(levels[1] - levels[0]) if told.size >= 2 and np.abs(told - whole).max() < _OFF_LOG else np.nan

@@ -45,9 +45,10 @@ def label_in_preprocessing(bench: Bench, *, least: float = 0.1, strong: float = 
 
     - *padding*: exact zeros before and after the sample along its last axis. None where zeros stand within it too
       (more than 1 %: a black background, sparse features) or fewer than 5 % of the samples are padded;
-    - *step*: the gap of which all gaps between the sample's values are multiples. Counts and bytes that were scaled
-      sample by sample or batch by batch show the scale in it. None where half of the samples have no such step or it is
-      the same for all to 1 %.
+    - *step*: the gap of which all gaps between the sample's values are multiples; where values are logarithms of
+      counts (plus one), even rounded to bytes, the level of a count of one. Counts and bytes that were scaled sample by
+      sample or batch by batch show the scale in it. None where half of the samples have no such step or it is the same
+      for 95 % of them to 1 %.
 
     A ridge regression with random Fourier features is fitted to the mark in 5 random folds. Its skill `s` is the share
     of the constant's error that is gone on the samples left out: balanced accuracy above chance for classes, R^2 of
