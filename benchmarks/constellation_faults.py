@@ -56,6 +56,7 @@ EXPECTED = {
     "argmax-distance": Expectation("OBJ007", "distance"),
     "masked-overflow": Expectation("AMP002", settings=SHORT),
     "frozen-backbone": Expectation("OPT001", settings=SHORT),
+    "lr-bottleneck": Expectation("OPT010", settings=SHORT),
     "constant-snr-head": Expectation("PRD002", "snr", settings=SHORT),
     "nan-at-peak-lr": Expectation("AMP003", settings=SHORT),
     "fp16-crash": Expectation("AMP003"),
