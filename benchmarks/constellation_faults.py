@@ -59,9 +59,9 @@ EXPECTED = {
     "lr-bottleneck": Expectation("OPT010", settings=SHORT),
     "constant-snr-head": Expectation("PRD002", "snr", settings=SHORT),
     "nan-at-peak-lr": Expectation("AMP003", settings=SHORT),
-    "fp16-crash": Expectation("AMP003"),
+    "fp16-crash": Expectation("AMP003", settings=SHORT),
     "batchnorm-lag": Expectation("EVL007"),
-    "weighted-selection": Expectation("EVL003"),
+    "weighted-selection": Expectation("EVL003", settings={"training.epochs": 8}),
     "image-only": Expectation("PRD006", "snr", settings=SHORT),
     "no-shuffle": Expectation("DAT003", settings=SHORT),
 }
