@@ -38,30 +38,11 @@ _REMEDIES = (
     severity="warning",
     when="end",
     explains=(
-        "AMP001",
-        "AMP003",
-        "EVL001",
-        "EVL002",
-        "EVL003",
-        "EVL004",
-        "GEN001",
-        "GEN002",
-        "GEN003",
-        "GEN004",
-        "OBJ006",
-        "OPT004",
-        "OPT005",
-        "OPT011",
-        "OPT012",
-        "PRD001",
-        "PRD002",
-        "PRD003",
-        "PRD009",
-        "PRD010",
-        "PRD012",
+        "AMP001", "AMP003", "EVL001", "EVL002", "EVL003", "EVL004", "GEN001", "GEN002", "GEN003", "GEN004", "GEN005",
+        "OBJ006", "OPT004", "OPT005", "OPT011", "OPT012", "PRD001", "PRD002", "PRD003", "PRD009", "PRD010", "PRD012",
         "RUN004",
     ),
-)
+)  # fmt: skip
 def lr_too_high(run: Run, *, lost: float = 0.5, rise: float = 0.2) -> Iterator[Finding | NotChecked]:
     """The training loss turns and rises for good while the learning rate is high.
 
@@ -202,15 +183,16 @@ def _blown_up(run: Run, loss: Series) -> Finding | None:
     thrown = turns.throw(run, loss)
     if thrown is None:
         return None
+    ends = "it ends" if thrown.kept == thrown.name else f"{thrown.kept} ends"
     return Finding(
         f"the norm of the parameters went from {thrown.first:.3g} (step {thrown.begin}) to {thrown.then:.3g} by step "
-        f"{thrown.step}, train/loss from {thrown.start:.3g} to {thrown.top:.3g} (step {thrown.at}); it ends at "
+        f"{thrown.step}, {thrown.name} from {thrown.start:.3g} to {thrown.top:.3g} (step {thrown.at}); {ends} at "
         f"{thrown.end:.3g}{_rate(run, thrown.step)}",
-        severity=None if thrown.end > _POOR * thrown.start or turns.guessing(run) else "note",
+        severity=None if thrown.share > _POOR or turns.guessing(run) else "note",
         evidence=(
             Evidence("param/norm", thrown.first, thrown.begin, text="norm of all parameters"),
             Evidence("param/norm", thrown.then, thrown.step, 5 * thrown.first, text="the largest within 32 steps"),
-            Evidence("train/loss", thrown.top, thrown.at, 2 * thrown.start, text="the largest of the first fifth"),
+            Evidence(thrown.name, thrown.top, thrown.at, 2 * thrown.start, text="the largest of the first fifth"),
         ),
         remedies=_FIRST_STEPS,
     )

@@ -34,20 +34,11 @@ class Tensor:
     severity="warning",
     when="end",
     explains=(
-        "GEN002",
-        "GEN004",
-        "OBJ009",
-        "PRD001",
-        "PRD002",
-        "PRD003",
-        "PRD010",
+        "EVL002", "GEN002", "GEN004", "GEN005", "OBJ009", "PRD001", "PRD002", "PRD003", "PRD004", "PRD009", "PRD010",
         "PRD012",
-        "PRD004",
-        "PRD009",
-        "EVL002",
     ),
     live=True,
-)
+)  # fmt: skip
 def update_ratio(
     run: Run, *, least: float = 0.01, most: float = 0.1, entries: float = 0.5
 ) -> Iterator[Finding | NotChecked]:
