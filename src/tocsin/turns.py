@@ -45,19 +45,24 @@ class Throw:
     Attributes:
         first, then: Norm of the parameters at the first sample and the largest one within 32 optimizer steps of it.
         begin, step: Steps of these.
-        start, top: The first loss (median of 3), the largest value since.
-        at: Step of the largest loss.
-        end: The last tenth of the loss (median).
+        name: The loss that rose: the total, or a term of it.
+        start, top: Its first value (median of 3), the largest one since.
+        at: Step of the largest value.
+        kept, end: The loss, total or term, that made up for it least, and its last tenth (median).
+        share: That end as a share of its start.
     """
 
     first: float
     then: float
     begin: int
     step: int
+    name: str
     start: float
     top: float
     at: int
+    kept: str
     end: float
+    share: float
 
 
 @dataclass(frozen=True)
@@ -137,7 +142,8 @@ def leap(loss: Series) -> Leap | None:
 def throw(run: Run, loss: Series) -> Throw | None:
     """Parameters at 5 times their first norm within 32 steps, and a loss at twice its start in the first fifth.
 
-    The loss also has to rise by 6 times its scatter from value to value in the later half.
+    The loss also has to rise by 6 times its scatter from value to value in the later half. It may be a term instead,
+    if it is a tenth of the total and more: learned weights lower a total whose terms rise.
     """
     norm, counter = run.get("param/norm"), run.get("count/optimizer")
     if norm is None or len(norm.finite) < 2 or len(loss) < _FIRST:
@@ -146,14 +152,38 @@ def throw(run: Run, loss: Series) -> Throw | None:
     done = movement.held(counter, known.step) if counter is not None else known.step
     early = known.value[done <= done[0] + _WITHIN]
     peak = int(np.argmax(early))
-    start, first = float(np.median(loss.value[:3])), loss.value[: max(_FIRST, len(loss) // 5)]
-    top, noise = int(np.argmax(first)), learning.scatter(loss.value[len(loss) // 2 :])
-    if not (0 < _THROW * known.value[0] <= early[peak] and 0 < max(_DOUBLED * start, start + 6 * noise) < first[top]):
+    if not 0 < _THROW * known.value[0] <= early[peak]:
         return None
+    least = 0.1 * _begin(loss)
+    terms = {f"train/loss/{name}": series.finite for name, series in sorted(run.family("train/loss").items())}
+    large = {name: series for name, series in terms.items() if len(series) >= _FIRST and _begin(series) >= least > 0}
+    losses = {"train/loss": loss, **large}
+    risen = next((name for name in losses if _doubled(losses[name])), None)
+    if risen is None:
+        return None
+    last = {name: learning.ends(series)[1].value for name, series in losses.items()}
+    kept = max(losses, key=lambda name: last[name] / _begin(losses[name]))
+    top = _top(losses[risen])
     return Throw(
         float(known.value[0]), float(early[peak]), int(known.step[0]), int(known.step[peak]),
-        start, float(first[top]), int(loss.step[top]), learning.ends(loss)[1].value,
+        risen, _begin(losses[risen]), float(losses[risen].value[top]), int(losses[risen].step[top]),
+        kept, last[kept], last[kept] / _begin(losses[kept]),
     )  # fmt: skip
+
+
+def _begin(loss: Series) -> float:
+    return float(np.median(loss.value[:3]))
+
+
+def _top(loss: Series) -> int:
+    """Index of the largest value of the first fifth."""
+    return int(np.argmax(loss.value[: max(_FIRST, len(loss) // 5)]))
+
+
+def _doubled(loss: Series) -> bool:
+    """Whether the loss came to twice its start in the first fifth, far beyond its scatter in the later half."""
+    start, noise = _begin(loss), learning.scatter(loss.value[len(loss) // 2 :])
+    return bool(0 < max(_DOUBLED * start, start + 6 * noise) < loss.value[_top(loss)])
 
 
 def evaluations_since(run: Run, step: int) -> str:

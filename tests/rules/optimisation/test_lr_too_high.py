@@ -288,6 +288,21 @@ def test_the_message_names_norm_and_loss():
     )
 
 
+def test_a_term_that_was_thrown_off_counts_where_learned_weights_lower_the_total():
+    """The total is weighed down; one term leaps and recovers, the other never comes down."""
+    quiet, leaping = thrown(11, 2.5, 0.3), thrown(11, 9.0, 0.3)
+    stuck = Series.of("", np.full(400, 2.77))
+    terms = {"train/loss/kind": leaping.series["train/loss"], "train/loss/level": stuck}
+    (finding,) = ring(replace(quiet, series={**quiet.series, **terms}))
+    assert (finding.severity, finding.step) == ("warning", 0)
+    assert "train/loss/kind from 2.3 to 9" in finding.message
+    assert "train/loss/level ends at 2.77" in finding.message
+    small = {"train/loss/kind": 0.05 * terms["train/loss/kind"].value, "train/loss/level": stuck}
+    assert not any(
+        "norm of" in f.message for f in ring(replace(quiet, series={**quiet.series, **Run.of(series=small).series}))
+    )
+
+
 def test_a_slow_growth_of_the_weights_is_no_throw():
     run = thrown(11, 9.0, 1.7)
     slow = Series.of("", np.linspace(7, 77, 50), step=np.arange(1, 401, 8))
