@@ -62,7 +62,7 @@ EXPECTED = {
     "fp16-crash": Expectation("AMP003", settings=SHORT),
     "batchnorm-lag": Expectation("EVL007"),
     "weighted-selection": Expectation("EVL003", settings={"training.epochs": 8}),
-    "image-only": Expectation("PRD006", "snr", settings=SHORT),
+    "image-only": Expectation("PRD006", "snr"),
     "no-shuffle": Expectation("DAT003", settings=SHORT),
 }
 SUMMARY = "outcome.json"
