@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tocsin.studies.constellation.splits import PARTS, expect_same, keep, split
+from tocsin.studies.constellation.splits import PARTS, split
 from tocsin.studies.study import StudyError
 
 NAMES, LEVELS = ("BPSK", "QPSK", "64QAM"), (0, 10, 20)
@@ -46,16 +44,3 @@ def test_cells_and_seeds_are_cut_apart():
 def test_shares_that_leave_a_part_empty_are_refused(fractions):
     with pytest.raises(StudyError, match="split: "):
         made(fractions=fractions)
-
-
-def test_a_manifest_refuses_another_split(tmp_path):
-    path = tmp_path / "deep" / "split.json"
-    keep(made(), path)
-    keep(made(), path)
-    assert json.loads(path.read_text())["sha256"] == made().manifest["sha256"]
-    with pytest.raises(StudyError, match=r"another split \(seed, sha256 differ\)"):
-        keep(made(2), path)
-    for text in ("{", "[]"):
-        path.write_text(text)
-        with pytest.raises(StudyError, match="manifest of a split"):
-            expect_same(made(), path)

@@ -24,7 +24,9 @@ def preflight(
         Path | None,
         typer.Option(help="A YAML or JSON file; the function is called with it, and what it reads is noted."),
     ] = None,
-    preset: Annotated[str, typer.Option(help="Size of a study: quick, standard or paper.")] = "quick",
+    preset: Annotated[
+        str, typer.Option(help="Size of a study: quick, quick-oversampled, standard or paper.")
+    ] = "quick",
     fault: Annotated[str | None, typer.Option(help="Plant this fault in a study.", metavar="NAME")] = None,
     seed: Annotated[int, typer.Option(help="Seed of a study.", min=0)] = 0,
     settings: Annotated[

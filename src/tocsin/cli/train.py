@@ -26,7 +26,9 @@ if TYPE_CHECKING:
 
 def train(
     study: Annotated[str | None, typer.Argument(help="The study; --list shows them.", metavar="STUDY")] = None,
-    preset: Annotated[str, typer.Option(help="Size of the study: quick, standard or paper.")] = "quick",
+    preset: Annotated[
+        str, typer.Option(help="Size of the study: quick, quick-oversampled, standard or paper.")
+    ] = "quick",
     fault: Annotated[str | None, typer.Option(help="Plant this fault; --list shows them.", metavar="NAME")] = None,
     seed: Annotated[int, typer.Option(help="Seed of the data, the weights and the order.", min=0)] = 0,
     run_dir: Annotated[

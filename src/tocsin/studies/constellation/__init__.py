@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import torch
 
-from tocsin.studies.constellation.config import PRESETS, Config
+from tocsin.studies.constellation.config import Config
 from tocsin.studies.constellation.experiment import Constellation
 from tocsin.studies.constellation.faults import FAULTS, described
+from tocsin.studies.constellation.presets import PRESETS
 from tocsin.studies.study import Study
 
 

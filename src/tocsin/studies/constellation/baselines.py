@@ -18,9 +18,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from tocsin.studies.constellation.data import SPLITS, Frames
 from tocsin.studies.constellation.data_settings import Data
 from tocsin.studies.constellation.modulation import Points
+from tocsin.studies.constellation.source import SPLITS, Source
 from tocsin.studies.constellation.view_settings import View
 
 LEAST = 1e-12  # a cell of probability 0 would veto a class for one stray sample
@@ -76,7 +76,7 @@ def bayes_oracle(data: Data, view: View, device: torch.device | str = "cpu") -> 
     return Linear(np.stack(tables), device)
 
 
-def naive_bayes(frames: Frames) -> Linear:
+def naive_bayes(frames: Source) -> Linear:
     """The same with probabilities counted from the first training frames of each pair of classes, Laplace's rule."""
     layer = frames.view.layers.index("samples")
     cell = torch.arange(frames.cells, device=frames.device)

@@ -1,4 +1,4 @@
-"""The study's settings, typed; ``quick`` is about a minute on one CPU core."""
+"""The study's settings, typed."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pydantic import model_validator
 from tocsin.studies.constellation.data_settings import Data as Data
 from tocsin.studies.constellation.network_settings import Network as Network
 from tocsin.studies.constellation.objective_settings import Curriculum, Objective
+from tocsin.studies.constellation.recorded_settings import cache_refusal
 from tocsin.studies.constellation.snr_losses import OF_REGRESSION
 from tocsin.studies.constellation.view_settings import View as View
 from tocsin.studies.study import Trainable, Training
@@ -35,6 +36,15 @@ class Config(Trainable):
         return self
 
     @model_validator(mode="after")
+    def _recorded_can_be_seen(self) -> Self:
+        if self.data.radioml is not None and self.view.power == "ensemble":
+            raise ValueError("view.power ensemble: nobody knows the power of a recorded ensemble; take sample or none")
+        why = cache_refusal(self.view) if self.data.bin_cache is not None else None
+        if why is not None:
+            raise ValueError(f"data.bin_cache: {why}")
+        return self
+
+    @model_validator(mode="after")
     def _loss_fits_the_heads(self) -> Self:
         head, task, loss = self.network.snr_head, self.network.task, self.objective.snr_loss
         if head == "regression" and loss not in OF_REGRESSION:
@@ -48,6 +58,3 @@ class Config(Trainable):
         if task == "joint" and (self.objective.weighting, self.objective.snr_weight) != ("fixed", 1.0):
             raise ValueError("task joint has one loss and nothing to weight: set objective.weighting to fixed")
         return self
-
-
-PRESETS = {"quick": Config(network=Network(task="conditional"))}

@@ -14,15 +14,15 @@ from tocsin.studies.constellation.modulation import (
     Points,
     constellation,
 )
+from tocsin.studies.constellation.recorded_settings import OfFile
 from tocsin.studies.constellation.signal_settings import Channel, Pulse, Symbols
-from tocsin.studies.study import Settings
 
 MODULATION_SETS = {"synchronous-16": SYNCHRONOUS, "digital-17": DIGITAL, "digital-19": NAMES}
 SNR_SETS = {"0..30": tuple(range(0, 32, 2)), "-20..30": tuple(range(-20, 32, 2))}
 
 
-class Data(Settings):
-    """What is generated.
+class Data(OfFile):
+    """What is generated, or read from a file; ``OfFile`` has the settings of the file.
 
     Attributes:
         scenario: ``synchronous``: one sample a symbol, nothing but noise. ``oversampled``: shaped pulses, several
@@ -37,7 +37,7 @@ class Data(Settings):
         pulse, channel: Of the oversampled scenario only.
         root: Seed of the data set, not of the training: all seeds of a study are scored on the same frames.
         train_per_cell, val_per_cell, test_per_cell: Frames of each (modulation, SNR) pair; training frames per
-            epoch, and no frame is ever trained on twice.
+            epoch. No generated frame is ever trained on twice; recorded ones come again when all were there.
     """
 
     scenario: Literal["synchronous", "oversampled"] = "synchronous"
@@ -98,6 +98,22 @@ class Data(Settings):
                 "nothing reads it at one sample a symbol: set data.scenario = oversampled, or leave it alone"
             )
         return chosen
+
+    @model_validator(mode="after")
+    def _recorded_is_not_generated(self) -> Self:
+        if self.radioml is None:
+            return self
+        if self.scenario != "oversampled":
+            raise ValueError(
+                "recorded frames have several samples a symbol: take --preset quick-oversampled, or set data.scenario "
+                "= oversampled"
+            )
+        changed = [name for name in ("samples", "symbols", "pulse", "channel", "root") if self._differs(name)]
+        if changed:
+            raise ValueError(
+                f"{' and '.join(changed)}: of generated frames; nothing reads it of a file, leave it alone"
+            )
+        return self
 
     @model_validator(mode="after")
     def _holds_a_symbol(self) -> Self:

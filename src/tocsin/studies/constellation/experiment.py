@@ -9,11 +9,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from tocsin.studies import exports
 from tocsin.studies.constellation import references
+from tocsin.studies.constellation.attainable import by_snr
 from tocsin.studies.constellation.baselines import bayes_oracle, has_oracle
 from tocsin.studies.constellation.config import Config
 from tocsin.studies.constellation.curriculum import Sampler
-from tocsin.studies.constellation.data import SPLITS, Frames, manifest
 from tocsin.studies.constellation.evaluation import Predictions, Table, intervals, scores, tables
 from tocsin.studies.constellation.features import width
 from tocsin.studies.constellation.gallery import draw
@@ -23,6 +24,8 @@ from tocsin.studies.constellation.image import grey
 from tocsin.studies.constellation.network import ConstellationNet
 from tocsin.studies.constellation.objective import weighting_of
 from tocsin.studies.constellation.representation import Batch
+from tocsin.studies.constellation.source import SPLITS
+from tocsin.studies.constellation.sources import source_of
 from tocsin.studies.constellation.tasks import TASKS, Tasks
 from tocsin.studies.study import Evaluate
 
@@ -40,8 +43,8 @@ class Constellation:
         self.seed = seed
         self.device = device
         data, view, network = self.config.data, self.config.view, self.config.network
-        self.frames = Frames(data, device, view)
-        self.manifest = manifest(data)
+        self.frames = source_of(data, device, view)
+        self.manifest = self.frames.manifest()
         self.network = ConstellationNet(
             network,
             layers=len(view.layers),
@@ -66,8 +69,8 @@ class Constellation:
         return config
 
     def facts(self) -> dict[str, Any]:
-        """What is known of the task before training: ceilings of scores, and what model and baselines see."""
-        return references.facts(self.frames)
+        """What is known of the task before training: its pairs, ceilings of scores, and what model and baselines see."""
+        return {"joint_classes": self.frames.cells, **references.facts(self.frames)}
 
     @property
     def steps_per_epoch(self) -> int:
@@ -83,7 +86,7 @@ class Constellation:
         ]
 
     def batches(self, epoch: int) -> Iterator[Batch]:
-        """Fresh frames of every class pair, or of those that the curriculum has come to."""
+        """Frames of every class pair, or of those that the curriculum has come to."""
         sampler = self.sampler()
         if sampler is None:
             yield from self.frames.training(epoch, self.config.training.batch, self.seed)
@@ -204,7 +207,9 @@ class Constellation:
         return {f"{split}/{name}": value for name, value in found.items()}
 
     def draw(self, folder: Path) -> None:
-        """Pictures of the finished run from its tables."""
+        """Pictures of the finished run from its tables, and what receivers without training reach."""
+        epoch = int(exports.read(folder / "tables" / "test_scores.csv")[-1]["epoch"])
+        exports.add(folder / "tables", {"test_receivers": by_snr(self.frames)}, epoch)
         draw(folder, self.frames, self.picture)
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tocsin.studies.constellation.data import Frames
 from tocsin.studies.constellation.representation import Batch
+from tocsin.studies.constellation.source import Source
 
 
 class HeldOut:
@@ -17,7 +17,7 @@ class HeldOut:
         size: Frames a batch; the last one may have fewer.
     """
 
-    def __init__(self, frames: Frames, split: str, size: int) -> None:
+    def __init__(self, frames: Source, split: str, size: int) -> None:
         self.frames, self.split, self.size = frames, split, size
         per_cell = {"val": frames.data.val_per_cell, "test": frames.data.test_per_cell}[split]
         self._total = frames.cells * per_cell

@@ -46,12 +46,22 @@ def histogram(iq: Tensor, bins: int, extent: float) -> tuple[Tensor, Tensor]:
     if points > torch.iinfo(torch.int16).max:
         raise ValueError(f"expected at most 32767 points a frame, got {points}: their count would overflow int16")
     counts = torch.zeros(frames, bins * bins, dtype=torch.int16, device=iq.device)
-    one, strays = counts.new_ones(1, 1), []
+    strays = []
     for part, target in zip(torch.split(iq, CHUNK), torch.split(counts, CHUNK), strict=True):
-        cells = flat_cells(part, bins, extent)
-        target.scatter_add_(1, cells, one.expand_as(cells))
+        _count(flat_cells(part, bins, extent), target)
         strays.append(outside(part, extent))
     return counts.view(frames, bins, bins), torch.cat(strays)
+
+
+def counted(cells: Tensor, bins: int) -> Tensor:
+    """Images int16 [B, bins, bins] of points whose cells are known, int64 [B, N] as of ``flat_cells``."""
+    counts = torch.zeros(len(cells), bins * bins, dtype=torch.int16, device=cells.device)
+    _count(cells, counts)
+    return counts.view(-1, bins, bins)
+
+
+def _count(cells: Tensor, target: Tensor) -> None:
+    target.scatter_add_(1, cells, target.new_ones(1, 1).expand_as(cells))
 
 
 def flat_cells(iq: Tensor, bins: int, extent: float) -> Tensor:

@@ -13,11 +13,18 @@ import torch
 from torch import Tensor
 
 from tocsin.studies.constellation.data import Frames
+from tocsin.studies.constellation.data_settings import Data
 from tocsin.studies.constellation.pulse import root_raised_cosine
 from tocsin.studies.constellation.truth import Truth
 
 EDGE = 6  # symbols at either end: what lies outside of the frame is missing in their filter
 CHUNK = 32
+
+
+def knows(data: Data) -> bool:
+    """Whether this receiver is the best one for these frames: generated, without fading and without GMSK."""
+    generated = data.scenario == "oversampled" and data.radioml is None
+    return generated and data.channel.fading == "none" and "GMSK" not in data.modulations
 
 
 def modulation_classes(frames: Frames, modulation: Tensor, snr: Tensor, index: Tensor) -> Tensor:
@@ -32,8 +39,7 @@ def modulation_classes(frames: Frames, modulation: Tensor, snr: Tensor, index: T
     Raises:
         ValueError: A synchronous scenario, fading, or GMSK among the classes.
     """
-    data = frames.data
-    if data.scenario != "oversampled" or data.channel.fading != "none" or "GMSK" in data.modulations:
+    if not knows(frames.data):
         raise ValueError("the matched filter is for the oversampled scenario without fading and without GMSK")
     columns = zip(*(torch.split(c, CHUNK) for c in (modulation, snr, index)), strict=True)
     return torch.cat([_likelihoods(frames, *part).argmax(1) for part in columns])

@@ -43,6 +43,7 @@ class RadioML:
     Attributes:
         snr_db: Levels in the file, ascending [dB].
         per_cell: Frames of each (modulation, SNR) pair.
+        frames: Rows in all.
 
     Raises:
         StudyError: No such file, not this layout, or labels that the samples contradict.
@@ -56,6 +57,7 @@ class RadioML:
             self.snr_db, self.per_cell = _grid(self.path, y, z)
             offset = x.id.get_offset() if x.chunks is None and x.dtype == np.dtype("<f4") else None
             shape = x.shape
+            self.frames = int(shape[0])
         self._mapped = None if offset is None else np.memmap(self.path, "<f4", "r", offset, shape)
         self._expect_label_order()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -9,8 +10,8 @@ import torch
 from torch import Tensor
 
 from tocsin.studies.constellation.baselines import bayes_oracle, has_oracle, naive_bayes
-from tocsin.studies.constellation.data import Frames
 from tocsin.studies.constellation.features import spectral_floor
+from tocsin.studies.constellation.source import Source
 from tocsin.studies.constellation.view_settings import View
 
 BATCH = 128
@@ -19,13 +20,15 @@ SPECTRUM = "the spectrum of the samples"
 FLOOR, NAIVE = "spectral floor", "naive Bayes"
 
 
-def facts(frames: Frames) -> dict[str, Any]:
+def facts(frames: Source) -> dict[str, Any]:
     """For the run's configuration: ``ceilings`` of validation scores, ``inputs`` of model and baselines."""
     if has_oracle(frames.data, frames.view):
         return {"ceilings": {"val/joint_accuracy": _oracle_accuracy(frames)}}
     if frames.data.samples_per_symbol == 1:
         return {}
     known = {"inputs": {"model": _seen(frames.view), FLOOR: SPECTRUM, NAIVE: IMAGE}}
+    if frames.data.radioml is not None:
+        return known  # recorded noise need not be white: what the floor reaches is a baseline, and no ceiling
     return {**known, "ceilings": {"val/snr_accuracy": _floor_accuracy(frames)}}
 
 
@@ -38,19 +41,19 @@ def _seen(view: View) -> str:
     return ", ".join((*view.layers, *view.scalars))
 
 
-def _oracle_accuracy(frames: Frames) -> float:
+def _oracle_accuracy(frames: Source) -> float:
     oracle, layer = bayes_oracle(frames.data, frames.view, frames.device), frames.view.layers.index("samples")
     levels = len(frames.data.snr_db)
     right = [oracle.predict(b.counts[:, layer]) == b.modulation * levels + b.snr for b in frames.held_out("val", BATCH)]
     return float(torch.cat(right).float().mean())
 
 
-def _floor_accuracy(frames: Frames) -> float:
+def _floor_accuracy(frames: Source) -> float:
     right = [answer == target for target, answer in _floor(frames, "val")]
     return float(torch.cat(right).float().mean())
 
 
-def baselines(frames: Frames, split: str) -> Iterator[tuple[str, str, Tensor, Tensor]]:
+def baselines(frames: Source, split: str) -> Iterator[tuple[str, str, Tensor, Tensor]]:
     """Task, name, target [B] and answer [B] of each baseline on each batch; none where samples are symbols."""
     if frames.data.samples_per_symbol == 1:
         return
@@ -60,7 +63,7 @@ def baselines(frames: Frames, split: str) -> Iterator[tuple[str, str, Tensor, Te
         yield from _naive(frames, split)
 
 
-def _naive(frames: Frames, split: str) -> Iterator[tuple[str, str, Tensor, Tensor]]:
+def _naive(frames: Source, split: str) -> Iterator[tuple[str, str, Tensor, Tensor]]:
     classifier, layer = naive_bayes(frames), frames.view.layers.index("samples")
     for batch in frames.held_out(split, BATCH):
         pair = classifier.predict(batch.counts[:, layer])
@@ -68,11 +71,16 @@ def _naive(frames: Frames, split: str) -> Iterator[tuple[str, str, Tensor, Tenso
         yield "snr", NAIVE, batch.snr, pair % len(frames.data.snr_db)
 
 
-def _floor(frames: Frames, split: str) -> Iterator[tuple[Tensor, Tensor]]:
+def _floor(frames: Source, split: str) -> Iterator[tuple[Tensor, Tensor]]:
     """SNR class and the level next to what the noise floor says, of each batch."""
-    levels = torch.tensor(frames.data.snr_db, dtype=torch.float32, device=frames.device)
     for modulation, snr, index in frames.numbers(split, BATCH):
-        said = spectral_floor(frames.iq(modulation, snr, index), frames.data.samples_per_symbol)
-        if frames.data.snr_definition == "esn0":
-            said = said + 10 * torch.log10(torch.tensor(float(frames.data.samples_per_symbol)))
-        yield snr, (said[:, None] - levels).abs().argmin(1)
+        yield snr, floor_classes(frames, modulation, snr, index)
+
+
+def floor_classes(frames: Source, modulation: Tensor, snr: Tensor, index: Tensor) -> Tensor:
+    """SNR class [B] next to what the spectral floor says of frames [B]; several samples a symbol."""
+    levels = torch.tensor(frames.data.snr_db, dtype=torch.float32, device=frames.device)
+    said = spectral_floor(frames.iq(modulation, snr, index), frames.data.samples_per_symbol)
+    if frames.data.snr_definition == "esn0":
+        said = said + 10 * math.log10(frames.data.samples_per_symbol)
+    return (said[:, None] - levels).abs().argmin(1)

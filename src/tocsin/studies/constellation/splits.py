@@ -8,10 +8,8 @@ and no machine or order of files can change who is in which part.
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -83,38 +81,3 @@ def _digest(part: NDArray[np.int64], modulations: Sequence[str], snr_db: Sequenc
         f"{name} {db} {','.join(map(str, np.sort(row)))}" for (name, db), row in zip(cells, part, strict=True)
     )
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
-
-
-def keep(made: Split, path: Path) -> None:
-    """Write the manifest; one that is there and differs is another split, and is not overwritten.
-
-    Raises:
-        StudyError: The file holds another split, or none.
-    """
-    if path.exists():
-        expect_same(made, path)
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps(made.manifest, indent=1) + "\n")
-    partial.replace(path)
-
-
-def expect_same(made: Split, path: Path) -> None:
-    """Refuse to go on with another split than the one whose manifest lies at ``path``.
-
-    Raises:
-        StudyError: Names what differs.
-    """
-    try:
-        before = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise StudyError(f"{path}: cannot be read as the manifest of a split ({type(error).__name__})") from error
-    if not isinstance(before, dict):
-        raise StudyError(f"{path}: expected the manifest of a split, got {type(before).__name__}")
-    differing = [key for key in made.manifest if before.get(key) != made.manifest[key]]
-    if differing:
-        raise StudyError(
-            f"{path} is of another split ({', '.join(differing)} differ): what was trained on there may be scored "
-            "here; go on with that split, or start afresh in another folder"
-        )
