@@ -11,11 +11,13 @@ from arms import ARMS
 
 from tocsin.studies import load
 from tocsin.studies.constellation import bounds
-from tocsin.studies.constellation.baselines import bayes_oracle, naive_bayes
+from tocsin.studies.constellation.baselines import naive_bayes
 from tocsin.studies.constellation.data import Frames
 from tocsin.studies.constellation.features import spectral_floor
 from tocsin.studies.constellation.matched_filter import modulation_classes
+from tocsin.studies.constellation.oracle import Oracle
 
+ORACLE = "Bayes oracle of the image"
 SCORED = 128
 DRAWS = 4000  # of the information of unknown symbols, an error of 2 % of the deviation
 
@@ -35,7 +37,7 @@ def _frames(name: str) -> Frames:
 def _synchronous() -> list[Row]:
     frames = _frames("synchronous")
     levels = frames.data.snr_db
-    oracle = bayes_oracle(frames.data, frames.view)
+    oracle = Oracle(frames.data, frames.view)
     blind = [
         bounds.class_accuracy([bounds.blind_sd_db(m, db, frames.data.samples, draws=DRAWS) for db in levels], levels)
         for m in frames.data.modulations
@@ -44,7 +46,7 @@ def _synchronous() -> list[Row]:
         (b.modulation * len(levels) + b.snr, oracle.predict(b.counts[:, 0])) for b in frames.held_out("test", SCORED)
     ]
     return [
-        {"ceiling": "Bayes oracle of the image", **_pairs(*_columns(answers), len(levels))},
+        {"ceiling": ORACLE, **_pairs(*_columns(answers), len(levels))},
         {"ceiling": "Cramér-Rao bound, symbols unknown, modulation known", "snr": float(np.mean(blind))},
         _data_aided(frames),
     ]  # fmt: skip

@@ -41,9 +41,10 @@ def main() -> int:
     found = {
         "runs": results,
         "ceilings": arm_ceilings.rows(),
-        "contrasts": arm_contrasts.rows(asked.folder, results),
+        "contrasts": arm_contrasts.rows(results),
     }
-    missed = arm_goals.missed(results)
+    (oracle,) = (r["joint"] for r in found["ceilings"]["synchronous"] if r["ceiling"] == arm_ceilings.ORACLE)
+    missed = arm_goals.missed(results, oracle)
     asked.json.parent.mkdir(parents=True, exist_ok=True)
     asked.json.write_text(json.dumps({**found, "missed": missed}, indent=1))
     print(arm_page.page(found))

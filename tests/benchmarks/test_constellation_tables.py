@@ -10,7 +10,7 @@ from arms import ARMS
 
 SCORES = {
     "joint": 0.76, "modulation": 0.8, "snr": 0.9, "one_bin": 0.99, "snr_high": 0.95, "mae_db": 0.2, "nll": 0.6,
-    "ece": 0.02, "attractor": 1.1, "attractor_by_epoch": [2.0, 1.1], "cpu_s": 100.0, "oracle": 0.8,
+    "ece": 0.02, "attractor": 1.1, "attractor_by_epoch": [2.0, 1.1], "cpu_s": 100.0,
     "checkpoint_epoch": 12, "alarms": [],
 }  # fmt: skip
 
@@ -75,9 +75,9 @@ def test_a_run_is_kept_while_its_settings_are_the_same():
 
 def test_goals_are_of_means_and_an_alarm_misses_one():
     good = runs("synchronous", 0.76, 0.74, 0.77)
-    assert arm_goals.missed(good) == []
-    (far,) = arm_goals.missed(runs("synchronous", 0.76, 0.74, 0.74))
+    assert arm_goals.missed(good, 0.8) == []
+    (far,) = arm_goals.missed(runs("synchronous", 0.76, 0.74, 0.74), 0.8)
     assert far.startswith("synchronous: joint below the oracle")
-    (slow,) = arm_goals.missed(runs("features", 0.9, 0.9, cpu_s=130.0))
+    (slow,) = arm_goals.missed(runs("features", 0.9, 0.9, cpu_s=130.0), 0.8)
     assert "CPU" in slow
-    assert arm_goals.missed(runs("features", 0.9, alarms=["PRD001 snr"])) == ["features 0: check says PRD001 snr"]
+    assert arm_goals.missed(runs("features", 0.9, alarms=["PRD001 snr"]), 0.8) == ["features 0: check says PRD001 snr"]

@@ -1,0 +1,48 @@
+"""The Bayes classifier of an image, with the jitter of a frame's own power."""
+
+import numpy as np
+import pytest
+import torch
+
+from tocsin.studies.constellation.baselines import bayes_oracle
+from tocsin.studies.constellation.config import Data, View
+from tocsin.studies.constellation.data import SPLITS, Frames
+from tocsin.studies.constellation.image import normalise_power
+from tocsin.studies.constellation.oracle import Oracle, amplitude_jitter
+
+DATA = Data(modulations=("QPSK", "16QAM", "64QAM"), snr_db=(24, 26, 28, 30))
+
+
+def right(classifier, view, each=25):
+    frames = Frames(DATA, view=view)
+    cell = torch.arange(frames.cells).repeat(each)
+    index = SPLITS["test"] + torch.arange(each).repeat_interleave(frames.cells)
+    batch = frames.batch(cell, index)
+    return float((classifier.predict(batch.counts[:, 0]) == cell).double().mean())
+
+
+def test_jitter_of_the_amplitude_is_that_of_generated_frames():
+    frames = Frames(DATA)
+    n = 300
+    for modulation, snr in ((0, 0), (2, 3)):
+        iq = frames.iq(torch.full((n,), modulation), torch.full((n,), snr), torch.arange(n))
+        divided = iq[:, 0, 0] / normalise_power(iq)[:, 0, 0]
+        points = DATA.constellation(DATA.modulations[modulation])
+        expected = amplitude_jitter(points, DATA.snr_db[snr], DATA.samples)
+        assert float(divided.std() / divided.mean()) == pytest.approx(expected, rel=4 / np.sqrt(2 * n))
+
+
+def test_where_frames_are_divided_by_their_own_power_the_jitter_is_known():
+    view = View(power="sample")
+    known, unknown = right(Oracle(DATA, view), view), right(bayes_oracle(DATA, view), view)
+    assert known > unknown + 0.03
+    assert known > 0.99
+
+
+@pytest.mark.parametrize("power", ["ensemble", "none"])
+def test_without_jitter_it_is_linear_in_the_counts(power):
+    view = View(power=power)
+    frames = Frames(DATA, view=view)
+    cell = torch.arange(frames.cells).repeat(4)
+    counts = frames.batch(cell, torch.arange(len(cell))).counts[:, 0]
+    assert torch.equal(Oracle(DATA, view).predict(counts), bayes_oracle(DATA, view).predict(counts))
