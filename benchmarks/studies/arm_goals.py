@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from arms import ARMS
 
 CPU_S = 120  # "a two-minute run on one core"
 
@@ -36,4 +37,8 @@ def missed(results: Sequence[dict[str, Any]], oracle: float) -> list[str]:
         values = [value(r) for r in results if r["arm"] == arm]
         if values and not (np.mean(values) <= limit if side == "<" else np.mean(values) >= limit):
             found.append(f"{what}: {np.mean(values):.3f}")
-    return found + [f"{r['arm']} {r['seed']}: check says {', '.join(r['alarms'])}" for r in results if r["alarms"]]
+    return found + [
+        f"{r['arm']} {r['seed']}: check says {', '.join(r['alarms']) or 'nothing'}"
+        for r in results
+        if {alarm.split()[0] for alarm in r["alarms"]} != set(ARMS[r["arm"]].alarms)
+    ]

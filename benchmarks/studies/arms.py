@@ -25,12 +25,14 @@ class Arm:
         table: The table that it stands in.
         settings: What differs from ``quick``, by dotted name.
         against: Name of the arm that it is compared with; None for one that others are compared with.
+        alarms: Codes of the warnings that ``tocsin check`` should give: what the input does not hold is to be named.
     """
 
     title: str
     table: str
     settings: Mapping[str, Any] = field(default_factory=dict)
     against: str | None = None
+    alarms: tuple[str, ...] = ()
 
 
 def _short(title: str, against: str | None = "short", **settings: Any) -> Arm:
@@ -39,10 +41,12 @@ def _short(title: str, against: str | None = "short", **settings: Any) -> Arm:
     return Arm(title, "ablations", {"training.epochs": SHORT, "network.task": "factored", **named}, against)
 
 
-def _oversampled(title: str, epochs: int, against: str | None = "features", **settings: Any) -> Arm:
+def _oversampled(
+    title: str, epochs: int, against: str | None = "features", alarms: tuple[str, ...] = (), **settings: Any
+) -> Arm:
     """Epochs are such that all arms cost about the same CPU time."""
     named = {key.replace("__", "."): value for key, value in settings.items()}
-    return Arm(title, "oversampled", {**OVERSAMPLED, "training.epochs": epochs, **named}, against)
+    return Arm(title, "oversampled", {**OVERSAMPLED, "training.epochs": epochs, **named}, against, alarms)
 
 
 ARMS: dict[str, Arm] = {
@@ -52,7 +56,7 @@ ARMS: dict[str, Arm] = {
         "image, symbol instants and spectral floor", 6, None,
         view__layers=("samples", "instants"), view__scalars=("spectral_floor",),
     ),
-    "image": _oversampled("image of the samples alone", 11),
+    "image": _oversampled("image of the samples alone", 11, alarms=("PRD006",)),
     "iq": _oversampled("I/Q samples", 5, view__input="iq", network__backbone="micro-iq"),
     "lags": _oversampled("image and differences in time", 9, view__layers=("samples", "lags")),
     "short": _short("factored heads, cross-entropy", None),

@@ -81,3 +81,5 @@ def test_goals_are_of_means_and_an_alarm_misses_one():
     (slow,) = arm_goals.missed(runs("features", 0.9, 0.9, cpu_s=130.0), 0.8)
     assert "CPU" in slow
     assert arm_goals.missed(runs("features", 0.9, alarms=["PRD001 snr"]), 0.8) == ["features 0: check says PRD001 snr"]
+    assert arm_goals.missed(runs("image", 0.2, alarms=["PRD006 val/snr/spectral floor"]), 0.8) == []
+    assert arm_goals.missed(runs("image", 0.2), 0.8) == ["image 0: check says nothing"]
