@@ -21,7 +21,8 @@ _IDLE = frozenset(
         *("device", "devices", "gpu", "gpus", "cuda", "workers", "threads", "pin", "prefetch", "local", "world"),
         *("log", "logs", "logging", "logger", "verbose", "verbosity", "debug", "print", "plot", "save", "saving"),
         *("keep", "checkpoint", "checkpoints", "ckpt", "tag", "tags", "notes", "note", "comment", "project", "entity"),
-        *("wandb", "tensorboard", "mlflow", "version", "commit", "hash", "git", "user", "cwd", "pid", "url", "resume"),
+        *("wandb", "tensorboard", "mlflow", "version", "commit", "hash", "sha", "sha256", "git", "user", "cwd", "pid"),
+        *("url", "resume"),
         *("eval", "evaluation", "test", "val", "valid", "validation", "predict", "patience", "stop", "stopping"),
         *("epoch", "epochs", "run", "job", "trial", "exp", "experiment", "index"),
     }

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -28,6 +29,8 @@ from tocsin.studies.constellation.source import SPLITS as SPLITS
 from tocsin.studies.constellation.source import Source
 from tocsin.studies.constellation.truth import Truth
 from tocsin.studies.study import StudyError
+
+_CHOSEN = frozenset({"modulations", "snr_db", "train_per_cell", "val_per_cell", "test_per_cell"})  # of all frames
 
 
 class Frames(Source):
@@ -73,8 +76,11 @@ class Frames(Source):
         return manifest(self.data)
 
 
-def manifest(data: Data) -> dict[str, Any]:
-    """What the data set is, and a fingerprint of what the generator makes of it.
+def manifest(data: Data, first: Mapping[str, int] = SPLITS) -> dict[str, Any]:
+    """What the data set is, how it is split, and a fingerprint of what the generator makes of it.
+
+    ``dataset`` stands for all frames that there could be, whichever classes and however many are used: two runs that
+    share it share frames where their parts meet. ``split`` has the first frame of each part and a hash of both.
 
     The fingerprint covers the symbols and noise words of the first frame of every cell and split. They are integers,
     so the same data set has the same fingerprint on every machine and device. Settings that nothing reads are left out.
@@ -83,13 +89,19 @@ def manifest(data: Data) -> dict[str, Any]:
     cell = torch.arange(frames.cells)
     modulation, snr = cell // len(data.snr_db), cell % len(data.snr_db)
     digest = hashlib.sha256()
-    for first in SPLITS.values():
-        keys = frames.keys(modulation, snr, torch.full_like(cell, first))
+    for index in first.values():
+        keys = frames.keys(modulation, snr, torch.full_like(cell, index))
         for integers in (frames.symbols(modulation, keys), frames.scenario.noise_words(keys)):
             digest.update(integers[:, :16].numpy().tobytes())
-    described = {"generator": GENERATORS[data.scenario], **_read(data), "splits": SPLITS}
-    digest.update(json.dumps(described, sort_keys=True).encode())
-    return {**described, "sha256": digest.hexdigest()}
+    described = {"generator": GENERATORS[data.scenario], **_read(data)}
+    digest.update(json.dumps({**described, "splits": dict(first)}, sort_keys=True).encode())
+    dataset = _hash({key: value for key, value in described.items() if key not in _CHOSEN})
+    split = {part: {"first_index": index, "hash": _hash([dataset, index])} for part, index in first.items()}
+    return {**described, "dataset": dataset, "split": split, "sha256": digest.hexdigest()}
+
+
+def _hash(told: Any) -> str:
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _read(data: Data) -> dict[str, Any]:

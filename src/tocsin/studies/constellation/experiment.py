@@ -12,7 +12,6 @@ from torch import Tensor, nn
 from tocsin.studies import exports
 from tocsin.studies.constellation import references
 from tocsin.studies.constellation.attainable import by_snr
-from tocsin.studies.constellation.baselines import bayes_oracle, has_oracle
 from tocsin.studies.constellation.config import Config
 from tocsin.studies.constellation.curriculum import Sampler
 from tocsin.studies.constellation.evaluation import Predictions, Table, intervals, scores, tables
@@ -23,6 +22,7 @@ from tocsin.studies.constellation.held_out import HeldOut
 from tocsin.studies.constellation.image import grey
 from tocsin.studies.constellation.network import ConstellationNet
 from tocsin.studies.constellation.objective import weighting_of
+from tocsin.studies.constellation.oracle import Oracle, has_oracle
 from tocsin.studies.constellation.representation import Batch
 from tocsin.studies.constellation.source import SPLITS
 from tocsin.studies.constellation.sources import source_of
@@ -69,7 +69,7 @@ class Constellation:
         return config
 
     def facts(self) -> dict[str, Any]:
-        """What is known of the task before training: its pairs, ceilings of scores, and what model and baselines see."""
+        """What is known of the task before training: ceilings of scores, and what model and baselines see."""
         return {"joint_classes": self.frames.cells, **references.facts(self.frames)}
 
     @property
@@ -152,7 +152,7 @@ class Constellation:
         self.model.eval()
         self.weighting.eval()
         data, view = self.config.data, self.config.view
-        oracle = bayes_oracle(data, view, self.device) if split == "test" and has_oracle(data, view) else None
+        oracle = Oracle(data, view, self.device) if split == "test" and has_oracle(data, view) else None
         sums: dict[str, float] = {}
         columns: list[Tensor] = []
         with torch.no_grad():

@@ -10,6 +10,7 @@ import inspect
 from tocsin.studies.constellation.experiment import Constellation
 from tocsin.studies.constellation.faults import (
     answers,
+    data,
     inputs,
     normalisation,
     objective,
@@ -26,6 +27,7 @@ FAULTS: dict[str, type[Constellation]] = {
     **normalisation.FAULTS,
     **inputs.FAULTS,
     **selection.FAULTS,
+    **data.FAULTS,
 }
 
 
