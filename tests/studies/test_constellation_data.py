@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from tocsin.studies.constellation.baselines import bayes_oracle, cell_probabilities
+from tocsin.studies.constellation.baselines import cell_probabilities
 from tocsin.studies.constellation.config import Data, View
 from tocsin.studies.constellation.data import SPLITS, Frames, manifest
 from tocsin.studies.constellation.image import grey, histogram, normalise_power
 from tocsin.studies.constellation.modulation import constellation
+from tocsin.studies.constellation.oracle import Oracle
 
 DATA = Data()
 VIEW = View()
@@ -135,7 +136,7 @@ def test_the_bayes_oracle_reaches_the_known_ceiling() -> None:
     modulation, snr = every_cell()
     modulation, snr = modulation.repeat(4), snr.repeat(4)
     counts = FRAMES.seen(modulation, snr, SPLITS["test"] + torch.arange(4).repeat_interleave(FRAMES.cells)).counts
-    found = bayes_oracle(DATA, VIEW).predict(counts[:, 0])
+    found = Oracle(DATA, VIEW).predict(counts[:, 0])
     levels = len(DATA.snr_db)
     assert float((found // levels == modulation).float().mean()) == pytest.approx(0.826, abs=0.04)
     assert float((found % levels == snr).float().mean()) == pytest.approx(0.901, abs=0.03)

@@ -2,8 +2,7 @@
 
 At one sample a symbol the samples of a frame are independent, so the log-likelihood of a class is linear in the counts
 of the image: sum over cells of count * log P(cell | modulation, SNR), where P is a mixture, over the symbols, of
-products of two Gaussian cell probabilities. With flat priors its argmax is the best that any network can do on the
-image, up to the jitter that normalising by the frame's own power adds (P is taken at the ensemble's power).
+products of two Gaussian cell probabilities. ``oracle`` makes the best classifier of it.
 
 Of oversampled frames P is counted from training frames instead, and the classifier is naive: samples that overlap in a
 pulse are not independent.
@@ -18,10 +17,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from tocsin.studies.constellation.data_settings import Data
 from tocsin.studies.constellation.modulation import Points
 from tocsin.studies.constellation.source import SPLITS, Source
-from tocsin.studies.constellation.view_settings import View
 
 LEAST = 1e-12  # a cell of probability 0 would veto a class for one stray sample
 NAIVE_FRAMES = 8  # of each pair of classes: 2 million samples of 272 pairs in 4096 cells
@@ -59,21 +56,6 @@ class Linear:
     def predict(self, counts: Tensor) -> Tensor:
         """Joint class [B] of count images [B, bins, bins]."""
         return (counts.flatten(1).to(torch.float32) @ self._log_p.T).argmax(1)
-
-
-def has_oracle(data: Data, view: View) -> bool:
-    """Whether the Bayes classifier of the image is known in closed form: independent samples, all in one layer."""
-    return data.scenario == "synchronous" and "samples" in view.layers
-
-
-def bayes_oracle(data: Data, view: View, device: torch.device | str = "cpu") -> Linear:
-    """The best classifier of an image of independent samples."""
-    tables = []
-    for name in data.modulations:
-        for snr in data.snr_db:
-            scale = 1.0 if view.power == "none" else math.sqrt(1.0 + 10.0 ** (-snr / 10))
-            tables.append(cell_probabilities(data.constellation(name), snr, view.bins, view.extent, scale).reshape(-1))
-    return Linear(np.stack(tables), device)
 
 
 def naive_bayes(frames: Source) -> Linear:

@@ -26,6 +26,11 @@ from tocsin.studies.constellation.view_settings import View
 NODES = 9  # with 5, joint accuracy is lower by .0015; with 1, by .015
 
 
+def has_oracle(data: Data, view: View) -> bool:
+    """Whether the Bayes classifier of the image is known in closed form: independent samples, all in one layer."""
+    return data.scenario == "synchronous" and "samples" in view.layers
+
+
 class Oracle:
     """The best classifier of images of independent samples, with flat priors.
 

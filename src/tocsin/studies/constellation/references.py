@@ -9,8 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tocsin.studies.constellation.baselines import bayes_oracle, has_oracle, naive_bayes
+from tocsin.studies.constellation.baselines import naive_bayes
 from tocsin.studies.constellation.features import spectral_floor
+from tocsin.studies.constellation.oracle import Oracle, has_oracle
 from tocsin.studies.constellation.source import Source
 from tocsin.studies.constellation.view_settings import View
 
@@ -42,7 +43,7 @@ def _seen(view: View) -> str:
 
 
 def _oracle_accuracy(frames: Source) -> float:
-    oracle, layer = bayes_oracle(frames.data, frames.view, frames.device), frames.view.layers.index("samples")
+    oracle, layer = Oracle(frames.data, frames.view, frames.device), frames.view.layers.index("samples")
     levels = len(frames.data.snr_db)
     right = [oracle.predict(b.counts[:, layer]) == b.modulation * levels + b.snr for b in frames.held_out("val", BATCH)]
     return float(torch.cat(right).float().mean())
