@@ -32,6 +32,7 @@ TINY = {
     "data.test_per_cell": 2,
     "network.channels": 8,
     "network.features": 8,
+    "network.task": "factored",
     "training.epochs": 3,
     "training.batch": 12,
 }
