@@ -351,14 +351,17 @@ class Rule:
         return self.doc.partition("\n")[0]
 
     def ring(self, run: Run, finding: Finding) -> Finding:
-        """``finding`` with this rule's code, name, default severity and explained codes filled in."""
+        """``finding`` with this rule's code, name, default severity and explained codes filled in.
+
+        A finding that names codes of its own explains those instead.
+        """
         return replace(
             finding,
             code=self.code,
             name=self.name,
             run=run.name,
             severity=finding.severity or self.severity,
-            explains=self.explains,
+            explains=finding.explains or self.explains,
         )
 
 

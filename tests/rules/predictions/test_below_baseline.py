@@ -63,6 +63,8 @@ def test_a_baseline_that_sees_more_is_a_limit_of_the_representation():
         "b0 sees I/Q samples, the model only image, where b1 is no better than it: a limit of the repr" in found.message
     )
     assert found.remedies[0].text.startswith("Give the network what the baseline sees")
+    assert (found.step, found.severity) == (0, "warning")  # the input was so before training
+    assert {"PRD001", "PRD003", "PRD010", "PRD012", "GEN005"} <= set(found.explains)
 
 
 @pytest.mark.parametrize(
@@ -78,7 +80,7 @@ def test_a_baseline_that_sees_more_is_a_limit_of_the_representation():
 def test_it_is_not_said_of_a_training_that_wastes_its_input(sees, own):
     found = findings(run_of(T, shrunk(0.3, 1), [shrunk(0.8, 2), shrunk(own, 4)], config={"inputs": sees}))
     assert found
-    assert not any("representation" in f.message for f in found)
+    assert not any("representation" in f.message or f.explains for f in found)
 
 
 def test_the_model_is_recalibrated_as_least_squares_does():

@@ -21,6 +21,7 @@ _REPRESENTATION = (
     Remedy("Give the network what the baseline sees, beside or in place of its own input"),
     Remedy("Say what the input cannot tell, and score the network against what its input holds", True),
 )
+_HIDDEN = ("EVL002", "GEN002", "GEN004", "GEN005", "OBJ009", "PRD001", "PRD003", "PRD009", "PRD010", "PRD012")
 _FEWEST = 10  # independent errors
 
 
@@ -52,6 +53,12 @@ def below_baseline(run: Run, *, gap: float = 0.02, level: float = 0.01) -> Itera
       baseline by their separate intervals, which must not meet;
     - classes: the difference of the accuracies, by Newcombe's interval of two independent proportions; on shared
       samples that is too wide, in the model's favour.
+
+    Where the configuration says what each sees (`inputs: {model: ..., <baseline>: ...}`), the better baseline sees
+    something else, and a baseline that sees what the model does is no better than the model, that is a limit of the
+    representation. It was there from step 0, and accounts for what it does to the predictions of that task: classes
+    that draw others (PRD001), are never predicted (PRD003, PRD010, PRD012) or come and go (GEN005), chance (PRD009,
+    OBJ009), and losses that stay where they are (GEN002, GEN004, EVL002).
 
     ## Why is this bad?
     What a ridge regression does in a second is the least that a network has to reach: below it, there is information
@@ -185,7 +192,8 @@ def _finding(key: str, name: str, settled: list[Evaluation], gap: Gap, represent
         f"{key}: the baseline {name} has {gap.of} {gap.baseline:.3g}, the model {gap.model:.3g}{recalibrated}: "
         f"{gap.value:.2g} below it ({gap.low:.2g} to {gap.high:.2g}){representation}; {since(settled)}",
         subject=f"{key}/{name}",
-        step=settled[0].step,
+        step=0 if representation else settled[0].step,
+        explains=_HIDDEN if representation else (),
         evidence=(
             Evidence(
                 f"evaluation:{key}", gap.model, settled[-1].step, gap.baseline, (gap.low, gap.high),
