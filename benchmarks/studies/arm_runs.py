@@ -30,11 +30,15 @@ HIGH = 22  # dB, where seed 000 found an SNR accuracy of 0.337
 def outcome(folder: Path, name: str, seed: int) -> dict[str, Any]:
     """What an arm reached with a seed, on the test split at its selected checkpoint; trained unless it is there."""
     training = folder / f"{name}-{seed}"
-    wanted = configuration(name)
-    kept = json.loads((training / SUMMARY).read_text()) if (training / SUMMARY).is_file() else {}
-    if not kept or not still(kept["config"], wanted):
-        kept = _train(training, name, seed, wanted)
-    return {"arm": name, "seed": seed, "cpu_s": kept["cpu_s"], **scores(training), "alarms": alarms(training)}
+    made = kept(folder, name, seed) or _train(training, name, seed, configuration(name))
+    return {"arm": name, "seed": seed, "cpu_s": made["cpu_s"], **scores(training), "alarms": alarms(training)}
+
+
+def kept(folder: Path, name: str, seed: int) -> dict[str, Any] | None:
+    """What was noted of a finished run, if there is one of the arm's configuration."""
+    noted = folder / f"{name}-{seed}" / SUMMARY
+    made: dict[str, Any] = json.loads(noted.read_text()) if noted.is_file() else {}
+    return made if made and still(made["config"], configuration(name)) else None
 
 
 def configuration(name: str) -> dict[str, Any]:
@@ -46,10 +50,10 @@ def configuration(name: str) -> dict[str, Any]:
     return plain
 
 
-def still(kept: dict[str, Any], wanted: dict[str, Any]) -> bool:
+def still(made: dict[str, Any], wanted: dict[str, Any]) -> bool:
     """Whether a configuration is the same in all settings that there were when it was trained."""
     now = dict(leaves(wanted))
-    return all(key in now and now[key] == value for key, value in leaves(kept))
+    return all(key in now and now[key] == value for key, value in leaves(made))
 
 
 def _train(training: Path, name: str, seed: int, wanted: dict[str, Any]) -> dict[str, Any]:

@@ -4,7 +4,7 @@ Two processes of one thread each. Finished runs in the results folder are not tr
 has changed, so it can be stopped and started; delete the folder to start afresh. CPU seconds are those of the process
 that trained, recording and pictures included. Exit code 1 if a goal is missed or ``tocsin check`` rings.
 
-    python benchmarks/studies/constellation.py [--seeds 3] [--arms synchronous features ...] [--page]
+    python benchmarks/studies/constellation.py [--seeds 3] [--arms synchronous features ...] [--kept] [--page]
 """
 
 from __future__ import annotations
@@ -61,6 +61,7 @@ def _asked() -> argparse.Namespace:
     parser.add_argument("--arms", nargs="+", choices=list(ARMS), default=list(ARMS))
     parser.add_argument("--folder", type=Path, default=RESULTS / "constellation", help="the runs")
     parser.add_argument("--json", type=Path, default=RESULTS / "constellation.json")
+    parser.add_argument("--kept", action="store_true", help="train nothing: the runs that are there")
     parser.add_argument("--page", action="store_true", help="write the page in docs and RESULTS.md, too")
     return parser.parse_args()
 
@@ -68,6 +69,8 @@ def _asked() -> argparse.Namespace:
 def _results(asked: argparse.Namespace) -> Iterator[dict[str, Any]]:
     """Outcomes as they come; the first seed of every arm before the second of any."""
     jobs: Sequence[tuple[Path, str, int]] = [(asked.folder, arm, s) for s in range(asked.seeds) for arm in asked.arms]
+    if asked.kept:
+        jobs = [job for job in jobs if arm_runs.kept(*job)]
     asked.folder.mkdir(parents=True, exist_ok=True)
     with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn"), initializer=_one_thread) as pool:
         for done in as_completed([pool.submit(arm_runs.outcome, *job) for job in jobs]):
