@@ -34,12 +34,14 @@ class Expectation:
         subject: Part of its subject.
         verb: ``check`` the run, ``compare`` it with the healthy run of the same seed, or ``preflight`` it untrained.
         settings: Of the training, beside those of the preset.
+        begins: Whether the training begins with the weights of the healthy run of the same seed.
     """
 
     code: str | None
     subject: str = ""
     verb: Literal["check", "compare", "preflight"] = "check"
     settings: dict[str, Any] = field(default_factory=dict)
+    begins: bool = False
 
 
 HEALTHY = "healthy"
@@ -61,9 +63,13 @@ EXPECTED = {
     "nan-at-peak-lr": Expectation("AMP003", settings=SHORT),
     "fp16-crash": Expectation("AMP003", settings=SHORT),
     "batchnorm-lag": Expectation("EVL007"),
-    "weighted-selection": Expectation("EVL003", settings={"training.epochs": 8}),
+    "weighted-selection": Expectation("EVL003"),
     "image-only": Expectation("PRD006", "snr"),
     "no-shuffle": Expectation("DAT003", settings=SHORT),
+    "batch-scaled-images": Expectation("DAT008", verb="preflight"),
+    "dead-curriculum": Expectation("CFG005", "curriculum", verb="preflight"),
+    "contaminated-resume": Expectation("CMP006", verb="compare", settings={"training.epochs": 2}, begins=True),
+    "other-label-space": Expectation("CMP002", verb="compare", settings={"training.epochs": 2}),
 }
 SUMMARY = "outcome.json"
 
@@ -79,9 +85,12 @@ def train_one(folder: Path, mode: str, seed: int) -> Path:
     shutil.rmtree(training, ignore_errors=True)
     fault = None if mode.startswith(HEALTHY) else mode
     wall, cpu, died = time.perf_counter(), time.process_time(), ""
-    study, overrides = studies.load("constellation"), EXPECTED[mode].settings
+    study, wanted = studies.load("constellation"), EXPECTED[mode]
+    how: dict[str, Any] = {"overrides": wanted.settings, "device": "cpu", "on_progress": quiet}
+    if wanted.begins:
+        how["init"] = folder / f"{HEALTHY}-{seed}" / "checkpoints" / "best.pt"
     try:
-        train(study, fault=fault, seed=seed, run_dir=training, device="cpu", overrides=overrides, on_progress=quiet)
+        train(study, fault=fault, seed=seed, run_dir=training, **how)
     except ValueError as error:
         died = str(error)
     seconds = {"wall_s": time.perf_counter() - wall, "cpu_s": time.process_time() - cpu, "died": died}
@@ -131,7 +140,7 @@ def reported(folder: Path, mode: str, seed: int) -> tuple[Any, Any]:
         return tocsin.preflight(setup), None
     (run,) = tocsin.read(folder / f"{mode}-{seed}")
     beside = [folder / f"{HEALTHY}-{seed}"] if verb == "compare" else []
-    return tocsin.check([*beside, folder / f"{mode}-{seed}"]), run
+    return tocsin.check([*beside, folder / f"{mode}-{seed}"], select=["CMP"] if beside else []), run
 
 
 def last(run: Any, name: str) -> float | None:
@@ -177,7 +186,11 @@ def main() -> int:
     asked.folder.mkdir(parents=True, exist_ok=True)
     jobs = [(mode, seed) for seed in range(asked.seeds) for mode in asked.modes]
     if not asked.judge:
-        train_all(asked.folder, [job for job in jobs if EXPECTED[job[0]].verb != "preflight"])
+        trained = [job for job in jobs if EXPECTED[job[0]].verb != "preflight"]
+        train_all(asked.folder, [job for job in trained if not EXPECTED[job[0]].begins])
+        train_all(
+            asked.folder, [job for job in trained if EXPECTED[job[0]].begins]
+        )  # now there is what they begin with
     there = [(m, s) for m, s in jobs if EXPECTED[m].verb == "preflight" or finished(asked.folder, m, s)]
     outcomes = sorted(
         (judged(asked.folder, *job) for job in there), key=lambda o: (list(EXPECTED).index(o["mode"]), o["seed"])
