@@ -131,13 +131,14 @@ def reported(folder: Path, mode: str, seed: int) -> tuple[Any, Any]:
     """The report of a mode, and its run where there is one."""
     import tocsin
     from tocsin import studies
+    from tocsin.prechecks.flight import checked
     from tocsin.studies.setups import setup_of
 
     verb = EXPECTED[mode].verb
     if verb == "preflight":
         overrides = EXPECTED[mode].settings
         setup = setup_of(studies.load("constellation"), fault=mode, seed=seed, overrides=overrides)
-        return tocsin.preflight(setup), None
+        return checked(setup), None
     (run,) = tocsin.read(folder / f"{mode}-{seed}")
     beside = [folder / f"{HEALTHY}-{seed}"] if verb == "compare" else []
     return tocsin.check([*beside, folder / f"{mode}-{seed}"], select=["CMP"] if beside else []), run

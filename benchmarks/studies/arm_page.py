@@ -21,6 +21,7 @@ COLUMNS: tuple[tuple[str, str, Callable[[float], str]], ...] = (
     ("attractor", "attractor index", lambda v: f"{v:.2f}"),
     ("cpu_s", "CPU s", lambda v: f"{v:.0f}"),
 )
+CLAIMED = 3  # seeds of each arm that a difference needs
 TABLES = {
     "synchronous": "## Synchronous: one sample a symbol, 16 modulations, 16 SNRs",
     "oversampled": "## Oversampled: 8 samples a symbol, 17 modulations, 16 SNRs, unknown timing, phase and carrier",
@@ -124,7 +125,8 @@ def contrasts(rows: Sequence[Run], table: str) -> str:
 def _contrast(row: Run) -> list[str]:
     low, high = row["interval"] or (float("nan"), float("nan"))
     what = "joint" if "joint" in row["metric"] else "SNR"
-    words = VERDICTS.get(row["verdict"], row["verdict"])
+    few = min(row["seeds"]) < CLAIMED
+    words = "too few seeds to claim" if few else VERDICTS.get(row["verdict"], row["verdict"])
     names = [ARMS[row["arm"]].title, ARMS[row["against"]].title]
     return [*names, what, f"{row['difference']:+.3f}", f"[{low:+.3f}, {high:+.3f}]", words]
 

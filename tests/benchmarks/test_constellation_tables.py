@@ -40,7 +40,7 @@ def test_mean_and_range_of_seeds():
 def test_page_holds_what_was_trained_and_its_ceilings_alone():
     contrast = {
         "arm": "conditional", "against": "short", "metric": "test/joint_accuracy", "difference": 0.02,
-        "interval": [0.01, 0.03], "verdict": "attributed",
+        "interval": [0.01, 0.03], "verdict": "attributed", "seeds": [3, 3],
     }  # fmt: skip
     found = {
         "runs": runs("short", 0.7, 0.72) + runs("conditional", 0.73),
@@ -52,6 +52,8 @@ def test_page_holds_what_was_trained_and_its_ceilings_alone():
     assert arm_page.TABLES["synchronous"] not in text
     assert "| 0.710 [0.700, 0.720] |" in text
     assert "| joint | +0.020 | [+0.010, +0.030] | beyond noise, by this setting |" in text
+    few = arm_page.page({**found, "contrasts": [{**contrast, "seeds": [3, 1]}]})
+    assert "| joint | +0.020 | [+0.010, +0.030] | too few seeds to claim |" in few
 
 
 def test_attractors_by_epoch_and_summary_show_the_long_arms():
