@@ -10,12 +10,12 @@ import torch
 from arms import ARMS
 
 from tocsin.studies import load
-from tocsin.studies.constellation import bounds
-from tocsin.studies.constellation.baselines import naive_bayes
-from tocsin.studies.constellation.data import Frames
-from tocsin.studies.constellation.features import spectral_floor
-from tocsin.studies.constellation.matched_filter import modulation_classes
-from tocsin.studies.constellation.oracle import Oracle
+from tocsin.studies.constellation.ceilings import bounds
+from tocsin.studies.constellation.ceilings.baselines import naive_bayes
+from tocsin.studies.constellation.ceilings.matched_filter import modulation_classes
+from tocsin.studies.constellation.ceilings.oracle import Oracle
+from tocsin.studies.constellation.data.generated import Frames
+from tocsin.studies.constellation.view.features import spectral_floor
 
 ORACLE = "Bayes oracle of the image"
 SCORED = 128

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 from tocsin.studies.constellation.config import Data
-from tocsin.studies.constellation.data import Frames
+from tocsin.studies.constellation.data.generated import Frames
 
 GOAL = 0.25  # CPU ms a frame
 

@@ -15,10 +15,10 @@ from sklearn.neighbors import KNeighborsClassifier
 from torch import Tensor
 
 from tocsin.studies.constellation.config import Data
-from tocsin.studies.constellation.data import SPLITS, Frames
-from tocsin.studies.constellation.features import spectral_floor
-from tocsin.studies.constellation.representation import Batch
-from tocsin.studies.constellation.view_settings import View
+from tocsin.studies.constellation.config.view import View
+from tocsin.studies.constellation.data.generated import SPLITS, Frames
+from tocsin.studies.constellation.view.features import spectral_floor
+from tocsin.studies.constellation.view.representation import Batch
 
 DATA = Data(scenario="oversampled", modulations="digital-17")
 TRAIN, TEST = 40, 15  # frames of each (modulation, SNR) pair

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from tocsin.studies.constellation.image import histogram
+from tocsin.studies.constellation.view.image import histogram
 
 EXTENT, SAMPLES = 3.0, 1024
 GOALS = {64: 10.0, 224: 10.0}  # times as fast, for batches of 64

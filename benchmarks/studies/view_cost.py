@@ -6,9 +6,9 @@ import torch
 from histogram_speed import best_us
 
 from tocsin.studies.constellation.config import Data
-from tocsin.studies.constellation.data import Frames
-from tocsin.studies.constellation.representation import see
-from tocsin.studies.constellation.view_settings import View
+from tocsin.studies.constellation.config.view import View
+from tocsin.studies.constellation.data.generated import Frames
+from tocsin.studies.constellation.view.representation import see
 
 GOAL = 0.5  # CPU ms a frame for all together
 FRAMES, CHUNK = 256, 32

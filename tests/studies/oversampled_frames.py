@@ -7,8 +7,8 @@ import torch
 from numpy.typing import NDArray
 
 from tocsin.studies.constellation.config import Data
-from tocsin.studies.constellation.data import Frames
-from tocsin.studies.constellation.modulation import NAMES
+from tocsin.studies.constellation.data.generated import Frames
+from tocsin.studies.constellation.signal.modulation import NAMES
 
 IDEAL = {"timing": 0.0, "random_phase": False, "carrier_sd": 0.0, "rate_sd": 0.0}
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from tocsin.studies.constellation.modulation import DIGITAL, constellation
-from tocsin.studies.constellation.radioml import CLASSES, SAMPLES
+from tocsin.studies.constellation.data.radioml import CLASSES, SAMPLES
+from tocsin.studies.constellation.signal.modulation import DIGITAL, constellation
 
 LEVELS = (-10, 10, 30)
 

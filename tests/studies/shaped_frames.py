@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from tocsin.studies.constellation.modulation import constellation
+from tocsin.studies.constellation.signal.modulation import constellation
 
 GUARD = 16  # symbols on either side, so that nothing wraps around into the frame
 

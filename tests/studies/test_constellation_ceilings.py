@@ -9,10 +9,10 @@ import pytest
 import torch
 from scipy import integrate
 
-from tocsin.studies.constellation import matched_filter
-from tocsin.studies.constellation.bounds import blind_sd_db, class_accuracy, data_aided_sd_db
+from tocsin.studies.constellation.ceilings import matched_filter
+from tocsin.studies.constellation.ceilings.bounds import blind_sd_db, class_accuracy, data_aided_sd_db
 from tocsin.studies.constellation.config import Data
-from tocsin.studies.constellation.data import SPLITS, Frames
+from tocsin.studies.constellation.data.generated import SPLITS, Frames
 
 LEVELS = tuple(range(0, 32, 2))
 

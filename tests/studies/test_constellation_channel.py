@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from tocsin.studies.constellation import channel, random_bits
-from tocsin.studies.constellation.signal_settings import Channel, Pulse
+from tocsin.studies.constellation.config.signal import Channel, Pulse
+from tocsin.studies.constellation.signal import channel, random_bits
 
 LAWS = settings(max_examples=30, deadline=None, derandomize=True)
 KEYS = random_bits.key(5, torch.arange(20_000))

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from tocsin.studies.constellation.baselines import cell_probabilities
+from tocsin.studies.constellation.ceilings.baselines import cell_probabilities
+from tocsin.studies.constellation.ceilings.oracle import Oracle
 from tocsin.studies.constellation.config import Data, View
-from tocsin.studies.constellation.data import SPLITS, Frames, manifest
-from tocsin.studies.constellation.image import grey, histogram, normalise_power
-from tocsin.studies.constellation.modulation import constellation
-from tocsin.studies.constellation.oracle import Oracle
+from tocsin.studies.constellation.data.generated import SPLITS, Frames, manifest
+from tocsin.studies.constellation.signal.modulation import constellation
+from tocsin.studies.constellation.view.image import grey, histogram, normalise_power
 
 DATA = Data()
 VIEW = View()

@@ -11,10 +11,10 @@ import tocsin
 from tocsin import comparison, studies
 from tocsin.prechecks.flight import checked
 from tocsin.studies.constellation.config import Config, Data
-from tocsin.studies.constellation.curriculum import Sampler
-from tocsin.studies.constellation.data import Frames, manifest
+from tocsin.studies.constellation.data.curriculum import Sampler
+from tocsin.studies.constellation.data.generated import Frames, manifest
 from tocsin.studies.constellation.faults.data import DeadCurriculum, SplitAnew
-from tocsin.studies.constellation.written_images import A_FILE, WrittenFrames, byte_images
+from tocsin.studies.constellation.faults.written_images import A_FILE, WrittenFrames, byte_images
 from tocsin.studies.setups import setup_of
 from tocsin.studies.training import train
 

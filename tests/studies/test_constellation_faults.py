@@ -17,7 +17,7 @@ from tocsin.studies.constellation.config import Config
 from tocsin.studies.constellation.experiment import Constellation
 from tocsin.studies.constellation.faults import FAULTS, described
 from tocsin.studies.constellation.faults.precision import _cross_entropy
-from tocsin.studies.constellation.tasks import TASKS
+from tocsin.studies.constellation.objective.tasks import TASKS
 from tocsin.studies.training import train
 
 QUICK = studies.load("constellation").presets["quick"]

@@ -6,9 +6,9 @@ import torch
 from scipy import signal
 
 from studies.shaped_frames import shaped
-from tocsin.studies.constellation.features import cumulants, m2m4, spectral_floor, standardised, width
-from tocsin.studies.constellation.instants import synchronised
-from tocsin.studies.constellation.modulation import DIGITAL, constellation
+from tocsin.studies.constellation.signal.modulation import DIGITAL, constellation
+from tocsin.studies.constellation.view.features import cumulants, m2m4, spectral_floor, standardised, width
+from tocsin.studies.constellation.view.instants import synchronised
 
 SNRS = range(0, 32, 2)
 

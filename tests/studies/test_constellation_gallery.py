@@ -8,14 +8,15 @@ import numpy as np
 import pytest
 import torch
 
-from tocsin.studies.constellation import attainable, pictures
+from tocsin.studies.constellation.ceilings import attainable
+from tocsin.studies.constellation.ceilings.matched_filter import modulation_classes
+from tocsin.studies.constellation.ceilings.references import floor_classes
 from tocsin.studies.constellation.config import Data
-from tocsin.studies.constellation.data import Frames
-from tocsin.studies.constellation.matched_filter import modulation_classes
-from tocsin.studies.constellation.modulation import DIGITAL
-from tocsin.studies.constellation.presets import PRESETS
-from tocsin.studies.constellation.references import floor_classes
-from tocsin.studies.constellation.source import SPLITS
+from tocsin.studies.constellation.config.presets import PRESETS
+from tocsin.studies.constellation.data.generated import Frames
+from tocsin.studies.constellation.data.source import SPLITS
+from tocsin.studies.constellation.evaluation import pictures
+from tocsin.studies.constellation.signal.modulation import DIGITAL
 
 LEVELS = tuple(range(0, 32, 4))
 SOME = {"scenario": "oversampled", "modulations": ("QPSK", "16QAM", "64QAM"), "snr_db": (-5, 10), "test_per_cell": 5}

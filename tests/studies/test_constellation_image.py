@@ -5,10 +5,10 @@ import pytest
 import torch
 
 from tocsin.studies.constellation.config import Config, Data
-from tocsin.studies.constellation.data import Frames
-from tocsin.studies.constellation.image import CHUNK, grey, histogram, normalise_power
-from tocsin.studies.constellation.representation import differences, scaled, see
-from tocsin.studies.constellation.view_settings import View
+from tocsin.studies.constellation.config.view import View
+from tocsin.studies.constellation.data.generated import Frames
+from tocsin.studies.constellation.view.image import CHUNK, grey, histogram, normalise_power
+from tocsin.studies.constellation.view.representation import differences, scaled, see
 
 ALL = View(
     bins=32, layers=("samples", "instants", "lags"), lag=2, scalars=("m2m4", "spectral_floor", "cumulants"), input="iq"

@@ -5,9 +5,9 @@ import pytest
 import torch
 
 from studies.shaped_frames import shaped
-from tocsin.studies.constellation.carrier import ORDERS, derotate
-from tocsin.studies.constellation.instants import EDGE, instants, symbol_count, synchronised
-from tocsin.studies.constellation.modulation import constellation
+from tocsin.studies.constellation.signal.modulation import constellation
+from tocsin.studies.constellation.view.carrier import ORDERS, derotate
+from tocsin.studies.constellation.view.instants import EDGE, instants, symbol_count, synchronised
 
 
 def frames(modulation: str, snr_db: float, count: int = 32, seed: int = 0, **known: float) -> torch.Tensor:

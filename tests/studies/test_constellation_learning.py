@@ -8,10 +8,10 @@ import torch
 
 from tocsin.studies.constellation import STUDY, build
 from tocsin.studies.constellation.config import Config, Data, View
-from tocsin.studies.constellation.evaluation import Predictions, scores, tables
+from tocsin.studies.constellation.evaluation.scores import Predictions, scores, tables
 from tocsin.studies.constellation.experiment import Constellation
 from tocsin.studies.constellation.faults import FAULTS
-from tocsin.studies.constellation.objective import UncertaintyWeighting
+from tocsin.studies.constellation.objective.weighting import UncertaintyWeighting
 
 SMALL = Config(
     data=Data(modulations=("BPSK", "QPSK", "16QAM"), snr_db=(0, 10, 20), samples=128, train_per_cell=4,

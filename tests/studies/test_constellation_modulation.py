@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from tocsin.studies.constellation import random_bits
-from tocsin.studies.constellation.apsk import RADII
-from tocsin.studies.constellation.modulation import DIGITAL, NAMES, SYNCHRONOUS, constellation
-from tocsin.studies.constellation.signal_settings import Symbols
+from tocsin.studies.constellation.config.signal import Symbols
+from tocsin.studies.constellation.signal import random_bits
+from tocsin.studies.constellation.signal.apsk import RADII
+from tocsin.studies.constellation.signal.modulation import DIGITAL, NAMES, SYNCHRONOUS, constellation
 
 ORDERS = {
     "4ASK": 4, "8ASK": 8, "BPSK": 2, "QPSK": 4, "OQPSK": 4, "8PSK": 8, "16PSK": 16, "32PSK": 32, "16APSK": 16,

@@ -8,10 +8,10 @@ import torch
 from pydantic import ValidationError
 from scipy.stats import norm
 
-from tocsin.studies.constellation.backbones import NAMES, Backbone, load_weights
-from tocsin.studies.constellation.heads import Heads, expected_level, snr_log_probabilities
-from tocsin.studies.constellation.network import ConstellationNet
-from tocsin.studies.constellation.network_settings import Network
+from tocsin.studies.constellation.config.network import Network
+from tocsin.studies.constellation.model.backbones import NAMES, Backbone, load_weights
+from tocsin.studies.constellation.model.heads import Heads, expected_level, snr_log_probabilities
+from tocsin.studies.constellation.model.network import ConstellationNet
 from tocsin.studies.study import StudyError
 
 LEVELS = tuple(range(0, 32, 2))

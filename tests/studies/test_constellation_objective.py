@@ -10,16 +10,16 @@ from scipy import stats
 
 from tocsin.studies.constellation import build
 from tocsin.studies.constellation.config import Config, Data, View
-from tocsin.studies.constellation.curriculum import Sampler, quotas, snr_weights
+from tocsin.studies.constellation.config.objective import Curriculum, Objective
+from tocsin.studies.constellation.data.curriculum import Sampler, quotas, snr_weights
 from tocsin.studies.constellation.experiment import Constellation
-from tocsin.studies.constellation.objective import (
+from tocsin.studies.constellation.objective.snr_losses import OF_LOGITS
+from tocsin.studies.constellation.objective.weighting import (
     FixedWeighting,
     GeometricWeighting,
     UncertaintyWeighting,
     weighting_of,
 )
-from tocsin.studies.constellation.objective_settings import Curriculum, Objective
-from tocsin.studies.constellation.snr_losses import OF_LOGITS
 
 LEVELS = tuple(range(0, 32, 2))
 SMALL = Config(

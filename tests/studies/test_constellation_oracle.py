@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from tocsin.studies.constellation.baselines import Linear, cell_probabilities
+from tocsin.studies.constellation.ceilings.baselines import Linear, cell_probabilities
+from tocsin.studies.constellation.ceilings.oracle import Oracle, amplitude_jitter
 from tocsin.studies.constellation.config import Data, View
-from tocsin.studies.constellation.data import SPLITS, Frames
-from tocsin.studies.constellation.image import normalise_power
-from tocsin.studies.constellation.oracle import Oracle, amplitude_jitter
+from tocsin.studies.constellation.data.generated import SPLITS, Frames
+from tocsin.studies.constellation.view.image import normalise_power
 
 DATA = Data(modulations=("QPSK", "16QAM", "64QAM"), snr_db=(24, 26, 28, 30))
 

@@ -11,8 +11,8 @@ from scipy import stats
 
 from studies.oversampled_frames import IDEAL, complex_frames, labels, oversampled
 from tocsin.studies.constellation.config import Data
-from tocsin.studies.constellation.data import SPLITS, Frames, manifest
-from tocsin.studies.constellation.modulation import DIGITAL, NAMES
+from tocsin.studies.constellation.data.generated import SPLITS, Frames, manifest
+from tocsin.studies.constellation.signal.modulation import DIGITAL, NAMES
 
 LAWS = settings(max_examples=15, deadline=None, derandomize=True)
 EVERY = oversampled()

@@ -6,8 +6,8 @@ import torch
 from scipy import integrate
 
 from studies.pulse_twin import root_raised_cosine_pulse
-from tocsin.studies.constellation.pulse import phase_pulse, root_raised_cosine
-from tocsin.studies.constellation.waveform import REACH
+from tocsin.studies.constellation.signal.pulse import phase_pulse, root_raised_cosine
+from tocsin.studies.constellation.signal.waveform import REACH
 
 
 @pytest.mark.parametrize("rolloff", [0.1, 0.25, 0.4, 1.0])

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from studies.radioml_file import LEVELS, write
-from tocsin.studies.constellation.radioml import CLASSES, RadioML
+from tocsin.studies.constellation.data.radioml import CLASSES, RadioML
 from tocsin.studies.study import StudyError
 
 SHIPPED = (  # the order of the list beside the file, which is not that of its columns

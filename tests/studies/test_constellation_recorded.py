@@ -13,10 +13,10 @@ import tocsin
 from studies.radioml_file import LEVELS, write
 from tocsin.studies.constellation import STUDY
 from tocsin.studies.constellation.config import Config, Data, View
-from tocsin.studies.constellation.data import Frames
-from tocsin.studies.constellation.radioml import RadioML
-from tocsin.studies.constellation.recorded import Recorded
-from tocsin.studies.constellation.source import SPLITS
+from tocsin.studies.constellation.data.generated import Frames
+from tocsin.studies.constellation.data.radioml import RadioML
+from tocsin.studies.constellation.data.recorded import Recorded
+from tocsin.studies.constellation.data.source import SPLITS
 from tocsin.studies.study import StudyError
 from tocsin.studies.training import train
 

@@ -8,9 +8,9 @@ import torch
 from scipy import stats
 from sklearn.calibration import calibration_curve
 
-from tocsin.studies.constellation.calibration import expected_calibration_error, reliability
-from tocsin.studies.constellation.intervals import mean_intervals, wilson
-from tocsin.studies.constellation.perturbation import ARMS, impacts, mask
+from tocsin.studies.constellation.evaluation.calibration import expected_calibration_error, reliability
+from tocsin.studies.constellation.evaluation.intervals import mean_intervals, wilson
+from tocsin.studies.constellation.evaluation.perturbation import ARMS, impacts, mask
 
 
 def test_reliability_is_sklearns():

@@ -8,8 +8,8 @@ from scipy import signal as filters
 
 from studies.oversampled_frames import IDEAL, complex_frames, labels, oversampled
 from studies.pulse_twin import matched_filter
-from tocsin.studies.constellation.data import Frames
-from tocsin.studies.constellation.modulation import NAMES
+from tocsin.studies.constellation.data.generated import Frames
+from tocsin.studies.constellation.signal.modulation import NAMES
 
 EDGE = 28  # symbols at either end of a frame whose pulses it cuts off
 

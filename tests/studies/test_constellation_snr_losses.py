@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from scipy import special, stats
 from torch import Tensor
 
-from tocsin.studies.constellation import head_losses, snr_losses
-from tocsin.studies.constellation.snr_losses import OF_LOGITS, Loss, of_logits
+from tocsin.studies.constellation.objective import head_losses, snr_losses
+from tocsin.studies.constellation.objective.snr_losses import OF_LOGITS, Loss, of_logits
 
 LEVELS = torch.arange(0, 32, 2, dtype=torch.float64)
 S = LEVELS.numel()

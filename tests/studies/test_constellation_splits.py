@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tocsin.studies.constellation.splits import PARTS, split
+from tocsin.studies.constellation.data.splits import PARTS, split
 from tocsin.studies.study import StudyError
 
 NAMES, LEVELS = ("BPSK", "QPSK", "64QAM"), (0, 10, 20)

@@ -3,10 +3,10 @@
 import numpy as np
 import torch
 
-from tocsin.studies.constellation import random_bits
 from tocsin.studies.constellation.config import Data
-from tocsin.studies.constellation.data import Frames
-from tocsin.studies.constellation.modulation import NAMES, constellation
+from tocsin.studies.constellation.data.generated import Frames
+from tocsin.studies.constellation.signal import random_bits
+from tocsin.studies.constellation.signal.modulation import NAMES, constellation
 
 DATA = Data()
 FRAMES = Frames(DATA)

@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from studies.pulse_twin import gmsk_phase, superposed
-from tocsin.studies.constellation.grid import GUARD, Grid
-from tocsin.studies.constellation.waveform import Timing, gmsk, linear
+from tocsin.studies.constellation.signal.grid import GUARD, Grid
+from tocsin.studies.constellation.signal.waveform import Timing, gmsk, linear
 
 LAWS = settings(max_examples=25, deadline=None, derandomize=True)
 

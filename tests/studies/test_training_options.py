@@ -15,7 +15,7 @@ import tocsin
 from tocsin import studies
 from tocsin.studies import checkpoints
 from tocsin.studies.constellation.config import Config
-from tocsin.studies.constellation.data import Batch
+from tocsin.studies.constellation.data.generated import Batch
 from tocsin.studies.constellation.experiment import Constellation
 from tocsin.studies.progress import Progress
 from tocsin.studies.setups import setup_of

@@ -10,8 +10,8 @@ from torch import nn
 
 from detection.training import Batch, Kind, Net, Settings, Training
 from tocsin.studies.constellation.config import Data, View
-from tocsin.studies.constellation.data import Frames
-from tocsin.studies.constellation.image import grey
+from tocsin.studies.constellation.data.generated import Frames
+from tocsin.studies.constellation.view.image import grey
 
 DATA = Data(modulations=("BPSK", "QPSK", "8PSK", "16QAM"), snr_db=(0, 6, 12, 18), samples=128)
 PER_CELL = {"train": 128, "val": 20, "test": 20}

@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 
 from tocsin.studies.constellation.config import Config
+from tocsin.studies.constellation.config.presets import PRESETS
 from tocsin.studies.constellation.experiment import Constellation
 from tocsin.studies.constellation.faults import FAULTS, described
-from tocsin.studies.constellation.presets import PRESETS
 from tocsin.studies.study import Study
 
 

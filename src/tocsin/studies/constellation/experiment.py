@@ -10,23 +10,23 @@ import torch
 from torch import Tensor, nn
 
 from tocsin.studies import exports
-from tocsin.studies.constellation import references
-from tocsin.studies.constellation.attainable import by_snr
+from tocsin.studies.constellation.ceilings import references
+from tocsin.studies.constellation.ceilings.attainable import by_snr
+from tocsin.studies.constellation.ceilings.oracle import Oracle, has_oracle
 from tocsin.studies.constellation.config import Config
-from tocsin.studies.constellation.curriculum import Sampler
-from tocsin.studies.constellation.evaluation import Predictions, Table, intervals, scores, tables
-from tocsin.studies.constellation.features import width
-from tocsin.studies.constellation.gallery import draw
-from tocsin.studies.constellation.heads import Raw
-from tocsin.studies.constellation.held_out import HeldOut
-from tocsin.studies.constellation.image import grey
-from tocsin.studies.constellation.network import ConstellationNet
-from tocsin.studies.constellation.objective import weighting_of
-from tocsin.studies.constellation.oracle import Oracle, has_oracle
-from tocsin.studies.constellation.representation import Batch
-from tocsin.studies.constellation.source import SPLITS
-from tocsin.studies.constellation.sources import source_of
-from tocsin.studies.constellation.tasks import TASKS, Tasks
+from tocsin.studies.constellation.data.curriculum import Sampler
+from tocsin.studies.constellation.data.held_out import HeldOut
+from tocsin.studies.constellation.data.source import SPLITS
+from tocsin.studies.constellation.data.sources import source_of
+from tocsin.studies.constellation.evaluation.gallery import draw
+from tocsin.studies.constellation.evaluation.scores import Predictions, Table, intervals, scores, tables
+from tocsin.studies.constellation.model.heads import Raw
+from tocsin.studies.constellation.model.network import ConstellationNet
+from tocsin.studies.constellation.objective.tasks import TASKS, Tasks
+from tocsin.studies.constellation.objective.weighting import weighting_of
+from tocsin.studies.constellation.view.features import width
+from tocsin.studies.constellation.view.image import grey
+from tocsin.studies.constellation.view.representation import Batch
 from tocsin.studies.study import Evaluate
 
 

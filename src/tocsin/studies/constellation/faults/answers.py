@@ -6,7 +6,7 @@ import torch
 
 from tocsin.studies.constellation.config import Config
 from tocsin.studies.constellation.experiment import Constellation
-from tocsin.studies.constellation.heads import Raw
+from tocsin.studies.constellation.model.heads import Raw
 
 
 class ConstantSnrHead(Constellation):

@@ -8,13 +8,13 @@ import torch
 from torch import Tensor
 
 from tocsin.studies.constellation.config import Config
-from tocsin.studies.constellation.curriculum import Sampler
-from tocsin.studies.constellation.data import SPLITS, Frames, manifest
+from tocsin.studies.constellation.config.objective import Curriculum
+from tocsin.studies.constellation.data.curriculum import Sampler
+from tocsin.studies.constellation.data.generated import SPLITS, Frames, manifest
 from tocsin.studies.constellation.experiment import Constellation
-from tocsin.studies.constellation.heads import Raw
-from tocsin.studies.constellation.objective_settings import Curriculum
-from tocsin.studies.constellation.representation import Batch
-from tocsin.studies.constellation.written_images import WrittenFrames, byte_images
+from tocsin.studies.constellation.faults.written_images import WrittenFrames, byte_images
+from tocsin.studies.constellation.model.heads import Raw
+from tocsin.studies.constellation.view.representation import Batch
 
 
 class BatchScaledImages(Constellation):

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 import torch
 
 from tocsin.studies.constellation.config import Config
-from tocsin.studies.constellation.data import SPLITS
+from tocsin.studies.constellation.data.generated import SPLITS
 from tocsin.studies.constellation.experiment import Constellation
-from tocsin.studies.constellation.modulation import DIGITAL
-from tocsin.studies.constellation.representation import Batch
+from tocsin.studies.constellation.signal.modulation import DIGITAL
+from tocsin.studies.constellation.view.representation import Batch
 
 
 class ImageOnly(Constellation):

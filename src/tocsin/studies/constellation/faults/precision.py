@@ -9,9 +9,9 @@ from torch.nn import functional
 from tocsin.studies.constellation.config import Config
 from tocsin.studies.constellation.experiment import Constellation
 from tocsin.studies.constellation.faults.one_snr_head import with_one_snr_head
-from tocsin.studies.constellation.heads import Raw
-from tocsin.studies.constellation.representation import Batch
-from tocsin.studies.constellation.tasks import TASKS
+from tocsin.studies.constellation.model.heads import Raw
+from tocsin.studies.constellation.objective.tasks import TASKS
+from tocsin.studies.constellation.view.representation import Batch
 
 
 class MaskedOverflow(Constellation):

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from tocsin.studies.constellation.config import Config
 from tocsin.studies.constellation.experiment import Constellation
-from tocsin.studies.constellation.objective import UncertaintyWeighting
+from tocsin.studies.constellation.objective.weighting import UncertaintyWeighting
 from tocsin.studies.study import Evaluate
 
 

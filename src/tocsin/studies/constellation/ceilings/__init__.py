@@ -1,0 +1,1 @@
+"""What is attainable: bounds, the Bayes oracle, a matched filter, and baselines without training."""

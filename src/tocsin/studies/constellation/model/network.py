@@ -1,0 +1,110 @@
+"""The networks: a body that makes features of a picture or of I/Q samples, scalars beside it, heads on top.
+
+Small bodies are for a CPU. The picture is a map with fixed axes, so position carries the information: their
+convolutions are strided and the output is flattened, not averaged. GroupNorm has no running statistics, hence the
+same network in training and evaluation; ``norm: batch`` is there to show what lags otherwise.
+
+Shapes: B frames, L layers of a picture, H = W = bins, N samples, P scalars, F features.
+"""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+
+import torch
+from torch import Tensor, nn
+
+from tocsin.studies.constellation.config.network import Network
+from tocsin.studies.constellation.model.backbones import NAMES, Backbone, load_weights
+from tocsin.studies.constellation.model.heads import Heads, Raw
+
+GROUPS = 8
+
+
+class ConstellationNet(nn.Module):
+    """Pictures [B, L, H, W], or I/Q frames [B, 2, N], and scalars [B, P] to the raw outputs of ``Heads``, float32.
+
+    Args:
+        settings: Which body and heads, and their sizes.
+        layers: L; unused by a body that takes I/Q.
+        bins: H; unused by a body that takes I/Q.
+        scalars: P, may be 0.
+        modulations: Classes of the modulation.
+        snr_db: The SNR of each class [dB], increasing.
+        half_heads: Run the heads under float16 autocast. All else stays float32: on a CPU, float16 convolutions and
+            large matrices are several times slower.
+    """
+
+    def __init__(
+        self, settings: Network, *, layers: int, bins: int, scalars: int, modulations: int, snr_db: tuple[int, ...],
+        half_heads: bool = False,
+    ) -> None:  # fmt: skip
+        super().__init__()
+        self.half_heads = half_heads
+        self.backbone, width = _body(settings, layers, bins)
+        self.features = nn.Linear(width, settings.features)
+        self.beside = _scalars(scalars, settings.features) if scalars else None
+        self.norm = nn.LayerNorm(settings.features)
+        self.dropout = nn.Dropout(settings.dropout)
+        self.heads = Heads(settings, settings.features, modulations, torch.tensor(snr_db))
+
+    def forward(self, picture: Tensor, scalars: Tensor | None = None) -> Raw:
+        """Raw outputs, float32 whatever the heads computed in."""
+        hidden = self.features(self.backbone(picture))
+        if self.beside is not None:
+            hidden = hidden + self.beside(scalars)
+        hidden = self.dropout(torch.relu(self.norm(hidden)))
+        with torch.autocast(hidden.device.type, dtype=torch.float16) if self.half_heads else nullcontext():
+            answer: Raw = self.heads(hidden)
+        return answer
+
+
+def _scalars(count: int, features: int) -> nn.Module:
+    return nn.Sequential(nn.Linear(count, 64), nn.ReLU(), nn.Linear(64, features))
+
+
+def _body(settings: Network, layers: int, bins: int) -> tuple[nn.Module, int]:
+    """The body and the number of features that it puts out."""
+    if settings.backbone in NAMES:
+        body = Backbone(settings.backbone, layers, bins, settings.dropout)
+        if settings.weights is not None:
+            load_weights(body, settings.weights)
+        return body, body.width
+    return _of_samples(settings) if settings.backbone == "micro-iq" else _of_picture(settings, layers, bins)
+
+
+def _of_picture(settings: Network, layers: int, bins: int) -> tuple[nn.Module, int]:
+    channels, side = settings.channels, bins // 16
+    plain = nn.Sequential(
+        *_stage(nn.Conv2d(layers, channels, 8, 4, padding=2, bias=False), settings.norm),
+        *_stage(nn.Conv2d(channels, 2 * channels, 3, 2, padding=1, bias=False), settings.norm),
+        *_stage(nn.Conv2d(2 * channels, 2 * channels, 3, 2, padding=1, bias=False), settings.norm),
+        nn.Flatten(),
+    )
+    return plain, 2 * channels * side * side
+
+
+def _of_samples(settings: Network) -> tuple[nn.Module, int]:
+    """A first convolution over two symbols of 8 samples, then strides of 4; mean and spread over time at the end."""
+    c = settings.channels
+    sizes = ((2, c, 17, 2), (c, 2 * c, 9, 4), (2 * c, 2 * c, 9, 4), (2 * c, 4 * c, 5, 2))
+    stages = [
+        _stage(nn.Conv1d(a, b, kernel, stride, padding=kernel // 2, bias=False), settings.norm)
+        for a, b, kernel, stride in sizes
+    ]
+    return nn.Sequential(*(layer for stage in stages for layer in stage), _OverTime()), 8 * c
+
+
+class _OverTime(nn.Module):
+    """Mean and root mean square over time: [B, C, T] to [B, 2 C]."""
+
+    def forward(self, values: Tensor) -> Tensor:
+        return torch.cat([values.mean(2), (values.square().mean(2) + 1e-8).sqrt()], 1)
+
+
+def _stage(convolution: nn.Conv1d | nn.Conv2d, norm: str) -> list[nn.Module]:
+    channels = convolution.out_channels
+    if norm == "group":
+        return [convolution, nn.GroupNorm(GROUPS, channels), nn.ReLU()]
+    batch = nn.BatchNorm1d if isinstance(convolution, nn.Conv1d) else nn.BatchNorm2d
+    return [convolution, batch(channels), nn.ReLU()]

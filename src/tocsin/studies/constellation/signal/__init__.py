@@ -1,0 +1,1 @@
+"""What is sent and received: constellations, pulses, channel, and the two scenarios."""

@@ -1,0 +1,1 @@
+"""What is seen of a frame: layers of an image, and scalar features."""
