@@ -88,6 +88,8 @@ def test_the_manifest_tells_file_and_split(tmp_path: Path, path: Path) -> None:
     other = recorded(path, split_seed=1).manifest()
     assert other["dataset"] == one["dataset"]
     assert all(other["split"]["sha256"][part] != one["split"]["sha256"][part] for part in SPLITS)
+    fewer = recorded(path, modulations=("QPSK", "BPSK"), snr_db=LEVELS[:2]).manifest()
+    assert fewer["split"] == one["split"]  # other classes of the file, the same parts of it
     longer = write(tmp_path / "longer.hdf5", per_cell=13)
     assert recorded(longer).manifest()["dataset"] != one["dataset"]
 
@@ -208,10 +210,16 @@ def test_a_training_on_recorded_frames_is_recorded_drawn_and_resumed_on_its_spli
         run(folder, path, resume=True, changes={"data.split_seed": 5})
 
 
-@pytest.mark.parametrize(("seed", "rings"), [(5, True), (0, False)])
-def test_another_split_after_another_runs_weights_is_found(tmp_path: Path, path: Path, seed: int, rings: bool) -> None:
+@pytest.mark.parametrize(
+    ("changes", "rings"),
+    [({"data.split_seed": 5}, True), ({}, False), ({"data.modulations": ["BPSK", "QPSK", "64QAM"]}, False)],
+    ids=["another-split", "the-same", "another-class"],
+)
+def test_another_split_after_another_runs_weights_is_found(
+    tmp_path: Path, path: Path, changes: dict[str, Any], rings: bool
+) -> None:
     first = run(tmp_path / "calm-reed-7", path)
     best = first / "checkpoints" / "best.pt"
-    second = run(tmp_path / "wild-fern-9", path, init=best, changes={"data.split_seed": seed})
+    second = run(tmp_path / "wild-fern-9", path, init=best, changes=changes)
     report = tocsin.check([first, second], select=["CMP006"])
     assert [f.subject for f in report.findings] == (["wild-fern-9"] if rings else [])

@@ -18,7 +18,7 @@ from torch import Tensor
 from tocsin.studies.constellation.config.data import Data
 from tocsin.studies.constellation.config.view import View
 from tocsin.studies.constellation.data.bin_cache import BinCache
-from tocsin.studies.constellation.data.radioml import RadioML
+from tocsin.studies.constellation.data.radioml import CLASSES, RadioML
 from tocsin.studies.constellation.data.source import SPLITS, Source
 from tocsin.studies.constellation.data.splits import Split, split
 from tocsin.studies.constellation.view.representation import Seen, see
@@ -29,7 +29,7 @@ class Recorded(Source):
     """Frames of the file that ``Data.radioml`` names.
 
     Attributes:
-        split: Which frames are in which part.
+        split: Which frames of the file, cell by cell, are in which part.
 
     Raises:
         StudyError: No such file or not of this layout, a class that it has not, more frames asked for than a part
@@ -43,8 +43,9 @@ class Recorded(Source):
         self.file = RadioML(data.radioml)
         pairs = [(name, db) for name in data.modulations for db in data.snr_db]
         self._first = np.array([self.file.rows(*pair).start for pair in pairs])
+        # Of the whole file: two runs that use other classes of it have the same parts, and the same hashes of them.
         self.split = split(
-            data.modulations, data.snr_db, self.file.per_cell, fractions=data.split_fractions, seed=data.split_seed
+            CLASSES, self.file.snr_db, self.file.per_cell, fractions=data.split_fractions, seed=data.split_seed
         )
         _expect_enough(data, self.split)
         self._cache = None
@@ -67,17 +68,19 @@ class Recorded(Source):
         """The split with a hash of each part, and a fingerprint of the file: its labels and the first frames."""
         data = self.data
         sizes = {f"{part}_per_cell": getattr(data, f"{part}_per_cell") for part in SPLITS}
-        described = {"source": "RadioML 2018.01A", "dataset": self.fingerprint, **sizes}
+        used = {"modulations": list(data.modulations), "snr_db": list(data.snr_db), **sizes}
+        described = {"source": "RadioML 2018.01A", "dataset": self.fingerprint, **used}
         return {**described, "train_fraction": data.split_fractions[0], "split": self.split.manifest}
 
     def _places(self, modulation: Tensor, snr: Tensor, index: Tensor) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Cell and number within it of each frame, [B] each."""
+        """Cell (of those in use) and number within it of each frame, [B] each."""
         cell = (modulation * len(self.data.snr_db) + snr).cpu().numpy()
         wanted, number = index.cpu().numpy(), np.empty(len(cell), np.int64)
         part = wanted // SPLITS["val"]
         for place, name in enumerate(SPLITS):
             held, those = self.split.frames[name], part == place
-            number[those] = held[cell[those], (wanted[those] - SPLITS[name]) % held.shape[1]]
+            in_file = self._first[cell[those]] // self.file.per_cell
+            number[those] = held[in_file, (wanted[those] - SPLITS[name]) % held.shape[1]]
         return cell, number
 
     def _fingerprint(self) -> str:

@@ -77,7 +77,7 @@ def _order(name: str, snr_db: int, frames: int, seed: int) -> NDArray[np.int64]:
 def _digest(part: NDArray[np.int64], modulations: Sequence[str], snr_db: Sequence[int]) -> str:
     """Of the identities of a part's frames, whatever the order of classes."""
     cells = [(name, int(db)) for name in modulations for db in snr_db]
-    lines = sorted(
-        f"{name} {db} {','.join(map(str, np.sort(row)))}" for (name, db), row in zip(cells, part, strict=True)
-    )
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+    digest = hashlib.sha256()
+    for cell, row in sorted(zip(cells, np.sort(part), strict=True), key=lambda pair: pair[0]):
+        digest.update(repr(cell).encode() + row.astype("<i8").tobytes())
+    return digest.hexdigest()
