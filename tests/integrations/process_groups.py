@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-PATIENCE_S = 60.0
+PATIENCE_S = 240.0  # a few seconds where the machine is free
 Work = Callable[[int, Path], Any]
 
 
