@@ -48,7 +48,7 @@ bench: $(STAMP)      ## Slower evidence: overhead, memory, readers against their
 	$(BIN)/python benchmarks/scale.py
 	$(BIN)/python benchmarks/studies
 	$(BIN)/python benchmarks/studies/constellation.py --page
-	$(BIN)/python benchmarks/constellation_faults.py
+	$(BIN)/python benchmarks/constellation_faults.py --page
 	$(BIN)/python benchmarks/detection --split all --json benchmarks/results/detection.json
 	$(BIN)/python benchmarks/preflight --json benchmarks/results/preflight.json
 

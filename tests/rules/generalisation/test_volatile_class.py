@@ -1,12 +1,14 @@
 """GEN005: fires on a class that comes and goes; silent on sampling noise, learning, forgetting and small classes."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tocsin.engine import check_run, find_rule
-from tocsin.run import Confusion, Evaluation, Run
+from tocsin.run import Confusion, Evaluation, Run, Series
 
 RULE = find_rule("GEN005")
 OTHERS = [[10, 85, 5], [2, 8, 90]]
@@ -33,9 +35,20 @@ def test_the_swing_is_named_with_its_epochs():
     assert (found.severity, found.subject, found.step) == ("warning", "val/main", 6)
 
 
-def test_a_swing_that_was_over_before_the_end_is_a_note():
-    (found,) = findings(found_of([60, 62, 61, 22, 63, 62, 61]))
-    assert found.severity == "note"
+@pytest.mark.parametrize(
+    ("hits", "ends_at", "severity"),
+    [
+        ([60, 62, 61, 22, 63, 62, 61], 1.0, "note"),
+        ([60, 62, 61, 22, 25, 22, 63], 1.0, "warning"),  # up at the last
+        ([60, 28, 61, 60, 63, 22, 26], 1.0, "warning"),
+        ([60, 28, 61, 60, 63, 22, 26], 0.01, "note"),  # the annealed rate has quietened it
+        ([60, 28, 61, 60, 63, 62, 22], 0.01, "warning"),
+    ],
+)
+def test_only_a_swing_at_the_stop_is_a_warning(hits, ends_at, severity):
+    rate = np.linspace(1, ends_at, len(hits))
+    (found,) = findings(replace(found_of(hits), series={"lr/0": Series.of("lr/0", rate, step=np.arange(1, 8))}))
+    assert found.severity == severity
 
 
 @pytest.mark.parametrize(

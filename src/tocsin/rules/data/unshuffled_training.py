@@ -34,8 +34,8 @@ class Harm:
     "DAT003",
     needs=("input/fingerprint/train", "train/loss"),
     explains=(
-        "EVL002", "EVL003", "EVL007", "GEN001", "GEN002", "GEN004", "GEN005", "GEN006", "OBJ006", "OPT010", "OPT011",
-        "PRD001", "PRD002", "PRD003", "PRD009", "PRD010", "PRD012",
+        "EVL002", "EVL003", "EVL007", "GEN001", "GEN002", "GEN004", "GEN005", "GEN006", "OBJ006", "OBJ009", "OPT010",
+        "OPT011", "PRD001", "PRD002", "PRD003", "PRD009", "PRD010", "PRD012",
     ),
     live=True,
 )  # fmt: skip

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tocsin import learning, metrics, stats, tallies
+from tocsin import learning, metrics, schedules, stats, tallies
 from tocsin.findings import Evidence, Finding, NotChecked, Remedy, rule
 from tocsin.run import Floats, Ints, Run, Series
 
+_ANNEALED = 0.1  # of the peak rate
 _REMEDIES = (
     Remedy("Report the class over several late evaluations, or average the last weights (EMA, SWA)", True),
     Remedy("Let the learning rate fall to the end before the class is judged"),
@@ -48,6 +49,7 @@ class Swing:
         before, after: Its score, at ``rows`` of the table.
         low: Lower bound of the fall.
         overall: How far all samples together fell meanwhile.
+        last: Whether the last step from one evaluation to the next is as wide, up or down; and the last but one.
     """
 
     label: str
@@ -57,6 +59,7 @@ class Swing:
     rows: tuple[int, int]
     low: float
     overall: float
+    last: tuple[bool, bool]
 
 
 @rule("GEN005", needs=(), when="end")
@@ -75,8 +78,10 @@ def volatile_class(
     - it swings: at another of these evaluations it rises by at least `fall` / 2, with a lower bound above 0. A fall
       without a rise is forgetting, or the end of a divergence.
 
-    A warning where the later of the two is one of the last 2 evaluations, so that the outcome hangs on when the run
-    was stopped; else a note. From logs: recall or F1 by class with the class's support (`<split>/support/<class>`).
+    A warning where one of the last 2 evaluations falls or rises by as much from the one before it, so that the outcome
+    hangs on when the run was stopped; of the last one alone where the learning rate had come down to a tenth of its
+    peak by then, which quietens swings. Else a note. From logs: recall or F1 by class with the class's support
+    (`<split>/support/<class>`).
 
     ## Why is this bad?
     "Class c has .63" and "class c has .28" are both true of this run, one epoch apart. Conclusions about single classes
@@ -123,7 +128,9 @@ def volatile_class(
             judged = True
             swings = _swings(table, fall, level)
             if swings:
-                yield _finding(table, swings)
+                annealed = schedules.share_of_peak(run, int(table.step[-1])) <= _ANNEALED
+                at_stop = any(any(s.last[:1] if annealed else s.last) for s in swings)
+                yield _finding(table, swings, at_stop)
     if not judged:
         yield NotChecked("needs 4 late evaluations of classes, or recall and support by class at as many")
 
@@ -188,7 +195,7 @@ def _swings(table: Table, fall: float, level: float) -> list[Swing]:
         k, m = table.hits[:, c], table.support[:, c]
         if not np.all((m >= 20) & (k >= 0) & (k <= m)):
             continue
-        swing = _widest(table.labels[c], k, m, total, sure)
+        swing = _widest(table.labels[c], k, m, total, sure, fall)
         if (
             swing.before - swing.after < fall
             or swing.low < fall / 2
@@ -200,28 +207,35 @@ def _swings(table: Table, fall: float, level: float) -> list[Swing]:
     return sorted(found, key=lambda swing: swing.after - swing.before)
 
 
-def _widest(label: str, k: Floats, m: Floats, total: Floats, sure: float) -> Swing:
+def _widest(label: str, k: Floats, m: Floats, total: Floats, sure: float, fall: float) -> Swing:
     """The widest fall of a class; of equals the last."""
-    p = k / m
+    p, last = k / m, len(k) - 1
     pairs = [(i, j) for i in range(len(p)) for j in range(i + 1, len(p))]
     i, j = max(pairs, key=lambda pair: (p[pair[0]] - p[pair[1]], pair[1], pair[0]))
-    low = stats.proportion_difference(float(k[i]), float(m[i]), float(k[j]), float(m[j]), sure)[0]
-    return Swing(label, int(m[j]), float(p[i]), float(p[j]), (i, j), low, float(total[i] - total[j]))
+    ends = _as_wide(k, m, last, sure, fall), _as_wide(k, m, last - 1, sure, fall)
+    overall = float(total[i] - total[j])
+    return Swing(label, int(m[j]), float(p[i]), float(p[j]), (i, j), _fall(k, m, i, j, sure), overall, ends)
+
+
+def _as_wide(k: Floats, m: Floats, end: int, sure: float, fall: float) -> bool:
+    """Whether an evaluation is that far below or above the one before it."""
+    high, low = sorted((end - 1, end), key=lambda row: -k[row] / m[row])
+    return bool(k[high] / m[high] - k[low] / m[low] >= fall and _fall(k, m, high, low, sure) >= fall / 2)
+
+
+def _fall(k: Floats, m: Floats, before: int, after: int, sure: float) -> float:
+    """The lower bound of how far the recall of one evaluation is above that of another."""
+    pair = [(float(k[i]), float(m[i])) for i in (before, after)]
+    return stats.proportion_difference(*pair[0], *pair[1], sure)[0]
 
 
 def _rises(k: Floats, m: Floats, least: float, sure: float) -> bool:
     p = k / m
-    for i in range(len(p)):
-        for j in range(i + 1, len(p)):
-            if p[j] - p[i] >= least:
-                low = stats.proportion_difference(float(k[j]), float(m[j]), float(k[i]), float(m[i]), sure)[0]
-                if low > 0:
-                    return True
-    return False
+    pairs = [(i, j) for i in range(len(p)) for j in range(i + 1, len(p))]
+    return any(p[j] - p[i] >= least and _fall(k, m, j, i, sure) > 0 for i, j in pairs)
 
 
-def _finding(table: Table, swings: list[Swing]) -> Finding:
-    last = len(table.step) - 1
+def _finding(table: Table, swings: list[Swing], at_stop: bool) -> Finding:
     said = "; ".join(
         f"{s.label} ({s.support} samples) went from {s.before:.3g} at step {table.step[s.rows[0]]} to {s.after:.3g} at "
         f"step {table.step[s.rows[1]]} (by {s.low:.2g} at least)"
@@ -234,7 +248,7 @@ def _finding(table: Table, swings: list[Swing]) -> Finding:
         step=int(table.step[min(s.rows[0] for s in swings)]),
         evidence=tuple(_evidence(table, s) for s in swings[:5]),
         remedies=_REMEDIES,
-        severity=None if any(s.rows[1] >= last - 1 for s in swings) else "note",
+        severity=None if at_stop else "note",
     )
 
 

@@ -39,8 +39,8 @@ _REMEDIES = (
     when="end",
     explains=(
         "AMP001", "AMP003", "EVL001", "EVL002", "EVL003", "EVL004", "GEN001", "GEN002", "GEN003", "GEN004", "GEN005",
-        "OBJ006", "OPT001", "OPT004", "OPT005", "OPT011", "OPT012", "PRD001", "PRD002", "PRD003", "PRD009", "PRD010",
-        "PRD012", "RUN004",
+        "OBJ006", "OBJ009", "OPT001", "OPT004", "OPT005", "OPT011", "OPT012", "PRD001", "PRD002", "PRD003", "PRD009",
+        "PRD010", "PRD012", "RUN004",
     ),
 )  # fmt: skip
 def lr_too_high(run: Run, *, lost: float = 0.5, rise: float = 0.2) -> Iterator[Finding | NotChecked]:
