@@ -64,8 +64,13 @@ ARMS: dict[str, Arm] = {
     ),
     # GEN005: the network goes to and fro between 16PSK and 32PSK, which it hardly tells apart
     "image": _oversampled("image of the samples alone", 11, alarms=(("PRD006",), ("GEN005",))),
-    "iq": _oversampled("I/Q samples", 5, view__input="iq", network__backbone="micro-iq"),
-    "lags": _oversampled("image and differences in time", 9, view__layers=("samples", "lags")),
+    "iq": _oversampled(
+        "I/Q samples", 5, alarms=((), ("GEN005", "PRD006")),
+        view__input="iq", network__backbone="micro-iq", training__peak_lr=3e-3,
+    ),
+    "lags": _oversampled(
+        "image and differences in time", 9, alarms=(("PRD006",), ("GEN005",)), view__layers=("samples", "lags")
+    ),
     "short": _short("factored heads, cross-entropy", None),
     "max": _short("image divided by its largest count", view__grey="max"),
     "log-distance": _short("SNR loss: cross-entropy and log-distance", objective__snr_loss="log-distance"),

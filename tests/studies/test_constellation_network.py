@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import cmath
+
 import numpy as np
 import pytest
 import torch
@@ -83,6 +85,18 @@ def test_scalars_and_samples_go_in():
     one = net(torch.zeros(2, 3, 32, 32), torch.zeros(2, 4))["snr"]
     assert not torch.equal(one, net(torch.zeros(2, 3, 32, 32), torch.ones(2, 4))["snr"])
     assert built(backbone="micro-iq")(torch.randn(2, 2, 1024))["modulation"].shape == (2, 5)
+
+
+@pytest.mark.parametrize(("phase", "channels"), [(0.3, 8), (2.0, 24), (-1.57, 32)])
+def test_a_phase_of_the_carrier_is_not_seen_in_samples(phase, channels):
+    network = built(backbone="micro-iq", channels=channels).double().eval()
+    iq = torch.randn(3, 2, 256, dtype=torch.float64)
+    turned = torch.view_as_real(torch.view_as_complex(iq.mT.contiguous()) * cmath.exp(1j * phase)).mT
+    plain, rotated = network(iq), network(turned)
+    for name in plain:
+        torch.testing.assert_close(rotated[name], plain[name], rtol=1e-4, atol=1e-5)
+    conjugated = network(iq * torch.tensor([1.0, -1.0])[:, None])
+    assert not torch.allclose(conjugated["modulation"], plain["modulation"], atol=1e-3)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -1,9 +1,5 @@
 """The networks: a body that makes features of a picture or of I/Q samples, scalars beside it, heads on top.
 
-Small bodies are for a CPU. The picture is a map with fixed axes, so position carries the information: their
-convolutions are strided and the output is flattened, not averaged. GroupNorm has no running statistics, hence the
-same network in training and evaluation; ``norm: batch`` is there to show what lags otherwise.
-
 Shapes: B frames, L layers of a picture, H = W = bins, N samples, P scalars, F features.
 """
 
@@ -17,8 +13,7 @@ from torch import Tensor, nn
 from tocsin.studies.constellation.config.network import Network
 from tocsin.studies.constellation.model.backbones import NAMES, Backbone, load_weights
 from tocsin.studies.constellation.model.heads import Heads, Raw
-
-GROUPS = 8
+from tocsin.studies.constellation.model.small import of_picture, of_samples
 
 
 class ConstellationNet(nn.Module):
@@ -70,41 +65,4 @@ def _body(settings: Network, layers: int, bins: int) -> tuple[nn.Module, int]:
         if settings.weights is not None:
             load_weights(body, settings.weights)
         return body, body.width
-    return _of_samples(settings) if settings.backbone == "micro-iq" else _of_picture(settings, layers, bins)
-
-
-def _of_picture(settings: Network, layers: int, bins: int) -> tuple[nn.Module, int]:
-    channels, side = settings.channels, bins // 16
-    plain = nn.Sequential(
-        *_stage(nn.Conv2d(layers, channels, 8, 4, padding=2, bias=False), settings.norm),
-        *_stage(nn.Conv2d(channels, 2 * channels, 3, 2, padding=1, bias=False), settings.norm),
-        *_stage(nn.Conv2d(2 * channels, 2 * channels, 3, 2, padding=1, bias=False), settings.norm),
-        nn.Flatten(),
-    )
-    return plain, 2 * channels * side * side
-
-
-def _of_samples(settings: Network) -> tuple[nn.Module, int]:
-    """A first convolution over two symbols of 8 samples, then strides of 4; mean and spread over time at the end."""
-    c = settings.channels
-    sizes = ((2, c, 17, 2), (c, 2 * c, 9, 4), (2 * c, 2 * c, 9, 4), (2 * c, 4 * c, 5, 2))
-    stages = [
-        _stage(nn.Conv1d(a, b, kernel, stride, padding=kernel // 2, bias=False), settings.norm)
-        for a, b, kernel, stride in sizes
-    ]
-    return nn.Sequential(*(layer for stage in stages for layer in stage), _OverTime()), 8 * c
-
-
-class _OverTime(nn.Module):
-    """Mean and root mean square over time: [B, C, T] to [B, 2 C]."""
-
-    def forward(self, values: Tensor) -> Tensor:
-        return torch.cat([values.mean(2), (values.square().mean(2) + 1e-8).sqrt()], 1)
-
-
-def _stage(convolution: nn.Conv1d | nn.Conv2d, norm: str) -> list[nn.Module]:
-    channels = convolution.out_channels
-    if norm == "group":
-        return [convolution, nn.GroupNorm(GROUPS, channels), nn.ReLU()]
-    batch = nn.BatchNorm1d if isinstance(convolution, nn.Conv1d) else nn.BatchNorm2d
-    return [convolution, batch(channels), nn.ReLU()]
+    return of_samples(settings) if settings.backbone == "micro-iq" else of_picture(settings, layers, bins)
