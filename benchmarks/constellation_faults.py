@@ -178,7 +178,13 @@ Each fault of the study over {seeds} seeds: trained and given to `tocsin check`,
 silent. Faults that need no long training are trained for 5 epochs of the preset's 12, those that are compared for 2.
 
 {table(outcomes)}
-"""
+{missed(outcomes)}"""
+
+
+def missed(outcomes: list[dict[str, Any]]) -> str:
+    """A line for each run in which the expected did not lead."""
+    lines = [f"- {o['mode']}, seed {o['seed']}: {', '.join(o['roots']) or 'silent'}" for o in outcomes if not o["met"]]
+    return "\n".join(["\nMissed:\n", *lines, ""]) if lines else ""
 
 
 def table(outcomes: list[dict[str, Any]]) -> str:
@@ -228,10 +234,7 @@ def main() -> int:
     outcomes = sorted(
         (judged(asked.folder, *job) for job in there), key=lambda o: (list(EXPECTED).index(o["mode"]), o["seed"])
     )
-    for o in outcomes:
-        if not o["met"]:
-            print(f"{o['mode']} seed {o['seed']}: MISSED; roots: {', '.join(o['roots']) or 'none'}", flush=True)
-    print("\n" + table(outcomes))
+    print(f"\n{table(outcomes)}\n{missed(outcomes)}")
     summary = asked.folder.with_suffix(".json")
     summary.write_text(json.dumps(outcomes, indent=1))
     if asked.page:

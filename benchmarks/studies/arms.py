@@ -65,7 +65,7 @@ ARMS: dict[str, Arm] = {
     # GEN005: the network goes to and fro between 16PSK and 32PSK, which it hardly tells apart
     "image": _oversampled("image of the samples alone", 11, alarms=(("PRD006",), ("GEN005",))),
     "iq": _oversampled(
-        "I/Q samples", 5, alarms=((), ("GEN005", "PRD006")),
+        "I/Q samples", 5, alarms=((), ("GEN005", "PRD003", "PRD006")),
         view__input="iq", network__backbone="micro-iq", training__peak_lr=3e-3,
     ),
     "lags": _oversampled(

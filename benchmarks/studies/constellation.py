@@ -24,6 +24,7 @@ import arm_ceilings
 import arm_contrasts
 import arm_goals
 import arm_page
+import arm_picture
 import arm_runs
 from arms import ARMS
 
@@ -31,6 +32,7 @@ RESULTS = Path(__file__).parents[1] / "results"
 SAID = Path(__file__).with_name("constellation.md")
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "studies" / "constellation.md"
+PICTURE = ROOT / "docs" / "pictures" / "constellation.png"
 BESIDE = ROOT / "src" / "tocsin" / "studies" / "constellation" / "RESULTS.md"
 
 
@@ -51,6 +53,7 @@ def main() -> int:
     if asked.page:
         PAGE.write_text(arm_page.page(found, SAID.read_text(encoding="utf-8")), encoding="utf-8")
         BESIDE.write_text(arm_page.summary(found), encoding="utf-8")
+        arm_picture.draw(asked.folder, PICTURE, [(r["arm"], r["seed"]) for r in results])
     print(f"{asked.json}\n" + ("missed: " + "; ".join(missed) if missed else "all goals met"))
     return int(bool(missed))
 
@@ -62,7 +65,7 @@ def _asked() -> argparse.Namespace:
     parser.add_argument("--folder", type=Path, default=RESULTS / "constellation", help="the runs")
     parser.add_argument("--json", type=Path, default=RESULTS / "constellation.json")
     parser.add_argument("--kept", action="store_true", help="train nothing: the runs that are there")
-    parser.add_argument("--page", action="store_true", help="write the page in docs and RESULTS.md, too")
+    parser.add_argument("--page", action="store_true", help="write the page in docs, its picture and RESULTS.md, too")
     return parser.parse_args()
 
 

@@ -55,8 +55,8 @@ def of_samples(settings: Network) -> tuple[nn.Module, int]:
 class _Turns(nn.Module):
     """Complex filters, learned: their magnitudes, and how they turn in one symbol: [B, 2, N] to [B, 3 C, T].
 
-    The turn y[n] y*[n - d] / |y[n] y[n - d]| is that of differential detection (Proakis and Salehi 2008, chapter 4): a phase
-    of the carrier cancels, and an offset of its frequency turns all alike.
+    The turn y[n] y*[n - d] / |y[n] y[n - d]| is that of differential detection (Proakis and Salehi 2008, chapter 4):
+    a phase of the carrier cancels, and an offset of its frequency turns all alike.
     """
 
     def __init__(self, filters: int) -> None:
