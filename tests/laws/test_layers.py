@@ -42,6 +42,7 @@ DATA = {
     "siblings",
     "ranks",
     "questions",
+    "kept",
 }
 
 # What each room may import of ours; a room may also import what its listed rooms may.

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tocsin.engine import check_run, find_rule
-from tocsin.run import Event, Run
+from tocsin.run import Event, Run, Series
 
 RULE = find_rule("EVL003")
 E = np.arange(20.0)
@@ -43,6 +43,35 @@ def test_scores_of_parts_must_agree_that_another_checkpoint_is_better():
     assert not findings({**series, "val/modulation_accuracy": 0.9 - 0.01 * E}, best)
     assert not findings(series)
     assert not findings(series, [Event("best", "", 20)])
+
+
+def moving(weights, a=None, b=None):
+    """A total of two terms that fall, kept at its least, with nothing else recorded."""
+    a, b = (0.4 + 0.6 * np.exp(-E / 6) if a is None else a), (0.2 + 1.3 * np.exp(-E / 8) if b is None else b)
+    total = weights * a + b
+    best = Event("best", "best val/total_loss", int(np.argmin(total)) + 1, data={"metric": "val/total_loss"})
+    series = {"val/total_loss": total, "val/loss/a": a, "val/loss/b": b}
+    return findings({name: Series.of(name, v, step=np.arange(1, 21)) for name, v in series.items()}, [best])
+
+
+def test_a_total_that_rises_while_its_terms_fall_was_weighted_anew():
+    (found,) = moving(1 / (0.4 + 0.6 * np.exp(-E / 6)) ** 2)
+    assert (found.severity, found.subject) == ("warning", "val/total_loss")
+    assert "although every term of the loss is lower at that one (a " in found.message
+    assert found.message.startswith("kept at step ")
+    assert found.message.endswith("its weights moved")
+
+
+def test_totals_of_fixed_weights_and_terms_that_disagree_are_silent():
+    assert not moving(np.ones(20))
+    assert not moving(1 + 0.1 * E, a=0.5 + 0.01 * E)  # one term rises: whoever weighs it more is right
+
+
+@given(seed=st.integers(0, 2**16), spread=st.floats(0, 0.05))
+@settings(max_examples=50, deadline=None)
+def test_law_fixed_weights_never_ring(seed, spread):
+    noise = spread * np.random.default_rng(seed).standard_normal((2, 20))
+    assert not moving(np.full(20, 2.0), a=0.5 + noise[0], b=0.3 + noise[1])
 
 
 def test_the_training_loss_is_monitored():

@@ -11,15 +11,16 @@ from typing import Any
 
 import numpy as np
 
-from tocsin import metrics, names
+from tocsin import kept, metrics, names
 from tocsin.findings import Evidence, Finding, NotChecked, Remedy, rule
-from tocsin.run import Event, Floats, Ints, Run
+from tocsin.run import Floats, Ints, Run
 
 _MONITORS = frozenset(
     ("metric_for_best_model", "monitor", "monitor_metric", "early_stopping_metric", "save_best_metric")
 )
 _WAYS = frozenset(("greater_is_better", "mode", "monitor_mode", "rule"))
 _MEANS_MORE = {"max": 1, "greater": 1, "true": 1, "min": -1, "less": -1, "false": -1}
+_SHOWN = 4
 _REMEDIES = (
     Remedy("Select by the metric that the work is judged by, on a split that is not the test set", True),
     Remedy("Keep the checkpoints of both choices, and compare them on the same samples", True),
@@ -71,6 +72,9 @@ def wrong_selection(run: Run, *, evaluations: int = 4, gain: float = 0.02) -> It
     - Where every score is of a part (`joint_accuracy`, `snr_accuracy`), nothing says which of them counts: it rings
       where the log says which evaluation is kept, and another one is better than that by one score, by as much as
       above, and no worse by any.
+    - Where a loss is what the log says it is kept by, and its terms (`<split>/loss/<term>`) are recorded: another
+      evaluation at which that loss is higher, but every term lower, by `gain` of it and by more than luck (sd from
+      second differences, which a trend leaves alone). A sum with fixed weights cannot do that: they were learned, say.
 
     ## Why is this bad?
     All that training gained after (or before) the kept checkpoint is thrown away, and what is reported is not what
@@ -105,17 +109,15 @@ def wrong_selection(run: Run, *, evaluations: int = 4, gain: float = 0.02) -> It
     ## References
     Gumbel 1958, Statistics of extremes (the largest of n normal values lies near sqrt(2 ln n) sd).
     """
-    judged = False
-    wrong_way = _wrong_way(run)
+    wrong_way, outdone = _wrong_way(run), kept.outdone(run, evaluations, gain)
+    choice = next(itertools.chain(_choices(run, evaluations), _choices_of_parts(run, evaluations)), None)
     if wrong_way is not None:
-        judged = True
         yield wrong_way
-    for choice in itertools.chain(_choices(run, evaluations), _choices_of_parts(run, evaluations)):
-        judged = True
-        if wrong_way is None and choice.gap > max(choice.limit, gain * choice.scale):
-            yield _finding(choice)
-        break
-    if not judged:
+    elif choice is not None and choice.gap > max(choice.limit, gain * choice.scale):
+        yield _finding(choice, _told_of(outdone))
+    elif outdone is not None:
+        yield _of_moving_weights(outdone)
+    elif choice is None:
         yield NotChecked(f"needs {evaluations} evaluations with a score, and their loss or what was kept")
 
 
@@ -155,8 +157,8 @@ def _worst(run: Run, monitored: str, declared: int) -> str:
     if series is None or not len(series.finite):
         return ", 1 choice against all others"
     values = series.finite.value
-    kept, best = (values.min(), values.max()) if declared < 0 else (values.max(), values.min())
-    return f", {kept:.4g} instead of {best:.4g}"
+    worst, best = (values.min(), values.max()) if declared < 0 else (values.max(), values.min())
+    return f", {worst:.4g} instead of {best:.4g}"
 
 
 def _opposite(value: Any) -> Any:
@@ -182,13 +184,13 @@ def _choices(run: Run, evaluations: int) -> Iterator[Choice]:
         quality = sign * series.value
         told = _told(run, metric, series.step, series.epoch, evaluations)
         if told is not None:
-            step, kept, how, known = told
+            step, chosen, how, known = told
             at = np.searchsorted(series.step, step)
             at = at[at < len(series)]
-            if kept < at.size:
+            if chosen < at.size:
                 best = int(at[np.argmax(quality[at])])
                 yield Choice(
-                    metric.name, series.step, series.value, quality, int(at[kept]), best, noise, scale, how, known
+                    metric.name, series.step, series.value, quality, int(at[chosen]), best, noise, scale, how, known
                 )
 
 
@@ -215,17 +217,17 @@ def _choice_of_parts(run: Run, group: list[metrics.Metric], evaluations: int) ->
     step, scores = metrics.aligned(*(run.series[metric.name].finite for metric in group))
     first = run.series[group[0].name].finite
     epochs = dict(zip(first.step.tolist(), first.epoch.tolist(), strict=True))
-    told = _said(run, step, np.array([epochs.get(s, math.nan) for s in step.tolist()]))
+    told = kept.said(run, step, np.array([epochs.get(s, math.nan) for s in step.tolist()]))
     if told is None or step.size < evaluations:
         return
-    kept, how, known = told
+    at, how, known = told
     better = np.array([names.direction(m.name) * score for m, score in zip(group, scores, strict=True)])
-    no_worse = np.all(better >= better[:, kept : kept + 1], axis=0)
+    no_worse = np.all(better >= better[:, at : at + 1], axis=0)
     choices = []
     for metric, score, quality in zip(group, scores, better, strict=True):
         best = int(np.argmax(np.where(no_worse, quality, -np.inf)))
         noise, scale = _noise(run, metric, score), _scale(metric, score)
-        choices.append(Choice(metric.name, step, score, quality, kept, best, noise, scale, how, known))
+        choices.append(Choice(metric.name, step, score, quality, at, best, noise, scale, how, known))
     yield max(choices, key=lambda choice: choice.gap - choice.limit)
 
 
@@ -233,7 +235,7 @@ def _told(
     run: Run, metric: metrics.Metric, step: Ints, epoch: Floats, evaluations: int
 ) -> tuple[Ints, int, str, Evidence | None] | None:
     """Steps to choose among, the index of the kept one, how it is chosen, and what says so."""
-    said = _said(run, step, epoch)
+    said = kept.said(run, step, epoch)
     if said is not None:
         return step, *said
     loss_name, how, known = f"{metric.group}/loss", "the lowest evaluation loss", None
@@ -249,26 +251,6 @@ def _told(
     lowest = np.flatnonzero(values == values.min())  # of equal losses, as printed, the one that scores best
     sign = names.direction(metric.name)
     return shared, int(lowest[np.argmax(sign * score[lowest])]), how, known
-
-
-def _said(run: Run, step: Ints, epoch: Floats) -> tuple[int, str, Evidence] | None:
-    """The index of the evaluation that the last "best" event names, and what says so."""
-    for event in reversed([e for e in run.events if e.kind == "best"]):
-        at = _place(event, step, epoch)
-        if at is not None:
-            how = f"kept by the log's word ({event.text[:60] or 'best'})"
-            return at, how, Evidence("event:best", None, text="kept")
-    return None
-
-
-def _place(event: Event, step: Ints, epoch: Floats) -> int | None:
-    """The index of the evaluation that a "best" event names, by epoch or step."""
-    said = event.data.get("epoch")
-    if isinstance(said, int | float) and np.any(epoch == said):
-        return int(np.flatnonzero(epoch == said)[-1])
-    said = event.data.get("step", event.step)
-    hits = np.flatnonzero(step == said) if isinstance(said, int | float) else np.empty(0)
-    return int(hits[-1]) if hits.size else None
 
 
 def _monitors_training(run: Run) -> Evidence | None:
@@ -295,16 +277,46 @@ def _noise(run: Run, metric: metrics.Metric, values: Floats) -> float:
     return max(scatter, binomial, metrics.half_unit([values]))
 
 
-def _finding(choice: Choice) -> Finding:
-    kept, best = choice.kept, choice.best
+def _of_moving_weights(found: kept.Outdone) -> Finding:
+    (first, other), split = found.step, found.metric.partition("/")[0]
+    terms = [*found.terms.items()][:_SHOWN]
     return Finding(
-        f"{choice.score_name} is {choice.score[kept]:.4g} at step {choice.step[kept]} ({choice.how}) and "
-        f"{choice.score[best]:.4g} at step {choice.step[best]}: {choice.gap:.3g} apart, of which luck explains "
-        f"{choice.limit:.2g}",
-        subject=choice.score_name,
-        step=int(choice.step[kept]),
+        f"kept at step {first}{_told_of(found)}",
+        subject=found.metric,
+        step=first,
         evidence=(
-            Evidence(choice.score_name, float(choice.score[kept]), int(choice.step[kept]), text=choice.how),
+            Evidence(found.metric, found.total[0], first, text="kept"),
+            *(
+                Evidence(f"{split}/loss/{name}", after, other, limit=before - found.limits[name], text="the other")
+                for name, (before, after) in terms
+            ),
+        ),
+        remedies=(Remedy("Select by the sum of the terms with fixed weights, or by a score", True), *_REMEDIES),
+        severity="warning",
+    )
+
+
+def _told_of(found: kept.Outdone | None) -> str:
+    """The weights that moved, in words; nothing where none did."""
+    if found is None:
+        return ""
+    terms = [f"{name} {before:.3g} to {after:.3g}" for name, (before, after) in [*found.terms.items()][:_SHOWN]]
+    return (
+        f"; {found.metric} is {found.total[0]:.4g}, and {found.total[1]:.4g} at step {found.step[1]}, although every term "
+        f"of the loss is lower at that one ({', '.join(terms)}): its weights moved"
+    )
+
+
+def _finding(choice: Choice, moved: str) -> Finding:
+    at, best = choice.kept, choice.best
+    return Finding(
+        f"{choice.score_name} is {choice.score[at]:.4g} at step {choice.step[at]} ({choice.how}) and "
+        f"{choice.score[best]:.4g} at step {choice.step[best]}: {choice.gap:.3g} apart, of which luck explains "
+        f"{choice.limit:.2g}{moved}",
+        subject=choice.score_name,
+        step=int(choice.step[at]),
+        evidence=(
+            Evidence(choice.score_name, float(choice.score[at]), int(choice.step[at]), text=choice.how),
             Evidence(
                 choice.score_name,
                 float(choice.score[best]),
