@@ -302,8 +302,8 @@ def _told_of(found: kept.Outdone | None) -> str:
         return ""
     terms = [f"{name} {before:.3g} to {after:.3g}" for name, (before, after) in [*found.terms.items()][:_SHOWN]]
     return (
-        f"; {found.metric} is {found.total[0]:.4g}, and {found.total[1]:.4g} at step {found.step[1]}, although every term "
-        f"of the loss is lower at that one ({', '.join(terms)}): its weights moved"
+        f"; {found.metric} is {found.total[0]:.4g}, and {found.total[1]:.4g} at step {found.step[1]}, although every "
+        f"term of the loss is lower at that one ({', '.join(terms)}): its weights moved"
     )
 
 
