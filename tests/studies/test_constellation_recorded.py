@@ -204,7 +204,7 @@ def test_a_training_on_recorded_frames_is_recorded_drawn_and_resumed_on_its_spli
     assert record.config["manifest"]["split"]["sha256"].keys() == set(SPLITS)
     assert "ceilings" not in record.config
     drawn = {file.stem for file in (folder / "pictures").glob("*.png")}
-    assert drawn >= {"constellations_samples", "constellations_instants", "accuracy_by_snr", "confusion_modulation"}
+    assert drawn >= {"constellations_samples", "constellations_instants", "accuracy_by_snr", "masked_pixels"}
     assert np.isfinite(record.series["val/loss"].value).all()
     with pytest.raises(StudyError, match=r"manifest\.split\.seed: 0 there, 5 here"):
         run(folder, path, resume=True, changes={"data.split_seed": 5})

@@ -10,7 +10,8 @@ from sklearn.calibration import calibration_curve
 
 from tocsin.studies.constellation.evaluation.calibration import expected_calibration_error, reliability
 from tocsin.studies.constellation.evaluation.intervals import mean_intervals, wilson
-from tocsin.studies.constellation.evaluation.perturbation import ARMS, impacts, mask
+from tocsin.studies.constellation.evaluation.perturbation import ARMS, impacts, mask, table
+from tocsin.studies.constellation.view.representation import Batch
 
 
 def test_reliability_is_sklearns():
@@ -86,13 +87,16 @@ def test_the_brightest_and_the_darkest_are_those():
 def test_impact_divides_by_what_was_masked():
     """An answer that needs the brightest pixel alone: only that arm costs anything."""
     torch.manual_seed(0)
-    counts = torch.ones(200, 10, 10, dtype=torch.int64)
-    counts[:, 3, 3] = 50
-    found = impacts([(counts, torch.zeros(200))], lambda c, _: c[:, 3, 3] > 0, [0.01, 0.1])
+    counts = torch.ones(200, 1, 10, 10, dtype=torch.int16)
+    counts[:, 0, 3, 3] = 50
+    none = torch.zeros(200, dtype=torch.int64)
+    frames = Batch(counts, torch.zeros(200, 0), None, none, none, none)
+    found = impacts([frames], lambda batch: batch.counts[:, 0, 3, 3] > 0, [0.01, 0.1])
     by = {(i.arm, round(i.share, 3)): i for i in found}
     assert by["brightest", 0.01].score == pytest.approx(100)
     assert by["darkest", 0.1].score == 0
     assert by["random", 0.1].score == pytest.approx(1, abs=0.6)
     assert by["brightest", 0.01].samples_share == pytest.approx(50 / 149)
+    assert table(found)[0].keys() >= {"arm", "masked_share", "masked_joint_accuracy", "impact"}
     with pytest.raises(ValueError, match="share"):
         mask(counts.flatten(1), "random", 0.0, torch.Generator())

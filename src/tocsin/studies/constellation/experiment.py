@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from tocsin.studies.constellation.data.curriculum import Sampler
 from tocsin.studies.constellation.data.held_out import HeldOut
 from tocsin.studies.constellation.data.source import SPLITS
 from tocsin.studies.constellation.data.sources import source_of
+from tocsin.studies.constellation.evaluation import perturbation
 from tocsin.studies.constellation.evaluation.gallery import draw
 from tocsin.studies.constellation.evaluation.scores import Predictions, Table, intervals, scores, tables
 from tocsin.studies.constellation.model.heads import Raw
@@ -165,10 +167,23 @@ class Constellation:
                 self._record(split, batch, decided, record)
                 best = [oracle.predict(batch.counts[:, view.layers.index("samples")])] if oracle else []
                 columns.append(_column(batch, said, self.tasks.answers(decided), best))
+            masked = self._perturbed(split) if split == "test" and view.input == "image" else []
         self._record_baselines(split, record)
         self.model.train()
         self.weighting.train()
-        return self._scored(split, sums, torch.cat(columns, 1))
+        found = self._scored(split, sums, torch.cat(columns, 1))
+        self.tables[f"{split}_perturbation"] = masked
+        return found
+
+    def _perturbed(self, split: str) -> Table:
+        """What masking pixels does to the joint accuracy of the first frames of a split."""
+        first = islice(self.held_out(split), -(-perturbation.FRAMES // self.config.training.batch))
+        return perturbation.table(perturbation.impacts(first, self._right))
+
+    def _right(self, batch: Batch) -> Tensor:
+        """Whether modulation and SNR of each frame are both right, bool [B]."""
+        decided = self.decide(self.network.heads.log_probabilities(self.answer(batch)))
+        return self.tasks.answers(decided)[2] == batch.modulation * len(self.config.data.snr_db) + batch.snr
 
     def _record(self, split: str, batch: Batch, decided: Raw, record: Evaluate) -> None:
         for task in TASKS:

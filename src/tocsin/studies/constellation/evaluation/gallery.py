@@ -37,6 +37,9 @@ def draw(folder: Path, frames: Source, picture: Callable[[Tensor], Tensor]) -> N
         counts = _confusion(_last(exports.read(tables / f"test_confusion_{task}.csv")), labels)
         pictures.keep(pictures.confusion(counts, labels, title), made / f"confusion_{task}.png")
     pictures.keep(_accuracy(tables, levels), made / "accuracy_by_snr.png")
+    masked = _last(exports.read(tables / "test_perturbation.csv"))
+    if masked:
+        pictures.keep(_masked(masked), made / "masked_pixels.png")
     _by_epoch(tables, made)
 
 
@@ -52,6 +55,14 @@ def _grid(frames: Source, picture: Callable[[Tensor], Tensor]) -> tuple[list[int
 def _last(rows: Sequence[Row]) -> list[Row]:
     """The rows of the last epoch."""
     return [row for row in rows if row["epoch"] == rows[-1]["epoch"]]
+
+
+def _masked(rows: Sequence[Row]) -> Figure:
+    arms: dict[str, list[tuple[float, float]]] = {}
+    for row in rows:
+        at = float(row["masked_share"]), float(row["masked_joint_accuracy"])
+        arms.setdefault(str(row["arm"]), [(0.0, float(row["joint_accuracy"]))]).append(at)
+    return pictures.masked_pixels(arms)
 
 
 def _confusion(rows: Sequence[Row], labels: Sequence[str]) -> NDArray[np.float64]:

@@ -148,6 +148,21 @@ def attractor_by_epoch(epochs: Sequence[float], index: ArrayLike, snr_db: ArrayL
     return figure
 
 
+def masked_pixels(arms: Mapping[str, Sequence[tuple[float, float]]]) -> Figure:
+    """Accuracy against the share of the occupied pixels that was masked.
+
+    Args:
+        arms: Pairs of share and accuracy, by which pixels were masked.
+    """
+    figure, axis = _axes("joint accuracy", "share of the occupied pixels masked [%]")
+    for colour, mark, (name, pairs) in zip(LINES, _MARKS, arms.items(), strict=False):
+        share, accuracy = np.array(pairs, np.float64).T
+        axis.plot(100 * share, accuracy, f"{mark}-", color=colour, label=name, markersize=4)
+    axis.set_ylim(bottom=0)
+    axis.legend(fontsize=8)
+    return figure
+
+
 def weights_by_epoch(epochs: Sequence[float], weights: Mapping[str, ArrayLike]) -> Figure:
     """The weight of each task in the total by epoch.
 
