@@ -55,7 +55,7 @@ def test_a_frame_depends_on_its_own_label_and_index_only(fading: str) -> None:
     worker.start()
     worker.join()
     assert torch.equal(elsewhere[0], together[5:29])
-    few = oversampled(channel={"fading": fading}, snr_db=(10, 4), modulations=("GMSK", "8PSK"))
+    few = oversampled(channel={"fading": fading}, snr_db=(10, 12), modulations=("GMSK", "8PSK"))
     one, zero, index = torch.tensor([1]), torch.tensor([0]), torch.tensor([7 * (2 * NAMES.index("8PSK") + 1)])
     assert torch.equal(few.iq(one, zero, index)[0], together[2 * NAMES.index("8PSK") + 1])
 
@@ -124,11 +124,12 @@ def test_the_manifest_says_what_the_frames_depend_on() -> None:
 
 @pytest.mark.parametrize(("wrong", "message"), [
     ({"modulations": ("QPSK", "GMSK")}, "GMSK need data.scenario = oversampled"),
-    ({"scenario": "oversampled", "modulations": ("QPSK", "FSK")}, "different names out of .*OQPSK.*GMSK"),
+    ({"scenario": "oversampled", "modulations": ("QPSK", "FSK")}, "each once, out of .*OQPSK.*GMSK"),
     ({"pulse": {"samples_per_symbol": 4}}, "nothing reads it at one sample a symbol"),
     ({"channel": {"timing": 0.0}}, "nothing reads it at one sample a symbol"),
     ({"scenario": "oversampled", "samples": 7}, "at least one symbol of 8"),
-    ({"snr_db": (0, 10, 0)}, "different values in dB"),
+    ({"snr_db": (0, 10, 0)}, "increasing values in dB"),
+    ({"snr_db": (0, 2000)}, "from -60 to 100 dB"),
     ({"symbols": {"apsk_32": "2/3"}}, "32APSK has no code rate '2/3'; choose from 3/4, 4/5"),
     ({"scenario": "oversampled", "pulse": {"rolloff": (0.4, 0.1)}}, "lowest <= highest"),
 ])  # fmt: skip

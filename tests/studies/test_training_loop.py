@@ -166,7 +166,7 @@ def test_a_write_that_fails_leaves_the_former_checkpoint(tmp_path: Path) -> None
     [
         ({"preset": "quik"}, "no preset 'quik': choose from quick, quick-oversampled, .*; did you mean 'quick'"),
         ({"fault": "argmax"}, "no fault 'argmax': choose from argmax-distance, "),
-        ({"overrides": {"training.epoch": 3}}, "no setting 'training.epoch': .*did you mean 'training.epochs'"),
+        ({"overrides": {"training.epoch": 3}}, "no setting 'training.epoch'; did you mean 'training.epochs'"),
         ({"overrides": {"training": 3}}, "no setting 'training'"),
         ({"overrides": {"training.peak_lr": "fast"}}, "training.peak_lr cannot be 'fast'"),
         ({"overrides": {"training.epochs": 0}}, "training.epochs cannot be 0"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import reprlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -145,7 +146,7 @@ def _set(plain: dict[str, Any], chosen: Settings, dotted: str, value: Any) -> No
     if dotted not in keys:
         near = difflib.get_close_matches(dotted, keys, n=1, cutoff=0.5)
         guess = f"; did you mean {near[0]!r}?" if near else ""
-        raise StudyError(f"no setting {dotted!r}: choose from {', '.join(keys)}{guess}")
+        raise StudyError(f"no setting {dotted!r}{guess or ':'} choose from {', '.join(keys)}")
     *path, last = dotted.split(".")
     for name in path:
         chosen = getattr(chosen, name)
@@ -154,5 +155,8 @@ def _set(plain: dict[str, Any], chosen: Settings, dotted: str, value: Any) -> No
 
 
 def _explain(error: Mapping[str, Any]) -> str:
-    where = ".".join(str(part) for part in error["loc"])
-    return f"setting {where} cannot be {error['input']!r}: {error['msg']}"
+    where, reason = ".".join(str(part) for part in error["loc"]), error["msg"].removeprefix("Value error, ")
+    if isinstance(error["input"], Mapping):  # several settings that do not fit: the reason names them
+        return f"{where}: {reason}" if where else reason
+    hint = ' (in JSON: ["a", "b"] or [1, 2])' if error["type"] == "tuple_type" else ""
+    return f"setting {where} cannot be {reprlib.repr(error['input'])}: {reason}{hint}"

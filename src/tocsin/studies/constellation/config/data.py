@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any, Literal, Self
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
@@ -19,6 +20,7 @@ from tocsin.studies.constellation.signal.modulation import (
 
 MODULATION_SETS = {"synchronous-16": SYNCHRONOUS, "digital-17": DIGITAL, "digital-19": NAMES}
 SNR_SETS = {"0..30": tuple(range(0, 32, 2)), "-20..30": tuple(range(-20, 32, 2))}
+LOWEST_DB, HIGHEST_DB = -60, 100  # beyond them noise or signal vanish in float32
 
 
 class Data(OfFile):
@@ -29,7 +31,7 @@ class Data(OfFile):
             samples a symbol, and a channel.
         modulations: Class names in class order, or the name of a set: ``synchronous-16``, ``digital-17`` (with OQPSK),
             ``digital-19`` (with OOK and GMSK). OQPSK and GMSK have no place in the synchronous scenario.
-        snr_db: SNR of each class [dB], or the name of a set: ``0..30``, ``-20..30``, in steps of 2 dB.
+        snr_db: SNR of each class [dB], increasing, or the name of a set: ``0..30``, ``-20..30``, in steps of 2 dB.
         snr_definition: ``sample``: signal power over noise power of a sample. ``esn0``: symbol energy over noise power
             density, 9 dB more at 8 samples a symbol. Signal power is the ensemble's, not the frame's.
         samples: Samples a frame.
@@ -75,9 +77,11 @@ class Data(OfFile):
 
     @field_validator("snr_db")
     @classmethod
-    def _differ(cls, chosen: tuple[int, ...]) -> tuple[int, ...]:
-        if len(set(chosen)) < len(chosen):
-            raise ValueError("expected different values in dB: two classes of one SNR would hold the same frames")
+    def _rise(cls, chosen: tuple[int, ...]) -> tuple[int, ...]:
+        if any(a >= b for a, b in pairwise(chosen)):
+            raise ValueError("expected increasing values in dB, each once: ordinal heads and losses count neighbours")
+        if min(chosen) < LOWEST_DB or max(chosen) > HIGHEST_DB:
+            raise ValueError(f"expected values from {LOWEST_DB} to {HIGHEST_DB} dB")
         return chosen
 
     @field_validator("modulations")
@@ -87,7 +91,7 @@ class Data(OfFile):
         possible = [name for name in NAMES if oversampled or name not in ONLY_OVERSAMPLED]
         if any(name not in possible for name in chosen) or len(set(chosen)) < len(chosen):
             why = "" if oversampled else "; OQPSK and GMSK need data.scenario = oversampled"
-            raise ValueError(f"expected different names out of {', '.join(possible)}{why}")
+            raise ValueError(f"expected names, each once, out of {', '.join(possible)}{why}")
         return chosen
 
     @field_validator("pulse", "channel")

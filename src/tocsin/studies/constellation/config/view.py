@@ -34,7 +34,7 @@ class View(Settings):
     """
 
     input: Literal["image", "iq"] = "image"
-    bins: int = Field(default=64, ge=16, multiple_of=16)
+    bins: int = Field(default=64, ge=16, le=1024, multiple_of=16)
     extent: float = Field(default=3.0, gt=0)
     power: Literal["sample", "ensemble", "none"] = "sample"
     grey: Grey = "log"

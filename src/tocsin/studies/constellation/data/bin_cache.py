@@ -62,7 +62,10 @@ def _claim(folder: Path, manifest: dict[str, Any]) -> None:
     """Make the folder, or find that it is of these recordings and this view."""
     kept = folder / "manifest.json"
     if not kept.exists():
-        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise _unwritable(folder, error) from error
         if any(folder.glob("*.u16")):
             raise StudyError(f"{folder} holds bins without a manifest: name another data.bin_cache, or delete them")
         _replace(kept, json.dumps(manifest, indent=1).encode())
@@ -96,5 +99,14 @@ def _bins(iq: Tensor, view: View) -> NDArray[np.uint16]:
 
 def _replace(path: Path, content: bytes) -> None:
     partial = path.with_suffix(f".{os.getpid()}.partial")
-    partial.write_bytes(content)
-    partial.replace(path)
+    try:
+        partial.write_bytes(content)
+        partial.replace(path)
+    except OSError as error:
+        raise _unwritable(path, error) from error
+
+
+def _unwritable(path: Path, error: OSError) -> StudyError:
+    return StudyError(
+        f"data.bin_cache: {path} cannot be written ({error.strerror}): name a folder that can be, or leave it out"
+    )

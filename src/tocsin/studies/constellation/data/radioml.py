@@ -108,6 +108,8 @@ class RadioML:
 
 
 def _opened(path: Path) -> Any:
+    if path.is_dir():
+        raise StudyError(f"{path} is a folder; expected the HDF5 file of RadioML 2018.01A")
     try:
         return h5py.File(path, "r")
     except FileNotFoundError as error:

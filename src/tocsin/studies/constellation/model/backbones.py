@@ -115,6 +115,8 @@ def load_weights(backbone: Backbone, path: str | Path) -> None:
 
 
 def _tensors(path: Path) -> dict[str, Tensor]:
+    if not path.is_file():
+        raise StudyError(f"network.weights: {path} " + ("is no file" if path.exists() else "does not exist"))
     try:
         if path.suffix == ".safetensors":
             from safetensors.torch import load_file
@@ -123,7 +125,7 @@ def _tensors(path: Path) -> dict[str, Tensor]:
         else:
             loaded = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
-        raise StudyError(f"{path} cannot be read as weights: {type(error).__name__}") from error
+        raise StudyError(f"{path} cannot be read as weights, safetensors or torch: {type(error).__name__}") from error
     tensors = {k: v for k, v in loaded.items() if torch.is_tensor(v)} if isinstance(loaded, dict) else {}
     if not tensors:
         raise StudyError(f"{path}: expected tensors by name")
