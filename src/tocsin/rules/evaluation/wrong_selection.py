@@ -74,7 +74,8 @@ def wrong_selection(run: Run, *, evaluations: int = 4, gain: float = 0.02) -> It
       above, and no worse by any.
     - Where a loss is what the log says it is kept by, and its terms (`<split>/loss/<term>`) are recorded: another
       evaluation at which that loss is higher, but every term lower, by `gain` of it and by more than luck (sd from
-      second differences, which a trend leaves alone). A sum with fixed weights cannot do that: they were learned, say.
+      second differences, which a trend leaves alone). A sum of these with fixed weights cannot do that: they were
+      learned, say.
 
     ## Why is this bad?
     All that training gained after (or before) the kept checkpoint is thrown away, and what is reported is not what
@@ -303,7 +304,8 @@ def _told_of(found: kept.Outdone | None) -> str:
     terms = [f"{name} {before:.3g} to {after:.3g}" for name, (before, after) in [*found.terms.items()][:_SHOWN]]
     return (
         f"; {found.metric} is {found.total[0]:.4g}, and {found.total[1]:.4g} at step {found.step[1]}, although every "
-        f"term of the loss is lower at that one ({', '.join(terms)}): its weights moved"
+        f"term of the loss is lower at that one ({', '.join(terms)}): its weights moved, or a term that is not "
+        "recorded rose"
     )
 
 
