@@ -67,6 +67,28 @@ def test_totals_of_fixed_weights_and_terms_that_disagree_are_silent():
     assert not moving(1 + 0.1 * E, a=0.5 + 0.01 * E)  # one term rises: whoever weighs it more is right
 
 
+def kept_by(name, values, *, step=None, data=None, **terms):
+    at = np.arange(1, 21) if step is None else step
+    best = Event("best", f"best {name}", int(at[int(np.argmin(values))]), data={"metric": name, **(data or {})})
+    series = {name: Series.of(name, values, step=at)}
+    series |= {f"val/loss/{k}": Series.of(f"val/loss/{k}", v, step=np.arange(1, 21)) for k, v in terms.items()}
+    return findings(series, [best])
+
+
+FALLING = {"a": 0.4 + 0.6 * np.exp(-E / 6), "b": 0.2 + 1.3 * np.exp(-E / 8)}
+TURNS = 0.3 + 0.002 * (E - 8) ** 2
+
+
+def test_what_is_no_sum_of_these_terms_is_left_alone():
+    assert kept_by("val/total_loss", TURNS, **FALLING)
+    assert not kept_by("val/wer", TURNS, **FALLING)  # early stopping by a score
+    assert not kept_by("val/joint_nll", TURNS, **FALLING)
+    assert not kept_by("val/total_loss", TURNS, step=np.arange(100, 2100, 100), **FALLING)  # on other steps
+    entropy = {**FALLING, "entropy": 1.5 - 0.04 * E + 0.01 * np.sin(E)}
+    total = 0.2 * entropy["a"] + 0.1 * entropy["b"] - 0.5 * entropy["entropy"]  # a negative weight, but a fixed one
+    assert not kept_by("val/loss", total, **entropy)
+
+
 @given(seed=st.integers(0, 2**16), spread=st.floats(0, 0.05))
 @settings(max_examples=50, deadline=None)
 def test_law_fixed_weights_never_ring(seed, spread):

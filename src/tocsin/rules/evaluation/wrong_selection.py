@@ -105,7 +105,8 @@ def wrong_selection(run: Run, *, evaluations: int = 4, gain: float = 0.02) -> It
     - `gain` (.02): smaller differences seldom change a conclusion.
 
     ## Known limits
-    Does not know which metric matters to you. Without a word in the log about the selection it can only be a note.
+    Does not know which metric matters to you. A total with a term that is not recorded may rise with right where those
+    that are recorded fall. Without a word in the log about the selection it can only be a note.
 
     ## References
     Gumbel 1958, Statistics of extremes (the largest of n normal values lies near sqrt(2 ln n) sd).
@@ -114,6 +115,10 @@ def wrong_selection(run: Run, *, evaluations: int = 4, gain: float = 0.02) -> It
     choice = next(itertools.chain(_choices(run, evaluations), _choices_of_parts(run, evaluations)), None)
     if wrong_way is not None:
         yield wrong_way
+    elif outdone is not None and (
+        choice is None or choice.known is None or choice.step[choice.kept] != outdone.step[0]
+    ):
+        yield _of_moving_weights(outdone)
     elif choice is not None and choice.gap > max(choice.limit, gain * choice.scale):
         yield _finding(choice, _told_of(outdone))
     elif outdone is not None:
@@ -276,6 +281,11 @@ def _noise(run: Run, metric: metrics.Metric, values: Floats) -> float:
     p = float(np.clip(np.median(values) / (100 if percent else 1), 0, 1))
     binomial = math.sqrt(p * (1 - p) / n) * (100 if percent else 1) if n and metric.measure in metrics.BOUNDED else 0.0
     return max(scatter, binomial, metrics.half_unit([values]))
+
+
+def _same(choice: Choice, found: kept.Outdone) -> bool:
+    """Whether both are about what the log says is kept."""
+    return choice.known is not None and int(choice.step[choice.kept]) == found.step[0]
 
 
 def _of_moving_weights(found: kept.Outdone) -> Finding:

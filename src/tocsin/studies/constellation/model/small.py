@@ -40,8 +40,7 @@ def of_picture(settings: Network, layers: int, bins: int) -> tuple[nn.Module, in
 def of_samples(settings: Network) -> tuple[nn.Module, int]:
     """A body for samples [B, 2, N], and the number of its features.
 
-    What a receiver does not know, the phase, is taken out first: convolutions of the samples themselves were at chance
-    on the modulation for as long as these take to learn a good part of it.
+    What a receiver does not know, the phase, is taken out first.
     """
     c = settings.channels
     sizes = ((3 * c // 2, 2 * c, 9, 4), (2 * c, 2 * c, 9, 4), (2 * c, 4 * c, 5, 2))
@@ -56,7 +55,7 @@ class _Turns(nn.Module):
     """Complex filters, learned: their magnitudes, and how they turn in one symbol: [B, 2, N] to [B, 3 C, T].
 
     The turn y[n] y*[n - d] / |y[n] y[n - d]| is that of differential detection (Proakis and Salehi 2008, chapter 4):
-    a phase of the carrier cancels, and an offset of its frequency turns all alike.
+    a phase of the carrier cancels, and an offset of its frequency turns all nearly alike.
     """
 
     def __init__(self, filters: int) -> None:
